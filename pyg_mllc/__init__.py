@@ -1,0 +1,1 @@
+"""Learn semantic segmentation from few labels, by correcting labels with graphs."""

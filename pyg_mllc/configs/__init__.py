@@ -1,0 +1,1 @@
+"""Configurations of the command line, as Hydra groups."""

@@ -1,0 +1,98 @@
+"""Batches: endless and resumable for training, once through for evaluation."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from pyg_mllc.data.samples import Sample, SampleSet, check_count
+from pyg_mllc.errors import InputError
+
+
+class EndlessBatches(Sampler[list[int]]):
+    """Batches of indices forever: shuffled passes over the data, joined and cut into equal batches.
+
+    No batch is ever smaller, so batches may span two passes. Each pass has a seed of its own, so a
+    run that resumes continues exactly where it stopped without drawing what came before.
+
+    Args:
+        n: Number of samples.
+        batch_size: Samples per batch B; may exceed ``n``.
+        seed: Seed of all passes.
+        start: Number of batches to skip.
+
+    Raises:
+        InputError: If there are no samples or a number is out of range.
+
+    Example:
+        >>> batches = iter(EndlessBatches(n=3, batch_size=2, seed=0))
+        >>> [next(batches) for _ in range(3)]
+        [[2, 0], [1, 2], [0, 1]]
+    """
+
+    def __init__(self, n: int, batch_size: int, seed: int, start: int = 0) -> None:
+        if n < 1:
+            raise InputError("There is no sample to make batches of: the data set is empty.")
+        check_count("batch_size", batch_size, 1)
+        check_count("seed", seed, 0)
+        check_count("start", start, 0)
+        self.n = n
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start = start
+
+    def _indices(self) -> Iterator[int]:
+        first, skip = divmod(self.start * self.batch_size, self.n)
+        for epoch in count(first):
+            yield from np.random.default_rng([self.seed, epoch]).permutation(self.n)[skip:].tolist()
+            skip = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        indices = self._indices()
+        while True:
+            yield list(islice(indices, self.batch_size))
+
+
+def endless_loader(
+    dataset: SampleSet, batch_size: int, seed: int, start: int = 0, workers: int = 0
+) -> DataLoader[Sample]:
+    """Give a loader that never ends.
+
+    Args:
+        dataset: Samples of one size.
+        batch_size: Samples per batch B.
+        seed: Seed of the order; the batches do not depend on ``workers``.
+        start: Number of batches that an earlier run has seen.
+        workers: Number of loading processes.
+
+    Raises:
+        InputError: If the data set is empty or a number is out of range.
+    """
+    check_count("workers", workers, 0)
+    return DataLoader(
+        dataset,
+        batch_sampler=EndlessBatches(len(dataset), batch_size, seed, start),
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def eval_loader(dataset: SampleSet, batch_size: int, workers: int = 0) -> DataLoader[Sample]:
+    """Give a loader that goes through a data set once, in order; its last batch may be smaller.
+
+    Args:
+        dataset: Samples of one size.
+        batch_size: Samples per batch B.
+        workers: Number of loading processes.
+
+    Raises:
+        InputError: If a number is out of range.
+    """
+    check_count("batch_size", batch_size, 1)
+    check_count("workers", workers, 0)
+    # A generator of its own leaves the global random state alone: evaluating changes no training.
+    return DataLoader(
+        dataset, batch_size=batch_size, num_workers=workers, generator=torch.Generator()
+    )

@@ -1,0 +1,94 @@
+"""The losses of method and baselines, as functions that are safe when nothing is labeled."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pyg_mllc.data.specs import IGNORE
+
+
+def upsample(logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Bring maps `(B, C, h, w)` to `size` (H, W), bilinearly."""
+    return F.interpolate(logits, size, mode="bilinear", align_corners=False)
+
+
+def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+    r"""Mean cross entropy over the pixels that carry a label.
+
+    .. math::
+        \mathcal{L} = \frac{\sum_i w_i\, [y_i \neq \mathrm{IGNORE}]\, \mathrm{CE}(Z_i, y_i)}
+                           {\sum_i [y_i \neq \mathrm{IGNORE}]}
+
+    Args:
+        logits: `(B, C, h, w)`, upsampled to the labels' size.
+        label: `(B, H, W)`, with IGNORE where there is none.
+        weight: w `(B, H, W)`; 1 by default.
+
+    Returns:
+        A scalar; zero, and still differentiable, if no pixel carries a label.
+
+    >>> masked_cross_entropy(torch.zeros(1, 4, 2, 2), torch.full((1, 2, 2), IGNORE))
+    tensor(0.)
+    """
+    logits = upsample(logits.float(), label.shape[-2:])
+    loss = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
+    if weight is not None:
+        loss = loss * weight
+    return loss.sum() / (label != IGNORE).sum().clamp(min=1)
+
+
+def info_nce(features: Tensor, label: Tensor, temperature: float = 0.1) -> Tensor:
+    r"""Contrast nodes: those of one label attract, all others repel.
+
+    .. math::
+        \mathcal{L} = \frac{1}{|I|} \sum_{i \in I} \frac{-1}{|P_i|} \sum_{p \in P_i}
+        \log \frac{\exp(F_i^\top F_p / T)}{\sum_{a \neq i} \exp(F_i^\top F_a / T)}
+
+    with unit features and :math:`P_i` the other nodes of i's label (supervised contrastive loss,
+    Khosla et al., 2020, eq. 2).
+
+    Args:
+        features: `(..., N, D)`; leading dimensions are contrasted apart.
+        label: `(..., N)`, with IGNORE for nodes that take no part.
+        temperature: T.
+
+    Returns:
+        A scalar; zero, and still differentiable, if no two nodes share a label.
+    """
+    unit = F.normalize(features.float(), dim=-1)
+    known = label != IGNORE
+    pair = known[..., :, None] & known[..., None, :]
+    pair = pair & ~torch.eye(label.size(-1), dtype=torch.bool, device=label.device)
+    positive = pair & (label[..., :, None] == label[..., None, :])
+    similarity = unit @ unit.transpose(-1, -2) / temperature
+    floor = torch.finfo(similarity.dtype).min  # finite: a node without pairs gives no NaN
+    log_p = similarity.masked_fill(~pair, floor).log_softmax(-1).masked_fill(~positive, 0)
+    count = positive.sum(-1)
+    per_node = -log_p.sum(-1) / count.clamp(min=1)
+    return per_node.sum() / (count > 0).sum().clamp(min=1)
+
+
+def prototype_loss(
+    features: Tensor, label: Tensor, prototypes: Tensor, seen: Tensor, scale: float = 10.0
+) -> Tensor:
+    r"""Pull each node to the prototype of its class, away from the others'.
+
+    .. math::
+        \mathcal{L} = \mathrm{mean}_i\, \mathrm{CE}\big(s\,[\cos(F_i, \mu_c)]_c,\; y_i\big)
+
+    Args:
+        features: `(N, D)`.
+        label: `(N,)`, with IGNORE for nodes that take no part.
+        prototypes: mu `(C, D)`.
+        seen: `(C,)` bool; a class without a prototype takes no part.
+        scale: s, an inverse temperature.
+
+    Returns:
+        A scalar; zero, and still differentiable, if no node takes part.
+    """
+    cosine = F.normalize(features.float(), dim=-1) @ F.normalize(prototypes, dim=-1).T
+    logits = (scale * cosine).masked_fill(~seen, torch.finfo(cosine.dtype).min)
+    takes_part = (label != IGNORE) & seen[label.clamp(max=len(seen) - 1)]
+    target = torch.where(takes_part, label, IGNORE)
+    loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
+    return loss / takes_part.sum().clamp(min=1)

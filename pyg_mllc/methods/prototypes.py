@@ -1,0 +1,44 @@
+"""One prototype per class, averaged over iterations."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pyg_mllc.data.specs import IGNORE
+
+
+class Prototypes(nn.Module):
+    r"""Moving mean of each class's unit features.
+
+    .. math::
+        \mu_c \leftarrow m\, \mu_c + (1 - m)\, \mathrm{mean}_{y_i = c} F_i / \|F_i\|
+
+    A class's first features set its prototype. The state is in `state_dict`.
+
+    Args:
+        num_classes: C.
+        feature_dim: D.
+        momentum: m.
+    """
+
+    mean: Tensor
+    seen: Tensor
+
+    def __init__(self, num_classes: int, feature_dim: int, momentum: float = 0.99) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
+
+    @torch.no_grad()
+    def update(self, features: Tensor, label: Tensor) -> None:
+        """Take in `features (N, D)` of the classes `label (N,)`, IGNORE left out."""
+        known = label != IGNORE
+        unit, label = F.normalize(features[known].float(), dim=1), label[known]
+        count = torch.bincount(label, minlength=len(self.seen))
+        total = torch.zeros_like(self.mean).index_add_(0, label, unit)
+        present = count > 0
+        mean = total[present] / count[present, None]
+        momentum = torch.where(self.seen[present], self.momentum, 0.0)[:, None]
+        self.mean[present] = momentum * self.mean[present] + (1 - momentum) * mean
+        self.seen |= present

@@ -1,0 +1,54 @@
+"""The teacher: an average of the student over time."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Teacher(nn.Module):
+    r"""Frozen exponential moving average of a student, normalization buffers included.
+
+    .. math::
+        \theta_t = \alpha\, \theta_{t-1} + (1 - \alpha)\, \theta^{\mathrm{student}}_t, \qquad
+        \alpha = \min(1 - 1 / (t + 1), \; \mathrm{decay})
+
+    Always in eval mode and without gradients (Tarvainen and Valpola, 2017).
+
+    Args:
+        student: the network to average.
+        decay: bound of alpha; early, while t is small, the teacher follows faster.
+    """
+
+    updates: torch.Tensor
+
+    def __init__(self, student: nn.Module, decay: float = 0.99) -> None:
+        super().__init__()
+        self.network = deepcopy(student).requires_grad_(False)
+        self.decay = decay
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stay in eval mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Predict as the averaged network does."""
+        return self.network(*args, **kwargs)
+
+    @torch.no_grad()
+    def update(self, student: nn.Module) -> None:
+        """Move the average towards `student`; counters are copied."""
+        alpha = min(1 - 1 / (int(self.updates) + 1), self.decay)
+        state = zip(
+            self.network.state_dict().values(), student.state_dict().values(), strict=True
+        )
+        for mine, theirs in state:
+            if mine.is_floating_point():
+                mine.lerp_(theirs, 1 - alpha)
+            else:
+                mine.copy_(theirs)
+        self.updates += 1

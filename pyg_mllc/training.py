@@ -1,0 +1,240 @@
+"""Training: a thin Lightning adapter around any method, and the loop's settings."""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import CombinedLoader
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from pyg_mllc.data import IGNORE, Splits, endless_loader, eval_loader
+from pyg_mllc.errors import InputError
+from pyg_mllc.losses import upsample
+from pyg_mllc.report import Example, Run
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How long, how fast and on what to train.
+
+    Args:
+        max_steps: optimizer steps.
+        batch_size: labeled images per step.
+        unlabeled_batch_size: unlabeled images per step.
+        lr: learning rate of the encoder.
+        head_factor: all other weights learn this many times faster.
+        weight_decay: of AdamW.
+        val_every: steps between validations.
+        log_every: steps between rows of the log.
+        accelerator: `auto`, `cpu`, `gpu`, ...
+        precision: as Lightning's, e.g. `32-true` or `bf16-mixed`.
+        workers: processes that load images; with 0, the main process loads.
+        progress: whether to show progress bars.
+    """
+
+    max_steps: int = 1000
+    batch_size: int = 4
+    unlabeled_batch_size: int = 4
+    lr: float = 3e-4
+    head_factor: float = 10.0
+    weight_decay: float = 1e-2
+    val_every: int = 200
+    log_every: int = 10
+    accelerator: str = "auto"
+    precision: Any = "32-true"
+    workers: int = 0
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_size", "unlabeled_batch_size", "val_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"trainer.{name}={getattr(self, name)} must be 1 or more")
+
+
+def iou(confusion: Tensor) -> Tensor:
+    """Intersection over union per class of a confusion matrix `(C, C)`; NaN for absent classes.
+
+    >>> iou(torch.tensor([[3, 1, 0], [1, 3, 0], [0, 0, 0]]))
+    tensor([0.6000, 0.6000,    nan])
+    """
+    hit = confusion.diag().double()
+    return (hit / (confusion.sum(0) + confusion.sum(1) - hit)).float()
+
+
+class TrainingModule(L.LightningModule):
+    """Runs a method: optimizer, schedule, teacher update, validation, log.
+
+    Args:
+        method: a module with the contract of `pyg_mllc.methods.Supervised`.
+        num_classes: C.
+        settings: learning rates and lengths.
+    """
+
+    def __init__(self, method: nn.Module, num_classes: int, settings: TrainerSettings) -> None:
+        super().__init__()
+        self.method, self.num_classes, self.settings = method, num_classes, settings
+        self.history: list[dict[str, float]] = []
+        beliefs = len(method.teacher.network.corrector.rounds) + 2
+        # The student's, then the teacher's before correction and after each round.
+        self.confusion = nn.ModuleList(
+            MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE) for _ in range(beliefs)
+        )
+
+    def training_step(self, batch: dict[str, dict[str, Tensor]], index: int) -> Tensor:
+        images = {"image": batch["labeled"]["image"] / 255, "label": batch["labeled"]["label"]}
+        if "unlabeled" in batch:
+            images["unlabeled"] = batch["unlabeled"]["image"] / 255
+            images["valid"] = batch["unlabeled"]["valid"]
+        figures = self.method(images)
+        logged = {name: figure.detach() for name, figure in figures.items()}
+        self.log_dict(logged, prog_bar=True)
+        if index % self.settings.log_every == 0:
+            row = {name: float(figure) for name, figure in logged.items()}
+            self.history.append({"step": float(index + 1), **row})
+        return figures["loss"]
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        self.method.update()
+
+    def on_validation_epoch_start(self) -> None:
+        self.method.eval()
+
+    def validation_step(self, batch: dict[str, Tensor]) -> None:
+        image, label = batch["image"] / 255, batch["label"]
+        beliefs = [self.method.student(image)[0], *self.method.teach(image)]
+        for confusion, belief in zip(self.confusion, beliefs, strict=True):
+            confusion.update(upsample(belief.logits, label.shape[-2:]).argmax(1), label)
+
+    def on_validation_epoch_end(self) -> None:
+        matrices = [metric.compute() for metric in self.confusion]
+        for metric in self.confusion:
+            metric.reset()
+        miou = [float(iou(matrix).nanmean()) for matrix in matrices]
+        self.class_iou = iou(matrices[0]).tolist()
+        self.label_miou = miou[1:]
+        self.label_accuracy = [float(m.diag().sum() / m.sum().clamp(min=1)) for m in matrices[1:]]
+        self.log_dict({"miou": miou[0], "teacher_miou": miou[1]}, prog_bar=True)
+        step = float(self.global_step)
+        self.history.append({"step": step, "miou": miou[0], "teacher_miou": miou[1]})
+        self.method.train()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        student, s = self.method.student, self.settings
+        encoder = list(student.segmenter.encoder.parameters())
+        inside = {id(p) for p in encoder}
+        heads = [p for p in student.parameters() if id(p) not in inside]
+        groups = [{"params": encoder}, {"params": heads, "lr": s.lr * s.head_factor}]
+        optimizer = torch.optim.AdamW(groups, lr=s.lr, weight_decay=s.weight_decay)
+        poly = LambdaLR(optimizer, lambda step: max(1 - step / s.max_steps, 0.0) ** 0.9)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
+
+
+def train(
+    method: nn.Module, splits: Splits, settings: TrainerSettings, seed: int, out: Path, name: str
+) -> Run:
+    """Train a method, validate it, and keep its checkpoint and log.
+
+    Args:
+        method: what to train, see `TrainingModule`.
+        splits: images.
+        settings: lengths, rates, devices.
+        seed: of the order of the images.
+        out: folder for `last.ckpt` and `metrics.csv`.
+        name: what the run is called in tables.
+
+    Returns:
+        The run's curves and its figures at the last step.
+
+    Raises:
+        InputError: if the method needs unlabeled images and there are none.
+    """
+    loaders = {"labeled": endless_loader(splits.labeled, settings.batch_size, seed, 0, settings.workers)}
+    if getattr(method, "uses_unlabeled", False):
+        if not len(splits.unlabeled):
+            raise InputError(f"method {name} needs unlabeled images, and data.unlabeled gives none")
+        loaders["unlabeled"] = endless_loader(
+            splits.unlabeled, settings.unlabeled_batch_size, seed + 1, 0, settings.workers
+        )
+    module = TrainingModule(method, splits.spec.num_classes, settings)
+    trainer = _trainer(settings, out, name)
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, and
+        # an earlier run's log is meant to be replaced.
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.fit(
+            module,
+            CombinedLoader(loaders, "min_size"),
+            eval_loader(splits.val, settings.batch_size + settings.unlabeled_batch_size),
+        )
+    seconds = time.perf_counter() - started
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    trainer.save_checkpoint(out / "last.ckpt")
+    return Run(
+        name=name,
+        history=module.history,
+        class_iou=module.class_iou,
+        label_accuracy=module.label_accuracy,
+        label_miou=module.label_miou,
+        seconds=seconds,
+    )
+
+
+@torch.no_grad()
+def examples(method: nn.Module, splits: Splits, count: int = 6) -> list[Example]:
+    """Correct the teacher's labels of `count` validation images, evenly spaced over the split."""
+    method.eval()
+    device = next(method.parameters()).device
+    return list(_examples(method, splits, count, device))
+
+
+def _examples(
+    method: nn.Module, splits: Splits, count: int, device: torch.device
+) -> Iterator[Example]:
+    for i in torch.linspace(0, len(splits.val) - 1, min(count, len(splits.val))).round().long():
+        sample = splits.val[int(i)]
+        image = sample["image"][None].to(device) / 255
+        history = [upsample(p.logits, image.shape[-2:])[0].softmax(0) for p in method.teach(image)]
+        confidence, after = history[-1].max(0)
+        yield Example(
+            name=sample["name"],
+            image=sample["image"],
+            truth=sample["label"],
+            before=history[0].argmax(0).cpu(),
+            after=after.cpu(),
+            confidence=confidence.cpu(),
+        )
+
+
+def _trainer(settings: TrainerSettings, out: Path, name: str) -> L.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    bar = RichProgressBar(theme=RichProgressBarTheme(metrics_format=".3f"))
+    every = min(settings.val_every, settings.max_steps)
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        precision=settings.precision,
+        max_epochs=1,
+        limit_train_batches=settings.max_steps,
+        val_check_interval=every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=settings.log_every,
+        logger=CSVLogger(out, name="", version=""),
+        callbacks=[bar] if settings.progress else [],
+        enable_progress_bar=settings.progress,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )

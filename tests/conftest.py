@@ -1,0 +1,32 @@
+"""What all tests share: the devices there are, and where the real data lies."""
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+# PyG's, at import; the filter of pyproject.toml would not reach the collection of doctests.
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
+
+# Tests are small: more threads only wait for each other, above all on a busy machine.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(params=["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def device(request):
+    return torch.device(request.param)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    root = Path(os.environ.get("MLLC_DATA", ""))
+    if not (root / "camvid").is_dir():
+        pytest.skip("MLLC_DATA does not name a folder with camvid/ and voc2012/")
+    return root

@@ -1,0 +1,129 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pyg_mllc.data import IGNORE, DatasetSpec
+from pyg_mllc.data.decoding import fitted_size, letterbox, read_image, read_mask
+from pyg_mllc.errors import InputError
+
+SPEC = DatasetSpec("three", ("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (5, 5, 5)), void=(7, 255))
+
+
+def picture(height=5, width=7):
+    return Image.fromarray(np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "1", "RGB"])
+def test_every_mode_becomes_rgb_of_the_same_colors(tmp_path, mode):
+    pixels = np.zeros((4, 6, 3), dtype=np.uint8)
+    pixels[:, 3:] = 255
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "image.png")
+    found = read_image(tmp_path / "image.png")
+    assert found.mode == "RGB"
+    assert np.array_equal(np.asarray(found), pixels)
+
+
+def test_transparent_palette_reads_without_warning(tmp_path, recwarn):
+    image = picture().convert("P")
+    image.save(tmp_path / "image.png", transparency=bytes([0, 128] * 8))
+    assert np.array_equal(read_image(tmp_path / "image.png"), image.convert("RGB"))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_respected(tmp_path, orientation):
+    stored = picture(16, 24)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "image.png", exif=exif)
+    found = read_image(tmp_path / "image.png")
+    assert (found.size == (16, 24)) == (orientation >= 5)
+    if orientation == 6:  # the camera was held upright: turn the stored picture clockwise
+        assert np.array_equal(np.asarray(found), np.rot90(np.asarray(stored), k=-1))
+
+
+def test_sixteen_bits_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 3000, dtype=np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(InputError, match=r"deep\.png has more than 8 bits"):
+        read_image(tmp_path / "deep.png")
+
+
+def test_palette_mask_is_read_as_ids(tmp_path):
+    ids = np.array([[0, 1, 2], [7, 255, 1]], dtype=np.uint8)
+    mask = Image.fromarray(ids).convert("P")
+    mask.putpalette([200, 10, 10] * 256)
+    mask.save(tmp_path / "mask.png")
+    assert Image.open(tmp_path / "mask.png").mode == "P"
+    assert read_mask(tmp_path / "mask.png", SPEC).tolist() == [[0, 1, 2], [IGNORE, IGNORE, 1]]
+
+
+def test_sixteen_bit_masks_are_read_as_ids(tmp_path):
+    Image.fromarray(np.array([[0, 2]], dtype=np.uint16)).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", SPEC).tolist() == [[0, 2]]
+
+
+def test_unknown_ids_name_file_and_ids(tmp_path):
+    Image.fromarray(np.array([[0, 3, 200]], dtype=np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=r"mask\.png holds the ids 3, 200, but .* 0 to 2"):
+        read_mask(tmp_path / "mask.png", SPEC)
+
+
+def test_many_unknown_ids_are_cut_short(tmp_path):
+    Image.fromarray(np.arange(250, dtype=np.uint8)[None]).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=r"3, 4, 5, 6, 8, 9, 10, 11, \.\.\., but"):
+        read_mask(tmp_path / "mask.png", SPEC)
+
+
+def test_colored_masks_are_refused(tmp_path):
+    picture().save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=r"mask\.png has colors .* one channel"):
+        read_mask(tmp_path / "mask.png", SPEC)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])
+def test_broken_files_are_input_errors(tmp_path, kind):
+    stream = io.BytesIO()
+    picture(64, 64).save(stream, kind)
+    whole = stream.getvalue()
+    path = tmp_path / "broken"
+    for length in (0, 1, 20, len(whole) // 3, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match="broken cannot be read as an image"):
+            read_image(path)
+
+
+def test_missing_and_text_files_are_input_errors(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    for name in ("text.png", "missing.png"):
+        with pytest.raises(InputError, match=name):
+            read_mask(tmp_path / name, SPEC)
+
+
+@settings(deadline=None)
+@given(*[st.integers(1, 500)] * 4)
+def test_fitted_size_fits_and_touches_a_side(height, width, high, wide):
+    fitted = fitted_size(height, width, (high, wide))
+    assert 1 <= fitted[0] <= high and 1 <= fitted[1] <= wide
+    assert fitted[0] == high or fitted[1] == wide
+
+
+def test_letterbox_repeats_ids_and_fills_the_rest():
+    ids = Image.fromarray(np.array([[1, 2, 0], [0, 1, 2]], dtype=np.int32))
+    boxed = letterbox(ids, (7, 6), nearest=True, fill=IGNORE)
+    expected = np.full((7, 6), IGNORE)
+    expected[:4] = np.kron([[1, 2, 0], [0, 1, 2]], np.ones((2, 2), dtype=int))
+    assert np.array_equal(boxed, expected)
+
+
+def test_letterbox_shrinks_images_to_means():
+    stripes = np.zeros((32, 32, 3), dtype=np.uint8)
+    stripes[:, ::2] = 200
+    boxed = letterbox(Image.fromarray(stripes), (4, 8), nearest=False, fill=0)
+    # Without antialiasing the stripes would come out as 0 or 200.
+    assert np.all(np.abs(boxed[:4, :4].astype(int) - 100) <= 30)
+    assert np.all(boxed[:, 4:] == 0)
