@@ -37,7 +37,9 @@ class ClassHubs(NamedTuple):
 
 
 @torch.no_grad()
-def class_hubs(logits: Tensor, label: Tensor | None = None, batch: Tensor | None = None) -> ClassHubs:
+def class_hubs(
+    logits: Tensor, label: Tensor | None = None, batch: Tensor | None = None
+) -> ClassHubs:
     r"""Join all nodes of an image that agree on their label, exactly, through hubs.
 
     .. math::
@@ -59,10 +61,8 @@ def class_hubs(logits: Tensor, label: Tensor | None = None, batch: Tensor | None
         ValueError: if the shapes do not fit each other.
 
     >>> hubs = class_hubs(torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0]]))
-    >>> hubs.propagate(torch.tensor([[1.0], [3.0], [5.0]]))
-    tensor([[2.],
-            [2.],
-            [5.]])
+    >>> hubs.propagate(torch.tensor([[1.0], [3.0], [5.0]])).round(decimals=3).flatten()
+    tensor([2., 2., 5.])
     """
     if logits.dim() != 2:
         raise ValueError(f"expected logits (N, C), got shape {tuple(logits.shape)}")

@@ -14,7 +14,7 @@ class Neighbors(NamedTuple):
     similarity 0: they carry no weight, so nothing downstream needs to know.
     """
 
-    index: Tensor  # (N, k), the neighbors' node numbers
+    indices: Tensor  # (N, k), the neighbors' node numbers
     similarity: Tensor  # (N, k), cosine in [-1, 1]
 
 
@@ -35,7 +35,7 @@ def nearest_neighbors(
         chunk_size: rows compared at once.
 
     Returns:
-        `Neighbors` with `index (N, k)` and `similarity (N, k)`.
+        `Neighbors` with `indices (N, k)` and `similarity (N, k)`.
 
     Raises:
         ValueError: if `x` is not a matrix or not finite, `k` is below 1, or `batch` has another
@@ -47,23 +47,23 @@ def nearest_neighbors(
         unit = F.normalize(x if x.dtype == torch.float64 else x.float(), dim=1)
         found = [_search(image, k, chunk_size) for image in unit.split(sizes)]
     start = torch.tensor([0, *sizes[:-1]]).cumsum(0).tolist()
-    index = torch.cat([f.index + offset for f, offset in zip(found, start, strict=True)])
-    return Neighbors(index, torch.cat([f.similarity for f in found]))
+    indices = torch.cat([f.indices + offset for f, offset in zip(found, start, strict=True)])
+    return Neighbors(indices, torch.cat([f.similarity for f in found]))
 
 
 def _search(unit: Tensor, k: int, chunk_size: int) -> Neighbors:
     """Search one image, given its unit features."""
     size = len(unit)
-    index = torch.arange(size, device=unit.device)[:, None].repeat(1, k)
+    indices = torch.arange(size, device=unit.device)[:, None].repeat(1, k)
     similarity = unit.new_zeros(size, k)
     kept = min(k, size - 1)
     for start in range(0, size if kept > 0 else 0, chunk_size):
         rows = slice(start, start + chunk_size)
         cosine = unit[rows] @ unit.T
         cosine.diagonal(start).fill_(-2)  # below every cosine: a node is not its own neighbor
-        value, index[rows, :kept] = cosine.topk(kept, dim=1)
+        value, indices[rows, :kept] = cosine.topk(kept, dim=1)
         similarity[rows, :kept] = value.clamp_(-1, 1)
-    return Neighbors(index, similarity)
+    return Neighbors(indices, similarity)
 
 
 def _check(x: Tensor, k: int, batch: Tensor | None) -> None:

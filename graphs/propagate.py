@@ -21,7 +21,7 @@ def symmetric_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> T
     Returns:
         Normalized weights `(E,)`.
 
-    >>> symmetric_norm(torch.tensor([[0, 1], [1, 0]]), torch.tensor([3.0, 3.0]), 2)
+    >>> symmetric_norm(torch.tensor([[0, 1], [1, 0]]), torch.tensor([3.0, 3.0]), 2).round()
     tensor([1., 1.])
     """
     source, target = edge_index

@@ -20,7 +20,7 @@ class WeakView(nn.Module):
         super().__init__()
         self.geometry = K.AugmentationSequential(
             K.RandomHorizontalFlip(p=0.5),
-            K.RandomAffine(degrees=0, translate=(shift, shift), scale=tuple(scale), p=1),
+            K.RandomAffine(degrees=0, translate=(shift, shift), scale=(scale[0], scale[1]), p=1),
             data_keys=["input", "mask"],
             extra_args={DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": None}},
         )
@@ -58,7 +58,9 @@ class StrongView(nn.Module):
         image = self.color(image)
         if self.mix == "none":
             return image, label, weight
-        return paste(cutmix(label) if self.mix == "cutmix" else classmix(label), image, label, weight)
+        return paste(
+            cutmix(label) if self.mix == "cutmix" else classmix(label), image, label, weight
+        )
 
 
 def paste(mask: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
@@ -97,7 +99,7 @@ def cutmix(label: Tensor, share: tuple[float, float] = (0.1, 0.5)) -> Tensor:
 
 
 def classmix(label: Tensor) -> Tensor:
-    """Draw half of the classes of the image that `paste` will paste (ClassMix, Olsson et al., 2021).
+    """Draw half of the classes of the image to paste (ClassMix, Olsson et al., 2021).
 
     Args:
         label: `(B, H, W)`.

@@ -4,9 +4,10 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -29,23 +30,37 @@ examples:
 """
 
 
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn an error that the user can mend into one sentence and exit code 2."""
+    try:
+        yield
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        _refuse(sentence)
+
+
 @hydra.main(config_path="configs", config_name="train", version_base="1.3")
 def train(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
+    with one_sentence():  # here, before Hydra adds lines of its own
+        return _train(cfg)
+
+
+def _train(cfg: DictConfig) -> float:
     import lightning as L
     import rich
-    import torch
 
+    from pyg_mllc import training
+    from pyg_mllc.evaluation import correction_examples
     from pyg_mllc.report import comparison_table, write_report
-    from pyg_mllc.training import examples
-    from pyg_mllc.training import train as fit
 
     out = Path(HydraConfig.get().runtime.output_dir)
-    settings = instantiate(cfg.trainer)
-    splits = instantiate(cfg.data)
-    methods = {"baseline": cfg.get("baseline"), "method": cfg.method}
+    settings, splits = instantiate(cfg.trainer), instantiate(cfg.data)
     runs = []
-    for config in filter(None, methods.values()):
+    for config in filter(None, (cfg.get("baseline"), cfg.method)):
         name = config._target_.rsplit(".", 1)[-1].lower()
         L.seed_everything(cfg.seed, verbose=False)
         segmenter = instantiate(cfg.model)(num_classes=splits.spec.num_classes)
@@ -53,27 +68,37 @@ def train(cfg: DictConfig) -> float:
             num_classes=splits.spec.num_classes, feature_dim=segmenter.feature_dim
         )
         method = instantiate(config)(segmenter=segmenter, corrector=corrector)
-        rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images", end="")
-        rich.print(f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else "")
-        runs.append(fit(method, splits, settings, cfg.seed, out / name, name))
+        more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
+        rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
+        runs.append(training.train(method, splits, settings, cfg.seed, out / name, name))
     rich.print(comparison_table(runs))
-    facts = {
-        "data": f"{splits.spec.name}: {len(splits.labeled)} labeled, {len(splits.unlabeled)} "
-        f"unlabeled, {len(splits.val)} validation images",
-        "steps": f"{settings.max_steps} of {settings.batch_size} labeled images"
-        f" (+ {settings.unlabeled_batch_size} unlabeled)",
-        "seed": str(cfg.seed),
-        "encoder": str(cfg.model.encoder),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
-        f"PyTorch {torch.__version__}, Python {platform.python_version()}",
-        "command": "mllc " + " ".join(["train", *HydraConfig.get().overrides.task]),
-    }
-    report, spec = out / "report.html", splits.spec
-    write_report(
-        report, str(cfg.name), runs, examples(method, splits), spec.classes, spec.colors, facts
-    )
-    rich.print(f"report: {report}")
+
+    spec, examples = splits.spec, correction_examples(method, splits)
+    facts = _facts(cfg, splits)
+    write_report(out / "report.html", cfg.name, runs, examples, spec.classes, spec.colors, facts)
+    print(f"report: {_short(out / 'report.html')}")
     return runs[-1].last_miou
+
+
+def _facts(cfg: DictConfig, splits: Any) -> dict[str, str]:
+    """What made the results, for the head of the report."""
+    import torch
+
+    labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
+    batch = f"{cfg.trainer.batch_size} labeled + {cfg.trainer.unlabeled_batch_size} unlabeled"
+    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
+    return {
+        "data": f"{splits.spec.name}: {labeled} labeled, {unlabeled} unlabeled, {val} validation",
+        "steps": f"{cfg.trainer.max_steps:,}, each of {batch} images",
+        "encoder": cfg.model.encoder,
+        "seed": str(cfg.seed),
+        "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",
+        "command": " ".join(["mllc train", *HydraConfig.get().overrides.task]),
+    }
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 COMMANDS: dict[str, Callable[[], Any]] = {"train": train}
@@ -93,15 +118,11 @@ def main() -> None:
     sys.argv = [f"mllc {arguments[0]}", *arguments[1:]]
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # PyG's, at import
     try:
-        command()
+        with one_sentence():
+            command()
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        print("mllc: stopped", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
-            raise
-        _refuse(sentence)
 
 
 def _sentence(error: BaseException | None) -> str | None:
@@ -118,6 +139,6 @@ def _sentence(error: BaseException | None) -> str | None:
     return hydras and " ".join(hydras.split())
 
 
-def _refuse(sentence: str) -> None:
+def _refuse(sentence: str) -> NoReturn:
     print(f"mllc: {sentence}", file=sys.stderr)
     sys.exit(2)

@@ -3,7 +3,6 @@
 import logging
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,10 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from pyg_mllc.data import IGNORE, Splits, endless_loader, eval_loader
 from pyg_mllc.errors import InputError
+from pyg_mllc.evaluation import iou
 from pyg_mllc.losses import upsample
-from pyg_mllc.report import Example, Run
+from pyg_mllc.methods import Method
+from pyg_mllc.results import Run
 
 
 @dataclass(frozen=True)
@@ -62,32 +63,23 @@ class TrainerSettings:
                 raise InputError(f"trainer.{name}={getattr(self, name)} must be 1 or more")
 
 
-def iou(confusion: Tensor) -> Tensor:
-    """Intersection over union per class of a confusion matrix `(C, C)`; NaN for absent classes.
-
-    >>> iou(torch.tensor([[3, 1, 0], [1, 3, 0], [0, 0, 0]]))
-    tensor([0.6000, 0.6000,    nan])
-    """
-    hit = confusion.diag().double()
-    return (hit / (confusion.sum(0) + confusion.sum(1) - hit)).float()
-
-
 class TrainingModule(L.LightningModule):
     """Runs a method: optimizer, schedule, teacher update, validation, log.
 
     Args:
-        method: a module with the contract of `pyg_mllc.methods.Supervised`.
+        method: what to train.
         num_classes: C.
         settings: learning rates and lengths.
     """
 
-    def __init__(self, method: nn.Module, num_classes: int, settings: TrainerSettings) -> None:
+    def __init__(self, method: Method, num_classes: int, settings: TrainerSettings) -> None:
         super().__init__()
         self.method, self.num_classes, self.settings = method, num_classes, settings
         self.history: list[dict[str, float]] = []
-        beliefs = len(method.teacher.network.corrector.rounds) + 2
+        self.validated_at = 0
+        beliefs = len(method.student.corrector.rounds) + 2
         # The student's, then the teacher's before correction and after each round.
-        self.confusion = nn.ModuleList(
+        self.confusion: Any = nn.ModuleList(
             MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE) for _ in range(beliefs)
         )
 
@@ -125,23 +117,27 @@ class TrainingModule(L.LightningModule):
         self.label_miou = miou[1:]
         self.label_accuracy = [float(m.diag().sum() / m.sum().clamp(min=1)) for m in matrices[1:]]
         self.log_dict({"miou": miou[0], "teacher_miou": miou[1]}, prog_bar=True)
-        step = float(self.global_step)
-        self.history.append({"step": step, "miou": miou[0], "teacher_miou": miou[1]})
+        self.validated_at = self.global_step
+        row = {"step": float(self.global_step), "miou": miou[0], "teacher_miou": miou[1]}
+        self.history.append(row)
         self.method.train()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         student, s = self.method.student, self.settings
         encoder = list(student.segmenter.encoder.parameters())
         inside = {id(p) for p in encoder}
         heads = [p for p in student.parameters() if id(p) not in inside]
-        groups = [{"params": encoder}, {"params": heads, "lr": s.lr * s.head_factor}]
+        groups: list[dict[str, Any]] = [
+            {"params": encoder},
+            {"params": heads, "lr": s.lr * s.head_factor},
+        ]
         optimizer = torch.optim.AdamW(groups, lr=s.lr, weight_decay=s.weight_decay)
         poly = LambdaLR(optimizer, lambda step: max(1 - step / s.max_steps, 0.0) ** 0.9)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
 
 
 def train(
-    method: nn.Module, splits: Splits, settings: TrainerSettings, seed: int, out: Path, name: str
+    method: Method, splits: Splits, settings: TrainerSettings, seed: int, out: Path, name: str
 ) -> Run:
     """Train a method, validate it, and keep its checkpoint and log.
 
@@ -159,25 +155,24 @@ def train(
     Raises:
         InputError: if the method needs unlabeled images and there are none.
     """
-    loaders = {"labeled": endless_loader(splits.labeled, settings.batch_size, seed, 0, settings.workers)}
-    if getattr(method, "uses_unlabeled", False):
+    batch, workers = settings.batch_size, settings.workers
+    loaders = {"labeled": endless_loader(splits.labeled, batch, seed, 0, workers)}
+    if method.uses_unlabeled:
         if not len(splits.unlabeled):
-            raise InputError(f"method {name} needs unlabeled images, and data.unlabeled gives none")
-        loaders["unlabeled"] = endless_loader(
-            splits.unlabeled, settings.unlabeled_batch_size, seed + 1, 0, settings.workers
-        )
+            raise InputError(f"method={name} needs unlabeled images: raise data.unlabeled above 0")
+        batch = settings.unlabeled_batch_size
+        loaders["unlabeled"] = endless_loader(splits.unlabeled, batch, seed + 1, 0, workers)
+    val = eval_loader(splits.val, settings.batch_size + settings.unlabeled_batch_size)
     module = TrainingModule(method, splits.spec.num_classes, settings)
-    trainer = _trainer(settings, out, name)
+    trainer = _trainer(settings, out)
     started = time.perf_counter()
     with warnings.catch_warnings():
         # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, and
         # an earlier run's log is meant to be replaced.
         warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(
-            module,
-            CombinedLoader(loaders, "min_size"),
-            eval_loader(splits.val, settings.batch_size + settings.unlabeled_batch_size),
-        )
+        trainer.fit(module, CombinedLoader(loaders, "min_size"), val)
+        if not trainer.interrupted and module.validated_at < settings.max_steps:
+            trainer.validate(module, val, verbose=False)  # the last step counts, too
     seconds = time.perf_counter() - started
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -192,43 +187,16 @@ def train(
     )
 
 
-@torch.no_grad()
-def examples(method: nn.Module, splits: Splits, count: int = 6) -> list[Example]:
-    """Correct the teacher's labels of `count` validation images, evenly spaced over the split."""
-    method.eval()
-    device = next(method.parameters()).device
-    return list(_examples(method, splits, count, device))
-
-
-def _examples(
-    method: nn.Module, splits: Splits, count: int, device: torch.device
-) -> Iterator[Example]:
-    for i in torch.linspace(0, len(splits.val) - 1, min(count, len(splits.val))).round().long():
-        sample = splits.val[int(i)]
-        image = sample["image"][None].to(device) / 255
-        history = [upsample(p.logits, image.shape[-2:])[0].softmax(0) for p in method.teach(image)]
-        confidence, after = history[-1].max(0)
-        yield Example(
-            name=sample["name"],
-            image=sample["image"],
-            truth=sample["label"],
-            before=history[0].argmax(0).cpu(),
-            after=after.cpu(),
-            confidence=confidence.cpu(),
-        )
-
-
-def _trainer(settings: TrainerSettings, out: Path, name: str) -> L.Trainer:
+def _trainer(settings: TrainerSettings, out: Path) -> L.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     bar = RichProgressBar(theme=RichProgressBarTheme(metrics_format=".3f"))
-    every = min(settings.val_every, settings.max_steps)
     return L.Trainer(
         accelerator=settings.accelerator,
         devices=1,
         precision=settings.precision,
         max_epochs=1,
         limit_train_batches=settings.max_steps,
-        val_check_interval=every,
+        val_check_interval=min(settings.val_every, settings.max_steps),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=settings.log_every,

@@ -1,12 +1,13 @@
 """What every data set of this package is: a list of samples of one size."""
 
-from torch import Tensor
+from typing import Any
+
 from torch.utils.data import Dataset
 
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
 
-Sample = dict[str, Tensor | str]
+Sample = dict[str, Any]  # tensors and a name
 """``image`` uint8 (3, H, W) and ``name``, with ``label`` int64 (H, W) or ``valid`` bool (H, W)."""
 
 

@@ -8,12 +8,12 @@ from graphs import maps_to_nodes
 from pyg_mllc.augment import StrongView, WeakView
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, upsample
+from pyg_mllc.methods.method import Method
 from pyg_mllc.methods.prototypes import Prototypes
-from pyg_mllc.methods.teacher import Teacher
 from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 
 
-class MLLC(nn.Module):
+class MLLC(Method):
     r"""Learn from labels, and from the teacher's graph-corrected labels of other images.
 
     .. math::
@@ -56,9 +56,7 @@ class MLLC(nn.Module):
         contrast_from: float = 0.2,
         decay: float = 0.99,
     ) -> None:
-        super().__init__()
-        self.student = CorrectedSegmenter(segmenter, corrector)
-        self.teacher = Teacher(self.student, decay)
+        super().__init__(CorrectedSegmenter(segmenter, corrector), decay)
         self.thresholds = ClassThresholds(segmenter.num_classes, corrector.threshold)
         self.prototypes = Prototypes(segmenter.num_classes, segmenter.feature_dim)
         self.weak, self.strong = weak or WeakView(), strong or StrongView()
@@ -72,8 +70,7 @@ class MLLC(nn.Module):
         """Give the losses of one step.
 
         Args:
-            batch: `image (B, 3, H, W)` in [0, 1] with `label (B, H, W)`, and `unlabeled (U, 3, H, W)`
-                with `valid (U, H, W)`, false where an image is padded.
+            batch: `image`, `label`, `unlabeled` and `valid`, see `Method`.
         """
         image, label = self.weak(batch["image"], batch["label"])
         if self.step < self.warmup_steps:
@@ -82,7 +79,9 @@ class MLLC(nn.Module):
             supervised = _deep_loss(history, label)
             return {"loss": supervised, "supervised": supervised.detach()}
 
-        unlabeled, pseudo, confidence, taught = self._pseudo_label(batch["unlabeled"], batch["valid"])
+        unlabeled, pseudo, confidence, taught = self._pseudo_label(
+            batch["unlabeled"], batch["valid"]
+        )
         strong, pseudo, confidence = self.strong(unlabeled, pseudo, confidence)
         # One forward for both parts: batch normalization sees labeled and strong views together.
         history = self.student(torch.cat([image, strong]), self.thresholds.counts)
@@ -108,7 +107,7 @@ class MLLC(nn.Module):
 
     def update(self) -> None:
         """Move the teacher towards the student; call it after each optimizer step."""
-        self.teacher.update(self.student)
+        super().update()
         self.step += 1
 
     def teach(self, images: Tensor) -> list[Prediction]:

@@ -43,9 +43,7 @@ class Teacher(nn.Module):
     def update(self, student: nn.Module) -> None:
         """Move the average towards `student`; counters are copied."""
         alpha = min(1 - 1 / (int(self.updates) + 1), self.decay)
-        state = zip(
-            self.network.state_dict().values(), student.state_dict().values(), strict=True
-        )
+        state = zip(self.network.state_dict().values(), student.state_dict().values(), strict=True)
         for mine, theirs in state:
             if mine.is_floating_point():
                 mine.lerp_(theirs, 1 - alpha)

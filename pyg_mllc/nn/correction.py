@@ -3,7 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from graphs import class_hubs, maps_to_nodes, nodes_to_maps, propagate, semantic_graph, symmetric_norm
+from graphs import (
+    class_hubs,
+    maps_to_nodes,
+    nodes_to_maps,
+    propagate,
+    semantic_graph,
+    symmetric_norm,
+)
 from pyg_mllc.nn.prediction import Prediction
 from pyg_mllc.nn.thresholds import class_thresholds
 
@@ -38,9 +45,9 @@ class CorrectionRound(nn.Module):
         Z' = (1 - a) Z + a \hat A Z, \quad Z_r = W_2 (W_1 Z' + b_1) + b_2, \qquad
         F' = \hat G F, \quad F_r = V_2 \mathrm{relu}(V_1 F' + a_1) + a_2
 
-    with :math:`\hat A` the semantic-level graph of the features, :math:`\hat G` the class-level graph
-    of the corrected logits and the labels before, and :math:`a_i` small where node i is trusted.
-    Starts as the identity transform around the propagation.
+    with :math:`\hat A` the semantic-level graph of the features F, :math:`\hat G` the class-level
+    graph of the corrected logits and the labels before, and :math:`a_i` small where node i is
+    trusted. Starts as the identity transform around the propagation.
 
     Args:
         num_classes: C.

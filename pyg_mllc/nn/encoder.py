@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -32,7 +33,9 @@ def create_encoder(name: str, weights: str | None = None) -> nn.Module:
     if name not in timm.list_models():
         near = timm.list_models(f"*{name.split('_')[0]}*")[:3]
         hint = f", e.g. {', '.join(near)}" if near else ""
-        raise InputError(f"model.encoder={name} is not a model of timm; choose one of its names{hint}")
+        raise InputError(
+            f"model.encoder={name} is not a model of timm; choose one of its names{hint}"
+        )
     encoder = _feature_extractor(name, pretrained=weights == "timm")
     if weights not in (None, "timm"):
         state = _packaged(name, encoder) if weights == "package" else _read(Path(weights))
@@ -47,7 +50,7 @@ def create_encoder(name: str, weights: str | None = None) -> nn.Module:
 
 def _feature_extractor(name: str, pretrained: bool) -> nn.Module:
     try:
-        try:  # vision transformers take images of any size only if told so; others know no such option
+        try:  # vision transformers take any size of image if told so; others know no such option
             return timm.create_model(name, pretrained, features_only=True, dynamic_img_size=True)
         except TypeError:
             return timm.create_model(name, pretrained, features_only=True)
@@ -63,7 +66,7 @@ def has_packaged_weights(name: str) -> bool:
         return False
 
 
-def _packaged(name: str, encoder: nn.Module) -> dict[str, Tensor]:
+def _packaged(name: str, encoder: Any) -> dict[str, Tensor]:
     if name not in PACKAGED:
         raise InputError(
             f"model.weights=package has no weights for model.encoder={name}, "

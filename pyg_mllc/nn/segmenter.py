@@ -1,6 +1,7 @@
 """The segmentation network: an encoder, a decoder, a class head and an embedding head."""
 
 import logging
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +74,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.num_classes, self.feature_dim = num_classes, feature_dim
         self.encoder = create_encoder(encoder, _choose(encoder) if weights == "auto" else weights)
-        info = self.encoder.feature_info
+        info: Any = self.encoder.feature_info
         reductions = info.reduction()
         self.stages = [i for i, r in enumerate(reductions) if r >= min(stride, max(reductions))]
         self.stride = reductions[self.stages[0]]
@@ -87,8 +88,11 @@ class Segmenter(nn.Module):
             nn.Conv2d(feature_dim, feature_dim, 1),
         )
         # The encoder's own normalization; what it does not state is ImageNet's.
-        config = self.encoder.pretrained_cfg
-        mean, std = config.get("mean", (0.485, 0.456, 0.406)), config.get("std", (0.229, 0.224, 0.225))
+        config: Any = self.encoder.pretrained_cfg
+        mean, std = (
+            config.get("mean", (0.485, 0.456, 0.406)),
+            config.get("std", (0.229, 0.224, 0.225)),
+        )
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 

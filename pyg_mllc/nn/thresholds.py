@@ -32,9 +32,9 @@ class ClassThresholds(nn.Module):
         threshold: tau, confidence from which a pixel counts.
 
     >>> thresholds = ClassThresholds(2, threshold=0.9)
-    >>> thresholds.update(torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0], [0.1, 0.0]]).T[None, ..., None])
+    >>> thresholds.update(torch.tensor([[9.0, 0.0, 0.1], [0.0, 9.0, 0.0]]).view(1, 2, 1, 3))
     >>> thresholds.counts.tolist()
-    [2.0, 1.0]
+    [1.0, 1.0]
     """
 
     counts: Tensor

@@ -41,7 +41,7 @@ def test_computes_in_float32_under_autocast(device):
     with torch.autocast(device.type, dtype=torch.bfloat16):
         index, similarity = nearest_neighbors(x, 5)
     assert similarity.dtype == torch.float32
-    assert torch.equal(index, nearest_neighbors(x, 5).index)
+    assert torch.equal(index, nearest_neighbors(x, 5).indices)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ def image_of(label):
 
 
 def blocks(size=4, height=40, width=56):
-    block = torch.arange(height)[:, None] // (height // 4) * 2 % 4 + torch.arange(width)[None] // (width // 2)
+    block = torch.arange(height)[:, None] // (height // 4) * 2 % 4 + torch.arange(width)[None] // (
+        width // 2
+    )
     return block.repeat(size, 1, 1)
 
 

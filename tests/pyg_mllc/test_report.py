@@ -11,17 +11,9 @@ from rich.console import Console
 
 from pyg_mllc.data import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.report import (
-    CHANGES,
-    VOID,
-    Example,
-    Run,
-    comparison_table,
-    draw_changes,
-    draw_label,
-    example_figure,
-    write_report,
-)
+from pyg_mllc.pictures import CHANGES, VOID, draw_changes, draw_label, example_figure
+from pyg_mllc.report import comparison_table, write_report
+from pyg_mllc.results import Example, Run
 
 CLASSES = ["sky", "<b>road</b>"]
 COLORS = [(10, 20, 30), (200, 100, 0)]

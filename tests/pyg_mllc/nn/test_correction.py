@@ -100,7 +100,10 @@ def test_gradient_reaches_every_weight_and_both_inputs(device):
 
 
 def test_computes_in_float32_under_autocast(device):
-    logits, features = torch.randn(1, 3, 6, 6, device=device), torch.randn(1, 8, 6, 6, device=device)
+    logits, features = (
+        torch.randn(1, 3, 6, 6, device=device),
+        torch.randn(1, 8, 6, 6, device=device),
+    )
     corrector = LabelCorrector(3, feature_dim=8, k=5).to(device)
     expected = corrector(logits, features)[-1]
     with torch.autocast(device.type, dtype=torch.bfloat16):

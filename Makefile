@@ -1,0 +1,31 @@
+# Everything here works in .venv, which is made from constraints.txt on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test lint clean
+.DEFAULT_GOAL := demo
+
+demo: .venv/ready  ## train a baseline and MLLC on built-in data, write outputs/demo/report.html
+	@echo "== demo: labeled-only baseline, then MLLC, on the built-in textures"
+	$(BIN)/mllc train experiment=demo
+
+test: .venv/ready  ## run the whole test suite
+	@echo "== test: the whole suite, doctests included"
+	$(BIN)/python -m pytest -q
+
+lint: .venv/ready  ## ruff and mypy
+	@echo "== lint: ruff, then mypy"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Made anew when what it is made from changes; else nothing is installed.
+.venv/ready: pyproject.toml constraints.txt
+	@echo "== install: .venv with the versions of constraints.txt"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[weights,dev]'
+	@touch $@
+
+clean:  ## remove .venv and outputs
+	rm -rf .venv outputs

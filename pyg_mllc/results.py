@@ -1,0 +1,84 @@
+"""What a training leaves behind: its curves and figures, and images seen by the corrector."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pyg_mllc.data import IGNORE
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained method: its curves and its results on the validation split.
+
+    Args:
+        name: what tables and legends call it.
+        history: rows with `"step"` and whatever was logged then: losses, `"trusted"`, `"miou"` of
+            the student, `"teacher_miou"`, `"lr"`; shares lie in 0..1.
+        class_iou: per class at the last validation, 0..1; NaN where absent, empty if unknown.
+        label_accuracy: of the teacher's labels on the validation split, before correction and
+            after each round, 0..1; empty without a corrector.
+        label_miou: likewise.
+        seconds: training time.
+    """
+
+    name: str
+    history: list[dict[str, float]]
+    class_iou: list[float]
+    label_accuracy: list[float]
+    label_miou: list[float]
+    seconds: float
+
+    @property
+    def last_miou(self) -> float:
+        """Student's mIoU at the last validation, 0..1; NaN if never validated."""
+        return (self.curve("miou") or [(0.0, math.nan)])[-1][1]
+
+    @property
+    def best_miou(self) -> float:
+        """Student's highest mIoU, 0..1; NaN if never validated."""
+        return max((miou for _, miou in self.curve("miou")), default=math.nan)
+
+    @property
+    def best_step(self) -> int | None:
+        """Step at which the highest mIoU was first reached; None if never validated."""
+        return next((int(step) for step, v in self.curve("miou") if v == self.best_miou), None)
+
+    def curve(self, key: str) -> list[tuple[float, float]]:
+        """List (step, value) wherever `key` was logged as a number."""
+        logged = [(row["step"], row[key]) for row in self.history if key in row]
+        return [(step, value) for step, value in logged if not math.isnan(value)]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One validation image seen by the corrector.
+
+    Args:
+        name: its caption.
+        image: `(3, H, W)` uint8.
+        truth: `(H, W)` int64, IGNORE where void.
+        before: `(H, W)` int64, the teacher's label before correction.
+        after: `(H, W)` int64, after the last round.
+        confidence: `(H, W)` in 0..1, of the label after correction.
+    """
+
+    name: str
+    image: Tensor
+    truth: Tensor
+    before: Tensor
+    after: Tensor
+    confidence: Tensor
+
+    def accuracy(self, label: Tensor) -> float:
+        """Give the share of pixels, void aside, where `label` is right; NaN if all are void."""
+        return (label == self.truth)[self.truth != IGNORE].float().mean().item()
+
+    def changes(self) -> dict[str, Tensor]:
+        """Sort the changed pixels, void aside, by what became of them: `(H, W)` bool each."""
+        changed = (self.before != self.after) & (self.truth != IGNORE)
+        mended = changed & (self.after == self.truth)
+        spoiled = changed & (self.before == self.truth)
+        still_wrong = changed & ~mended & ~spoiled
+        return {"mended": mended, "spoiled": spoiled, "still wrong": still_wrong}

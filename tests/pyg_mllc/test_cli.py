@@ -1,0 +1,97 @@
+import re
+import sys
+
+import pytest
+from PIL import Image
+
+from pyg_mllc.cli import main
+
+TINY = [
+    "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
+    "data.size=[32,48]", "trainer.max_steps=2", "trainer.progress=false", "trainer.accelerator=cpu",
+]  # fmt: skip
+
+
+@pytest.fixture
+def mllc(monkeypatch, tmp_path, capsys):
+    """Run `mllc` in an empty folder; give its exit code, output and error output."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mllc", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_help_lists_the_commands(mllc):
+    code, out, _ = mllc("--help")
+    assert code == 0 and "train" in out and "mllc train experiment=demo" in out
+
+
+def test_demo_compares_the_baseline_with_mllc_and_writes_the_report(mllc, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2"]
+    code, out, err = mllc("train", "experiment=demo", *TINY, *data)
+    assert code == 0, err
+    assert "supervised" in out and "mllc" in out and "report: outputs/demo/report.html" in out
+    html = (tmp_path / "outputs/demo/report.html").read_text()
+    assert "supervised" in html and "textures: 2 labeled, 3 unlabeled, 2 validation" in html
+    assert (tmp_path / "outputs/demo/mllc/last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("name, folder", [("camvid", "camvid"), ("voc", "voc2012")])
+def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
+    root = f"data.root={real_data / folder}"
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2"]
+    code, _, err = mllc("train", f"experiment={name}", root, *TINY, *data)
+    assert code == 0, err
+    assert (tmp_path / "outputs" / name / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["tran"], "'tran' is not a command; choose one of: train"),
+        (["train", "experiment=nope"], "Could not find 'experiment/nope'.*demo"),
+        (["train", "model.encoder=resnet5"], "model.encoder=resnet5 is not a model of timm"),
+        (["train", "data=camvid", "data.root=nowhere"], "data.root=nowhere does not exist"),
+        (["train", "data=camvid"], "data.root=None is not given: pass data.root="),
+        (["train", "trainer.max_steps=0"], "trainer.max_steps=0 must be 1 or more"),
+        (["train", "data.labeled=0"], "data.labeled=0 must be a whole number"),
+        (["train", "data.lebeled=1"], "Could not override 'data.lebeled'"),
+        (["train", "trainer.max_steps"], "trainer.max_steps"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(mllc, arguments, message):
+    code, _, err = mllc(*arguments)
+    assert code == 2
+    assert err.startswith("mllc: ") and err.count("\n") == 1 and "Traceback" not in err
+    assert re.search(message, err)
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    for split in ("train", "val"):
+        for kind, mode in (("", "RGB"), ("annot", "L")):
+            folder = tmp_path / "camvid" / f"{split}{kind}"
+            folder.mkdir(parents=True)
+            for i in range(3):
+                Image.new(mode, (48, 32)).save(folder / f"{i}.png")
+    return tmp_path / "camvid"
+
+
+def test_more_labeled_images_than_there_are(mllc, camvid):
+    code, _, err = mllc("train", "data=camvid", f"data.root={camvid}", "data.labeled=4", *TINY)
+    assert code == 2 and "data.labeled=4 is more than the 3" in err
+
+
+def test_a_mask_of_another_size_is_named(mllc, camvid):
+    Image.new("L", (40, 32)).save(camvid / "trainannot/1.png")
+    options = ["data=camvid", f"data.root={camvid}", "data.labeled=3", "method=supervised"]
+    code, _, err = mllc("train", *options, *TINY)
+    assert code == 2 and "trainannot/1.png" in err and "40" in err and "48" in err
