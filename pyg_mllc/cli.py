@@ -55,6 +55,7 @@ def _train(cfg: DictConfig) -> float:
 
     from pyg_mllc import training
     from pyg_mllc.evaluation import correction_examples
+    from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
 
     out = Path(HydraConfig.get().runtime.output_dir)
@@ -74,6 +75,7 @@ def _train(cfg: DictConfig) -> float:
     rich.print(comparison_table(runs))
 
     spec, examples = splits.spec, correction_examples(method, splits)
+    example_figure(examples[:4], spec.classes, spec.colors).savefig(out / "examples.png")
     facts = _facts(cfg, splits)
     write_report(out / "report.html", cfg.name, runs, examples, spec.classes, spec.colors, facts)
     print(f"report: {_short(out / 'report.html')}")

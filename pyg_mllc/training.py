@@ -131,7 +131,7 @@ class TrainingModule(L.LightningModule):
             {"params": encoder},
             {"params": heads, "lr": s.lr * s.head_factor},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=s.lr, weight_decay=s.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=s.lr, weight_decay=s.weight_decay, fused=True)
         poly = LambdaLR(optimizer, lambda step: max(1 - step / s.max_steps, 0.0) ** 0.9)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
 
