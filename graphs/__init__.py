@@ -1,24 +1,43 @@
 """Graphs over the pixels of feature maps, for PyTorch Geometric.
 
 Two graphs join the nodes of an image, never those of two images: the *semantic-level* graph joins
-nodes whose features look alike, the *class-level* graph nodes that agree on their label. Needs
-torch and torch_geometric, and knows nothing of segmentation networks.
+nodes whose features look alike, the *class-level* graph nodes that agree on their label. *Anchors*
+are nodes of other images whose labels are known. Needs torch and torch_geometric, and knows
+nothing of segmentation networks.
 """
 
-from graphs.class_level import ClassHubs, class_hubs
+from graphs.anchors import AnchorMemory, anchor_graph, join_features
+from graphs.class_level import ClassHubs, ClassLevelGraph, class_graph, class_hubs
 from graphs.neighbors import Neighbors, nearest_neighbors
-from graphs.pixels import maps_to_nodes, nodes_to_maps
-from graphs.propagate import propagate, symmetric_norm
-from graphs.semantic import semantic_graph
+from graphs.pixels import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
+from graphs.propagate import propagate, random_walk_norm, symmetric_norm
+from graphs.sample import sample_nodes, spread_sample
+from graphs.search import approximate_search, exact_search
+from graphs.semantic import SemanticLevelGraph, cosine_affinity, gaussian_affinity, semantic_graph
 
 __all__ = [
+    "AnchorMemory",
     "ClassHubs",
+    "ClassLevelGraph",
     "Neighbors",
+    "SemanticLevelGraph",
+    "anchor_graph",
+    "approximate_search",
+    "batch_to_maps",
+    "class_graph",
     "class_hubs",
+    "cosine_affinity",
+    "exact_search",
+    "gaussian_affinity",
+    "join_features",
     "maps_to_nodes",
     "nearest_neighbors",
     "nodes_to_maps",
+    "pixel_batch",
     "propagate",
+    "random_walk_norm",
+    "sample_nodes",
     "semantic_graph",
+    "spread_sample",
     "symmetric_norm",
 ]

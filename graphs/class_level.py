@@ -1,12 +1,19 @@
 """Class-level graph: who agrees."""
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
 
+from graphs.adjacency import store_edges
+from graphs.checks import check_batch, check_labels, check_nodes
 from graphs.propagate import EPS
+
+Form = Literal["sampled", "dense"]
 
 
 class ClassHubs(NamedTuple):
@@ -30,10 +37,51 @@ class ClassHubs(NamedTuple):
         Returns:
             `(N, D)`.
         """
-        weight, x = self.weight[self.order].to(x.dtype), x[self.order]
-        blocks = zip(weight.split(self.sizes), x.split(self.sizes), strict=True)
-        out = torch.cat([q @ (q.T @ values) for q, values in blocks])
-        return out[self.order.argsort()]
+        weight, values = self.weight[self.order].to(x.dtype), x[self.order]
+        blocks = zip(weight.split(self.sizes), values.split(self.sizes), strict=True)
+        out = torch.cat([q @ (q.T @ part) for q, part in blocks])
+        return torch.zeros_like(out).index_copy(0, self.order, out)
+
+    def to_hetero(self) -> HeteroData:
+        """Give the hubs as a bipartite PyG graph: node to hub, and hub to node.
+
+        Messages over both edge types, summed, give what `propagate` gives.
+
+        Returns:
+            `HeteroData` with node types `pixel` (N) and `hub` (C per block), and edge types
+            `(pixel, joins, hub)` and `(hub, reaches, pixel)` with `edge_index (2, N * C)`, sorted
+            by target, and `edge_weight (N * C,)`.
+        """
+        n, c = self.weight.shape
+        block = torch.arange(len(self.sizes), device=self.order.device)
+        of_sorted = block.repeat_interleave(torch.tensor(self.sizes, device=block.device))
+        hub = of_sorted[:, None] * c + torch.arange(c, device=block.device)  # of nodes by block
+        pixel = self.order[:, None].expand(n, c)
+        weight = self.weight[self.order]
+        to_pixel = hub.flatten(), pixel.flatten(), weight.flatten()
+        graph = HeteroData()
+        graph["pixel"].num_nodes, graph["hub"].num_nodes = n, len(self.sizes) * c
+        for name, (source, target, value) in {
+            ("pixel", "joins", "hub"): (to_pixel[1], to_pixel[0], to_pixel[2]),
+            ("hub", "reaches", "pixel"): to_pixel,
+        }.items():
+            target, place = target.sort(stable=True)
+            graph[name].edge_index = torch.stack([source[place], target])
+            graph[name].edge_weight = value[place]
+        return graph
+
+
+def _agreement(
+    logits: Tensor, label: Tensor | None, batch: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Unit posteriors q `(N, C)`, labels and images of the nodes, all checked."""
+    check_nodes(logits, "logits")
+    label = logits.argmax(1) if label is None else label
+    check_labels(label, *logits.shape)
+    check_batch(batch, len(logits))
+    with torch.autocast(logits.device.type, enabled=False):
+        q = F.normalize(logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1))
+    return q, label, torch.zeros_like(label) if batch is None else batch
 
 
 @torch.no_grad()
@@ -50,35 +98,120 @@ def class_hubs(
     Features flow over this graph: nodes of one class should look alike. (MLLC, class-level graph.)
 
     Args:
-        logits: `Z (N, C)`.
+        logits: `Z (N, C)`, finite.
         label: `y (N,)`, by which nodes agree; by default the largest logit.
-        batch: image of each node `(N,)`; by default all belong to one image.
+        batch: image of each node `(N,)`, ascending; by default all belong to one image.
 
     Returns:
         `ClassHubs`, normalized.
 
     Raises:
-        ValueError: if the shapes do not fit each other.
+        ValueError: if the shapes do not fit each other, or a label is out of range.
 
     >>> hubs = class_hubs(torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0]]))
     >>> hubs.propagate(torch.tensor([[1.0], [3.0], [5.0]])).round(decimals=3).flatten()
     tensor([2., 2., 5.])
     """
-    if logits.dim() != 2:
-        raise ValueError(f"expected logits (N, C), got shape {tuple(logits.shape)}")
-    n, num_classes = logits.shape
-    label = logits.argmax(1) if label is None else label
-    batch = torch.zeros_like(label) if batch is None else batch
-    if label.shape != (n,) or batch.shape != (n,):
-        raise ValueError(
-            f"expected label and batch of shape ({n},) for logits {tuple(logits.shape)}, "
-            f"got {tuple(label.shape)} and {tuple(batch.shape)}"
-        )
-    with torch.autocast(logits.device.type, enabled=False):
-        q = F.normalize(logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1))
-    block = batch * num_classes + label
-    block, order = block.sort(stable=True)
+    q, label, batch = _agreement(logits, label, batch)
+    block, order = (batch * logits.size(1) + label).sort(stable=True)
     sizes = block.unique_consecutive(return_counts=True)[1].tolist()
-    sums = [part.sum(0).expand(len(part), -1) for part in q[order].split(sizes)]
-    degree = (q[order] * torch.cat(sums)).sum(1) + EPS  # e_i = q_i . sum of the block's q_j
-    return ClassHubs(order, sizes, q * degree.rsqrt()[order.argsort()][:, None])
+    # e_i = q_i . (sum of the block's q_j)
+    by_block = q[order]
+    degree = torch.cat([part @ part.sum(0) for part in by_block.split(sizes)]) + EPS
+    weight = torch.empty_like(q).index_copy_(0, order, by_block * degree.rsqrt()[:, None])
+    return ClassHubs(order, sizes, weight)
+
+
+@torch.no_grad()
+def class_graph(
+    logits: Tensor,
+    label: Tensor | None = None,
+    batch: Tensor | None = None,
+    *,
+    form: Form = "sampled",
+    k: int = 20,
+    agree: Literal["label", "overlap"] = "label",
+    threshold: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Data:
+    r"""Join nodes of an image that agree, by explicit edges: a sample of them, or all.
+
+    For layers that need an edge for each pair (attention). `sampled` draws `k` partners of each
+    node uniformly from all that agree with it, with replacement, so that a mean over them is an
+    unbiased estimate of the mean over all. (The *most similar* k would not do: saturated posteriors
+    all tie, and a few nodes become everyone's neighbor.) `dense` keeps all N^2 pairs, for tests.
+
+    Args:
+        logits: `Z (N, C)`, finite.
+        label: `y (N,)`; by default the largest logit.
+        batch: image of each node `(N,)`, ascending; by default all belong to one image.
+        form: `sampled` or `dense`.
+        k: partners drawn per node.
+        agree: on the `label`, or, whatever the label, by the `overlap` of the posteriors.
+        threshold: least affinity :math:`q_i^\top q_j` of a pair; pairs below it are not joined.
+        generator: source of the draw.
+
+    Returns:
+        A graph with `edge_index (2, E)`, source then target, sorted by target; `edge_weight (E,)`,
+        the affinity in [0, 1]; `num_nodes`. Every node agrees with itself.
+
+    Raises:
+        ValueError: if the shapes do not fit each other, a label is out of range, or an option is
+            unknown.
+    """
+    q, label, batch = _agreement(logits, label, batch)
+    if form not in ("sampled", "dense") or agree not in ("label", "overlap") or k < 1:
+        raise ValueError(
+            "expected form 'sampled' or 'dense', agree 'label' or 'overlap' and k >= 1, "
+            f"got {form!r}, {agree!r} and {k}"
+        )
+    group = batch * logits.size(1) + label if agree == "label" else batch
+    if form == "dense":
+        target, source = (group[:, None] == group).nonzero(as_tuple=True)
+    else:
+        target, source = _draw_partners(group, k, generator)
+    weight = (q[source] * q[target]).sum(1).clamp(max=1)
+    kept = weight >= threshold
+    edge_index = torch.stack([source[kept], target[kept]])
+    return Data(edge_index=edge_index, edge_weight=weight[kept], num_nodes=len(logits))
+
+
+def _draw_partners(
+    group: Tensor, k: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Draw k partners of each node uniformly from its group, which it belongs to itself."""
+    sorted_group, order = group.sort(stable=True)
+    size = sorted_group.unique_consecutive(return_counts=True)[1]
+    start = (size.cumsum(0) - size).repeat_interleave(size)[:, None]
+    size = size.repeat_interleave(size)[:, None]
+    drawn = torch.rand(len(group), k, generator=generator, device=group.device) * size
+    partner = order[start + drawn.long().clamp(max=size - 1)]  # rounding may reach the end
+    target, place = order.repeat_interleave(k).sort(stable=True)
+    return target, partner.flatten()[place]
+
+
+@functional_transform("class_level_graph")
+class ClassLevelGraph(BaseTransform):
+    """Give `data` the edges of `class_graph` over its logits.
+
+    Args:
+        key: name of the logits `(N, C)` in `data`.
+        sparse: give `adj_t`, a `SparseTensor` (needs torch-sparse), instead of `edge_index` and
+            `edge_weight`.
+        **options: `form`, `k`, `agree`, `threshold`, `generator` of `class_graph`.
+
+    >>> data = Data(logits=torch.eye(2)[[0, 0, 1, 1]], num_nodes=4)
+    >>> ClassLevelGraph(form="dense")(data)
+    Data(logits=[4, 2], num_nodes=4, edge_index=[2, 8], edge_weight=[8])
+    """
+
+    def __init__(self, key: str = "logits", sparse: bool = False, **options: Any) -> None:
+        self.key, self.sparse, self.options = key, sparse, options
+
+    def forward(self, data: Data) -> Data:
+        graph = class_graph(data[self.key], data.get("label"), data.batch, **self.options)
+        return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{type(self).__name__}({options})"

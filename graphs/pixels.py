@@ -1,7 +1,12 @@
 """Feature maps to graph nodes, and back."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+Maps = Tensor | Sequence[Tensor]
 
 
 def maps_to_nodes(maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,3 +54,77 @@ def nodes_to_maps(x: Tensor, height: int, width: int) -> Tensor:
             f"got shape {tuple(x.shape)}"
         )
     return x.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)  # (B*h*w, D) -> (B, D, h, w)
+
+
+def pixel_batch(features: Maps, **values: Maps) -> Batch:
+    """Make one PyG graph an image, without edges, of maps of one size or of different sizes.
+
+    Args:
+        features: `(B, D, h, w)`, or B maps `(D, h_i, w_i)`.
+        **values: further maps of the same sizes, kept under their names: `(B, C, h, w)` such as
+            logits, `(B, h, w)` such as labels, or lists of such maps without B.
+
+    Returns:
+        A `Batch` with `x (N, D)`, `pos (N, 2)` (row and column), `batch (N,)`, `ptr (B + 1,)`,
+        `map_size (B, 2)` (h and w), and the further values `(N, C)` or `(N,)`. `batch_to_maps` is
+        the way back.
+
+    Raises:
+        ValueError: if a map has the wrong rank, or sizes differ between features and values.
+
+    >>> batch = pixel_batch(torch.rand(2, 8, 3, 4), label=torch.zeros(2, 3, 4).long())
+    >>> batch
+    DataBatch(x=[24, 8], pos=[24, 2], map_size=[2, 2], label=[24], batch=[24], ptr=[3])
+    """
+    graphs = []
+    for i, map_ in enumerate(features):
+        if map_.dim() != 3:
+            raise ValueError(f"expected feature maps (D, h, w), got shape {tuple(map_.shape)}")
+        height, width = map_.shape[-2:]
+        rows = torch.arange(height, device=map_.device)
+        pos = torch.cartesian_prod(rows, torch.arange(width, device=map_.device)).view(-1, 2)
+        graph = Data(x=_flat(map_), pos=pos, map_size=pos.new_tensor([[height, width]]))
+        for name, maps in values.items():
+            if len(maps) != len(features) or maps[i].shape[-2:] != map_.shape[-2:]:
+                raise ValueError(
+                    f"expected {name} for {len(features)} images, the one of image {i} of "
+                    f"{height}x{width} pixels, got {len(maps)} of shape {tuple(maps[i].shape)}"
+                )
+            graph[name] = _flat(maps[i])
+        graphs.append(graph)
+    return Batch.from_data_list(graphs)
+
+
+def batch_to_maps(value: Tensor, batch: Batch) -> list[Tensor]:
+    """Give a node value of `pixel_batch` back as one map an image.
+
+    Args:
+        value: `(N, C)` or `(N,)`.
+        batch: the graphs; `map_size` and `ptr` are read.
+
+    Returns:
+        B maps `(C, h_i, w_i)` or `(h_i, w_i)`; `torch.stack` joins them where sizes agree.
+
+    Raises:
+        ValueError: if there is not one value per pixel of all maps.
+
+    >>> maps = torch.rand(2, 8, 3, 4)
+    >>> batch = pixel_batch(maps)
+    >>> torch.equal(torch.stack(batch_to_maps(batch.x, batch)), maps)
+    True
+    """
+    sizes = batch.map_size.tolist()
+    pixels = [height * width for height, width in sizes]
+    if len(value) != sum(pixels):
+        raise ValueError(
+            f"expected one value for each of the {sum(pixels)} pixels, got {len(value)}; "
+            "a sample of nodes goes back through spread_sample first"
+        )
+    return [
+        part.T.unflatten(-1, size) if part.dim() == 2 else part.unflatten(0, size)
+        for part, size in zip(value.split(pixels), sizes, strict=True)
+    ]
+
+
+def _flat(map_: Tensor) -> Tensor:
+    return map_.flatten(1).T if map_.dim() == 3 else map_.flatten()  # (D, h, w) -> (h*w, D)

@@ -1,14 +1,44 @@
 """Semantic-level graph: who looks alike."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
 
+from graphs.adjacency import store_edges
 from graphs.neighbors import Neighbors, nearest_neighbors
+
+Affinity = Callable[[Tensor], Tensor]
+
+
+def cosine_affinity(similarity: Tensor) -> Tensor:
+    r"""Weigh a pair by :math:`\max(0, \cos)`; missing neighbors get 0."""
+    return similarity.clamp(min=0)
+
+
+def gaussian_affinity(similarity: Tensor, scale: float = 0.1) -> Tensor:
+    r"""Weigh a pair by :math:`\exp(-d^2 / s)`, with the squared distance in features.
+
+    Args:
+        similarity: minus the squared distance, as `nearest_neighbors(metric="l2")` gives it.
+        scale: s.
+    """
+    return (similarity / scale).exp()
 
 
 @torch.no_grad()
-def semantic_graph(x: Tensor, k: int = 20, batch: Tensor | None = None) -> Data:
+def semantic_graph(
+    x: Tensor,
+    k: int = 20,
+    batch: Tensor | None = None,
+    *,
+    affinity: Affinity = cosine_affinity,
+    **search: Any,
+) -> Data:
     r"""Join each node to the nodes of its image that look most like it.
 
     .. math::
@@ -21,6 +51,8 @@ def semantic_graph(x: Tensor, k: int = 20, batch: Tensor | None = None) -> Data:
         x: node features `F (N, D)`, finite.
         k: neighbors per node besides the node itself (the published 21 counts it).
         batch: image of each node `(N,)`, ascending; by default all belong to one image.
+        affinity: similarities to weights in [0, 1]; pairs of weight 0 are not joined.
+        **search: `metric`, `search`, `pos`, `radius` of `nearest_neighbors`.
 
     Returns:
         An undirected graph: `edge_index (2, E)`, source then target, sorted by target, each pair
@@ -34,23 +66,53 @@ def semantic_graph(x: Tensor, k: int = 20, batch: Tensor | None = None) -> Data:
     >>> graph.edge_index.tolist(), graph.edge_weight.tolist()
     ([[0, 1, 0, 1, 2], [0, 0, 1, 1, 2]], [2.0, 2.0, 2.0, 2.0, 2.0])
     """
-    edge_index, edge_weight = _symmetric_edges(nearest_neighbors(x, k, batch))
+    edge_index, edge_weight = _symmetric_edges(nearest_neighbors(x, k, batch, **search), affinity)
     return Data(edge_index=edge_index, edge_weight=edge_weight, num_nodes=len(x))
 
 
-def _symmetric_edges(neighbors: Neighbors) -> tuple[Tensor, Tensor]:
+def _symmetric_edges(neighbors: Neighbors, affinity: Affinity) -> tuple[Tensor, Tensor]:
     """Edges of S + S^T, with S_ii = 1, pairs that look alike both ways merged."""
-    index, weight = neighbors
-    n, k = index.shape
-    node = torch.arange(n, device=index.device)
-    target = node.repeat_interleave(k)
-    source, weight = index.flatten(), weight.flatten()
-    kept = (weight > 0) & (source != target)
-    target, source, weight = target[kept], source[kept], weight[kept]
+    n, k = neighbors.indices.shape
+    node = torch.arange(n, device=neighbors.indices.device)
+    weight = affinity(neighbors.similarity).flatten()
+    kept = weight > 0
+    source, weight = neighbors.indices.flatten()[kept], weight[kept]
+    target = node.repeat_interleave(k)[kept]
     key = torch.cat([target * n + source, source * n + target, node * (n + 1)])
     weight = torch.cat([weight, weight, weight.new_full((n,), 2)])
     # A stable sort of integers is a radix sort on the CPU: three times faster than the default.
     key, order = key.sort(stable=True)
     key, place = key.unique_consecutive(return_inverse=True)
     weight = weight.new_zeros(len(key)).index_add_(0, place, weight[order])
-    return torch.stack([key % n, key.div(n, rounding_mode="floor")]), weight
+    target = key.div(n, rounding_mode="floor")
+    return torch.stack([key - target * n, target]), weight
+
+
+@functional_transform("semantic_level_graph")
+class SemanticLevelGraph(BaseTransform):
+    """Give `data` the edges of `semantic_graph` over its features `x`.
+
+    Args:
+        k: neighbors per node besides the node itself.
+        sparse: give `adj_t`, a `SparseTensor` (needs torch-sparse), instead of `edge_index` and
+            `edge_weight`.
+        **options: `affinity`, `metric`, `search`, `radius` of `semantic_graph`; with `radius`, the
+            window lies around `data.pos`.
+
+    >>> data = Data(x=torch.eye(4)[[0, 0, 1, 1]])
+    >>> SemanticLevelGraph(k=1)(data)
+    Data(x=[4, 4], edge_index=[2, 8], edge_weight=[8])
+    """
+
+    def __init__(self, k: int = 20, sparse: bool = False, **options: Any) -> None:
+        self.k, self.sparse, self.options = k, sparse, options
+
+    def forward(self, data: Data) -> Data:
+        options = dict(self.options)
+        if "radius" in options:
+            options["pos"] = data.pos
+        graph = semantic_graph(data.x, self.k, data.batch, **options)
+        return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(k={self.k})"

@@ -117,6 +117,7 @@ def _cells(run: Run) -> dict[str, str]:
         "best mIoU (%)": percent(run.best_miou, 1) + step,
         "label accuracy (%)": _rounds(run.label_accuracy, 2),
         "label mIoU (%)": _rounds(run.label_miou, 1),
+        "step (s)": "n/a" if math.isnan(run.step_seconds) else f"{run.step_seconds:.2f}",
         "time (s)": f"{run.seconds:,.0f}",
     }
 

@@ -20,7 +20,8 @@ class Run:
         label_accuracy: of the teacher's labels on the validation split, before correction and
             after each round, 0..1; empty without a corrector.
         label_miou: likewise.
-        seconds: training time.
+        seconds: training time, validation included.
+        step_seconds: median time of a training step, loading included; NaN for a single step.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Run:
     label_accuracy: list[float]
     label_miou: list[float]
     seconds: float
+    step_seconds: float = math.nan
 
     @property
     def last_miou(self) -> float:

@@ -1,6 +1,7 @@
 """Training: a thin Lightning adapter around any method, and the loop's settings."""
 
 import logging
+import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
@@ -77,6 +79,7 @@ class TrainingModule(L.LightningModule):
         self.method, self.num_classes, self.settings = method, num_classes, settings
         self.history: list[dict[str, float]] = []
         self.validated_at = 0
+        self.step_ends: list[float] = []
         beliefs = len(method.student.corrector.rounds) + 2
         # The student's, then the teacher's before correction and after each round.
         self.confusion: Any = nn.ModuleList(
@@ -98,6 +101,7 @@ class TrainingModule(L.LightningModule):
 
     def on_train_batch_end(self, *args: Any) -> None:
         self.method.update()
+        self.step_ends.append(time.perf_counter())
 
     def on_validation_epoch_start(self) -> None:
         self.method.eval()
@@ -184,7 +188,13 @@ def train(
         label_accuracy=module.label_accuracy,
         label_miou=module.label_miou,
         seconds=seconds,
+        step_seconds=_median_gap(module.step_ends),
     )
+
+
+def _median_gap(ends: list[float]) -> float:
+    """Seconds per step; the median is blind to the few gaps that hold a validation."""
+    return float(np.median(np.diff(ends))) if len(ends) > 1 else math.nan
 
 
 def _trainer(settings: TrainerSettings, out: Path) -> L.Trainer:

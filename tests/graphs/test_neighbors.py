@@ -1,33 +1,97 @@
+from functools import partial
+
 import pytest
 import torch
-import torch.nn.functional as F
 
-from graphs import nearest_neighbors
+from graphs import approximate_search, exact_search, nearest_neighbors
+
+SEARCHES = [
+    *(partial(exact_search, chunk_size=size) for size in (1, 7, 4096)),
+    partial(approximate_search, cells=3, probes=3),  # all cells: exact, too
+]
 
 
-@pytest.mark.parametrize("chunk_size", [1, 7, 4096])
-def test_matches_brute_force(chunk_size, device):
+def brute_force(x, i, among, metric):
+    """Similarities of node i to others, by a loop."""
+    if metric == "cosine":
+        return {j: float(x[i] @ x[j] / (x[i].norm() * x[j].norm())) for j in among}
+    return {j: -float((x[i] - x[j]).square().sum()) for j in among}
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+@pytest.mark.parametrize("search", SEARCHES)
+def test_matches_brute_force(search, metric, device):
     x = torch.randn(30, 8, dtype=torch.float64, device=device)
     batch = torch.tensor([0] * 11 + [1] * 19, device=device)
-    index, similarity = nearest_neighbors(x, 4, batch, chunk_size)
+    indices, similarity = nearest_neighbors(x, 4, batch, search=search, metric=metric)
     for i in range(30):
-        others = [j for j in range(30) if j != i and batch[j] == batch[i]]
-        cosine = {j: F.cosine_similarity(x[i], x[j], dim=0).item() for j in others}
-        expected = sorted(others, key=lambda j: -cosine[j])[:4]
-        assert index[i].tolist() == expected
-        assert similarity[i].tolist() == pytest.approx([cosine[j] for j in expected])
+        expected = brute_force(
+            x, i, [j for j in range(30) if j != i and batch[j] == batch[i]], metric
+        )
+        best = sorted(expected, key=lambda j: -expected[j])[:4]
+        assert indices[i].tolist() == best
+        assert similarity[i].tolist() == pytest.approx([expected[j] for j in best])
 
 
-def test_missing_neighbors_are_the_node_itself_without_weight():
+@pytest.mark.parametrize("search", SEARCHES)
+def test_queries_are_other_nodes_than_those_searched(search):
+    x, query = torch.randn(20, 5).double(), torch.randn(7, 5).double()
+    batch, query_batch = torch.tensor([0] * 8 + [2] * 12), torch.tensor([0, 0, 1, 2, 2, 2, 2])
+    found = nearest_neighbors(x, 3, batch, query=query, query_batch=query_batch, search=search)
+    for i in range(7):
+        nodes = [j for j in range(20) if batch[j] == query_batch[i]]
+        expected = brute_force(torch.cat([x, query]), 20 + i, nodes, "cosine")
+        best = sorted(expected, key=lambda j: -expected[j])[:3]
+        assert found.indices[i].tolist() == (best or [-1] * 3)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+@pytest.mark.parametrize("radius", [1, 2])
+def test_window_gives_the_best_among_the_nodes_around(metric, radius):
+    pos = torch.cartesian_prod(torch.arange(5), torch.arange(7))
+    pos = pos[torch.rand(35) < 0.8]  # a sample of the pixels: some are missing
+    x = torch.randn(2 * len(pos), 6).double()
+    batch = torch.arange(2).repeat_interleave(len(pos))
+    found = nearest_neighbors(x, 4, batch, metric=metric, pos=pos.repeat(2, 1), radius=radius)
+    for i in range(len(x)):
+        near = (pos.repeat(2, 1) - pos[i % len(pos)]).abs().amax(1) <= radius
+        nodes = [j for j in range(len(x)) if near[j] and j != i and batch[j] == batch[i]]
+        expected = brute_force(x, i, nodes, metric)
+        best = sorted(expected, key=lambda j: -expected[j])[:4]
+        assert found.indices[i].tolist() == best + [-1] * (4 - len(best))
+
+
+def test_few_cells_find_most_neighbors_of_clustered_nodes():
+    centers = torch.randn(40, 16)
+    x = centers[torch.randint(40, (4000,))] + 0.2 * torch.randn(4000, 16)
+    exact = nearest_neighbors(x, 20).indices
+    search = partial(approximate_search, probes=8)
+    found = nearest_neighbors(x, 20, search=search).indices
+    recall = (found[:, :, None] == exact[:, None]).any(2).float().mean()
+    assert recall > 0.9
+    assert torch.equal(found, nearest_neighbors(x, 20, search=search).indices)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_missing_neighbors_are_marked(search):
     x = torch.randn(4, 3)
-    index, similarity = nearest_neighbors(x, 5, torch.tensor([0, 0, 0, 1]))
-    assert index[3].tolist() == [3] * 5 and similarity[3].tolist() == [0] * 5
-    assert index[0, 2:].tolist() == [0] * 3 and similarity[0, 2:].tolist() == [0] * 3
+    indices, similarity = nearest_neighbors(x, 5, torch.tensor([0, 0, 0, 1]), search=search)
+    assert indices[3].tolist() == [-1] * 5 and similarity[3].isneginf().all()
+    assert sorted(indices[0].tolist()) == [-1, -1, -1, 1, 2]
+
+
+@pytest.mark.parametrize("sizes", [[0], [1], [0, 2, 0, 1], [3, 0]])
+def test_images_without_nodes_or_with_a_single_one(sizes):
+    batch = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    indices, _ = nearest_neighbors(torch.randn(sum(sizes), 3), 2, batch)
+    assert indices.shape == (sum(sizes), 2)
+    found = indices[indices >= 0]
+    assert torch.equal(batch[found], batch[:, None].expand(-1, 2)[indices >= 0])
 
 
 def test_a_node_is_not_its_own_neighbor_even_among_duplicates():
-    index, similarity = nearest_neighbors(torch.ones(6, 4), 3)
-    assert (index != torch.arange(6)[:, None]).all()
+    indices, similarity = nearest_neighbors(torch.ones(6, 4), 3)
+    assert (indices != torch.arange(6)[:, None]).all()
     assert torch.allclose(similarity, torch.ones(6, 3))
 
 
@@ -39,15 +103,15 @@ def test_zero_vectors_are_similar_to_nothing():
 def test_computes_in_float32_under_autocast(device):
     x = torch.randn(50, 16, device=device)
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        index, similarity = nearest_neighbors(x, 5)
+        indices, similarity = nearest_neighbors(x, 5)
     assert similarity.dtype == torch.float32
-    assert torch.equal(index, nearest_neighbors(x, 5).indices)
+    assert torch.equal(indices, nearest_neighbors(x, 5).indices)
 
 
 @pytest.mark.parametrize(
     "x, k, batch, message",
     [
-        (torch.zeros(3), 1, None, r"expected node features \(N, D\), got shape \(3,\)"),
+        (torch.zeros(3), 1, None, r"node features \(N, D\), got shape \(3,\)"),
         (torch.zeros(3, 2), 0, None, "expected k >= 1 neighbors, got 0"),
         (torch.full((3, 2), torch.nan), 1, None, "NaN or infinity"),
         (torch.zeros(3, 2), 1, torch.zeros(2).long(), r"shape \(3,\).*got \(2,\)"),
@@ -57,3 +121,18 @@ def test_computes_in_float32_under_autocast(device):
 def test_bad_input_is_refused(x, k, batch, message):
     with pytest.raises(ValueError, match=message):
         nearest_neighbors(x, k, batch)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"metric": "dot"}, "'cosine' or 'l2', got 'dot'"),
+        ({"query": torch.zeros(2, 5)}, r"one width, got \(2, 5\) and \(3, 2\)"),
+        ({"radius": 1}, r"expected pos \(3, 2\).*got None"),
+        ({"radius": 0, "pos": torch.zeros(3, 2)}, "radius >= 1"),
+        ({"radius": 1, "query": torch.zeros(1, 2)}, "no query with radius"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        nearest_neighbors(torch.zeros(3, 2), 1, **options)

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from graphs import maps_to_nodes, nodes_to_maps
+from graphs import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
 
 
 def test_round_trip_on_a_map_that_is_not_square(device):
@@ -26,3 +28,38 @@ def test_wrong_rank_is_refused(shape):
 def test_nodes_that_fill_no_map_are_refused():
     with pytest.raises(ValueError, match=r"maps of 4x5, got shape \(21, 3\)"):
         nodes_to_maps(torch.zeros(21, 3), 4, 5)
+
+
+def test_maps_of_different_sizes_make_a_batch_and_come_back(device):
+    sizes = [(3, 5), (1, 1), (4, 2)]
+    maps = [torch.randn(6, *size, device=device) for size in sizes]
+    labels = [torch.randint(4, size, device=device) for size in sizes]
+    batch = pixel_batch(maps, label=labels)
+    assert batch.ptr.tolist() == [0, 15, 16, 24] and batch.num_graphs == 3
+    for name, before in (("x", maps), ("label", labels)):
+        back = batch_to_maps(batch[name], batch)
+        assert all(torch.equal(a, b) for a, b in zip(back, before, strict=True))
+
+
+def test_position_is_row_and_column():
+    batch = pixel_batch(torch.arange(24.0).view(1, 2, 3, 4))
+    for value, (row, column) in zip(batch.x[:, 0].tolist(), batch.pos.tolist(), strict=True):
+        assert value == row * 4 + column
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=3))
+def test_round_trip_for_all_sizes_empty_ones_included(sizes):
+    maps = [torch.randn(2, *size) for size in sizes]
+    batch = pixel_batch(maps, first=[m[0] for m in maps])
+    back = batch_to_maps(batch.x, batch)
+    assert all(torch.equal(a, b) for a, b in zip(back, maps, strict=True))
+
+
+def test_values_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="expected label for 2 images, the one of image 0 of 3x4"):
+        pixel_batch(torch.zeros(2, 8, 3, 4), label=torch.zeros(2, 4, 3))
+    with pytest.raises(ValueError, match=r"feature maps \(D, h, w\), got shape \(3, 4\)"):
+        pixel_batch(torch.zeros(8, 3, 4))
+    batch = pixel_batch(torch.zeros(2, 8, 3, 4))
+    with pytest.raises(ValueError, match="each of the 24 pixels, got 5"):
+        batch_to_maps(torch.zeros(5), batch)

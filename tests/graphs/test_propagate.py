@@ -1,8 +1,9 @@
+import pytest
 import torch
 from dense import normalize
 from torch_geometric.utils import to_dense_adj
 
-from graphs import propagate, semantic_graph, symmetric_norm
+from graphs import propagate, random_walk_norm, semantic_graph, symmetric_norm
 
 
 def test_matches_the_dense_product(device):
@@ -14,12 +15,36 @@ def test_matches_the_dense_product(device):
     assert torch.allclose(out, normalize(dense.cpu()).to(device) @ x)
 
 
-def test_gradient_flows_to_the_values():
+@pytest.mark.parametrize("norm", [symmetric_norm, random_walk_norm])
+def test_gradients_to_values_and_weights(norm):
     graph = semantic_graph(torch.randn(12, 5).double(), 3)
     x = torch.randn(12, 2).double().requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda x: propagate(graph.edge_index, graph.edge_weight, x), (x,)
-    )
+    weight = norm(graph.edge_index, graph.edge_weight, 12).requires_grad_()
+    assert torch.autograd.gradcheck(lambda w, x: propagate(graph.edge_index, w, x), (weight, x))
+
+
+def test_from_one_set_of_nodes_to_another():
+    edge_index, weight = torch.tensor([[4, 0, 2], [0, 2, 2]]), torch.tensor([1.0, 2.0, 3.0])
+    x = torch.arange(10.0).view(5, 2).double().requires_grad_()
+    out = propagate(edge_index, weight, x, num_targets=3)
+    assert out.tolist() == [[8, 9], [0, 0], [12, 17]]
+    out.sum().backward()
+    assert x.grad[:, 0].tolist() == [2, 0, 3, 0, 1]
+
+
+def test_random_walk_gives_means():
+    graph = semantic_graph(torch.rand(20, 5), 4)
+    weight = random_walk_norm(graph.edge_index, graph.edge_weight, 20)
+    assert torch.allclose(propagate(graph.edge_index, weight, torch.ones(20, 1)), torch.ones(20, 1))
+
+
+def test_float32_under_autocast(device):
+    edge_index = torch.tensor([[0, 1], [1, 1]], device=device)
+    weight, x = torch.rand(2, device=device), torch.rand(2, 3, device=device)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        out = propagate(edge_index, weight, x.bfloat16())
+    assert out.dtype == torch.float32
+    assert torch.equal(out, propagate(edge_index, weight, x.bfloat16().float()))
 
 
 def test_nodes_without_edges_get_zero():

@@ -1,16 +1,28 @@
+import math
+import sys
+
+import pytest
 import torch
+import torch_geometric.transforms as T
 from dense import semantic
+from hypothesis import given
+from hypothesis import strategies as st
+from torch_geometric.data import Batch, Data
 from torch_geometric.utils import contains_self_loops, is_undirected, to_dense_adj
 
-from graphs import semantic_graph
+from graphs import SemanticLevelGraph, gaussian_affinity, semantic_graph
+
+
+def adjacency(graph):
+    n = graph.num_nodes
+    return to_dense_adj(graph.edge_index, edge_attr=graph.edge_weight, max_num_nodes=n)[0].T
 
 
 def test_matches_the_dense_form(device):
     x = torch.randn(40, 6, dtype=torch.float64, device=device)
     batch = torch.tensor([0] * 15 + [1] + [2] * 24, device=device)
     graph = semantic_graph(x, 5, batch)
-    adjacency = to_dense_adj(graph.edge_index, edge_attr=graph.edge_weight, max_num_nodes=40)[0]
-    assert torch.allclose(adjacency.T.cpu(), semantic(x.cpu(), 5, batch.cpu()))
+    assert torch.allclose(adjacency(graph).cpu(), semantic(x.cpu(), 5, batch.cpu()))
 
 
 def test_is_undirected_with_self_loops_and_each_pair_once():
@@ -30,11 +42,58 @@ def test_never_joins_two_images():
 def test_permuting_nodes_permutes_the_graph():
     x, order = torch.randn(30, 5), torch.randperm(30)
     one, other = semantic_graph(x, 4), semantic_graph(x[order], 4)
-    dense = to_dense_adj(one.edge_index, edge_attr=one.edge_weight, max_num_nodes=30)[0]
-    permuted = to_dense_adj(other.edge_index, edge_attr=other.edge_weight, max_num_nodes=30)[0]
-    assert torch.allclose(permuted, dense[order][:, order], atol=1e-6)
+    assert torch.allclose(adjacency(other), adjacency(one)[order][:, order], atol=1e-6)
 
 
 def test_a_single_pixel_keeps_its_own_value():
     graph = semantic_graph(torch.zeros(1, 3), 20)
     assert graph.edge_index.tolist() == [[0], [0]] and graph.edge_weight.tolist() == [2]
+
+
+def test_gaussian_affinity_of_distances():
+    x = torch.tensor([[0.0], [1.0], [3.0]])
+    graph = semantic_graph(x, 1, affinity=lambda s: gaussian_affinity(s, 2.0), metric="l2")
+    dense = adjacency(graph)
+    assert dense[0, 1] == pytest.approx(2 * math.exp(-1 / 2))  # nearest both ways
+    assert dense[1, 2] == pytest.approx(math.exp(-4 / 2))  # one way only
+    assert dense[0, 2] == 0
+
+
+def test_transform_composes_and_keeps_images_apart():
+    transform = T.Compose([SemanticLevelGraph(k=3), T.ToUndirected(reduce="max")])
+    data = transform(Batch.from_data_list([Data(x=torch.randn(9, 4)), Data(x=torch.randn(7, 4))]))
+    source, target = data.edge_index
+    assert torch.equal(data.batch[source], data.batch[target])
+    assert repr(SemanticLevelGraph(k=3)) == "SemanticLevelGraph(k=3)"
+
+
+def test_transform_with_a_window_reads_the_positions():
+    pos = torch.cartesian_prod(torch.arange(6), torch.arange(6))
+    data = SemanticLevelGraph(k=50, radius=1)(Data(x=torch.rand(36, 4), pos=pos))
+    source, target = data.edge_index
+    assert (pos[source] - pos[target]).abs().max() == 1
+
+
+def test_sparse_form_is_the_same_graph():
+    torch_sparse = pytest.importorskip("torch_sparse", reason="the extra sparse is not installed")
+    x = torch.randn(20, 4)
+    data = SemanticLevelGraph(k=3, sparse=True)(Data(x=x))
+    assert isinstance(data.adj_t, torch_sparse.SparseTensor)
+    assert torch.equal(data.adj_t.to_dense(), adjacency(semantic_graph(x, 3)))
+
+
+def test_sparse_form_without_torch_sparse_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_sparse", None)
+    with pytest.raises(ImportError, match=r"pip install .* 'pyg_mllc\[sparse\]'"):
+        SemanticLevelGraph(k=3, sparse=True)(Data(x=torch.randn(20, 4)))
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(1, 9), st.integers(1, 4))
+def test_any_sizes_give_a_valid_graph(sizes, k, width):
+    batch = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    graph = semantic_graph(torch.randn(sum(sizes), width), k, batch)
+    source, target = graph.edge_index
+    assert torch.equal(batch[source], batch[target])
+    assert torch.equal(source[source == target], torch.arange(sum(sizes)))
+    if len(source):
+        assert is_undirected(graph.edge_index, graph.edge_weight)

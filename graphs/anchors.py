@@ -1,0 +1,171 @@
+"""Anchors: a memory of nodes with known labels, and edges from it to an image's nodes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphs.checks import check_labels, check_nodes
+from graphs.neighbors import nearest_neighbors
+
+
+def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
+    r"""Put several feature maps side by side, so that graphs see them all.
+
+    .. math::
+        F_i = [\sqrt{w_1}\, F^1_i / \|F^1_i\|, \; \dots, \; \sqrt{w_M}\, F^M_i / \|F^M_i\|]
+
+    so that a squared distance or an inner product is the weighted sum of those of the single maps.
+
+    Args:
+        maps: M maps `(B, D_m, h_m, w_m)`; all are brought to the first one's size, bilinearly.
+        weights: w, one per map, not negative; 1 by default.
+
+    Returns:
+        `(B, D_1 + ... + D_M, h_1, w_1)`.
+
+    Raises:
+        ValueError: if there is no map, or not one weight per map.
+    """
+    weights = [1.0] * len(maps) if weights is None else weights
+    if not maps or len(weights) != len(maps) or min(weights) < 0:
+        raise ValueError(
+            f"expected at least one map and a weight of 0 or more for each, "
+            f"got {len(maps)} maps and weights {list(weights)}"
+        )
+    size = maps[0].shape[-2:]
+    return torch.cat(
+        [
+            weight**0.5
+            * F.normalize(F.interpolate(m, size, mode="bilinear", align_corners=False), dim=1)
+            for m, weight in zip(maps, weights, strict=True)
+        ],
+        dim=1,
+    )
+
+
+class AnchorMemory(nn.Module):
+    """Nodes of labeled images: features with known labels, balanced by class, under a fixed budget.
+
+    Each class owns an equal share of the budget and keeps a uniform sample of all nodes that it was
+    ever given (reservoir sampling, Vitter's algorithm R), so that rare classes are kept whole and
+    frequent ones do not crowd them out. The state is in `state_dict`.
+
+    Args:
+        num_classes: C.
+        feature_dim: D.
+        budget: nodes in all, at least one per class.
+        seed: of the sampling.
+
+    >>> memory = AnchorMemory(num_classes=2, feature_dim=3, budget=4)
+    >>> memory.add(torch.randn(10, 3), torch.tensor([0] * 9 + [1]))
+    >>> memory.label.tolist()
+    [0, 0, 1]
+    """
+
+    slots: Tensor
+    seen: Tensor
+
+    def __init__(self, num_classes: int, feature_dim: int, budget: int, seed: int = 0) -> None:
+        super().__init__()
+        if budget < num_classes:
+            raise ValueError(
+                f"expected a budget of at least one node for each of {num_classes} classes, "
+                f"got {budget}"
+            )
+        self.num_classes, self.share, self.seed = num_classes, budget // num_classes, seed
+        self.register_buffer("slots", torch.zeros(num_classes, self.share, feature_dim))
+        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.long))
+
+    def extra_repr(self) -> str:
+        return f"{self.num_classes} classes of {self.share} nodes, D={self.slots.size(-1)}"
+
+    def __len__(self) -> int:
+        return int(self.filled.sum())
+
+    @property
+    def filled(self) -> Tensor:
+        """Nodes kept of each class `(C,)`."""
+        return self.seen.clamp(max=self.share)
+
+    @property
+    def x(self) -> Tensor:
+        """Features of all nodes kept `(M, D)`, class after class."""
+        return self.slots[self._used()]
+
+    @property
+    def label(self) -> Tensor:
+        """Their labels `(M,)`."""
+        return self._used().nonzero()[:, 0]
+
+    def _used(self) -> Tensor:
+        return torch.arange(self.share, device=self.seen.device) < self.filled[:, None]
+
+    @torch.no_grad()
+    def add(self, x: Tensor, label: Tensor) -> None:
+        """Take in labeled nodes: features `(N, D)` and labels `(N,)`; leave void nodes out.
+
+        Raises:
+            ValueError: if the shapes do not fit, features are not finite, or a label is out of
+                range.
+        """
+        check_nodes(x)
+        if x.size(1) != self.slots.size(-1):
+            raise ValueError(f"expected features (N, {self.slots.size(-1)}), got {tuple(x.shape)}")
+        check_labels(label, len(x), self.num_classes)
+        for c in label.unique().tolist():
+            mine = x[label == c].to(self.slots)
+            before, self.seen[c] = int(self.seen[c]), self.seen[c] + len(mine)
+            # What is drawn depends on the state alone, so a resumed run draws the same.
+            generator = torch.Generator().manual_seed(self.seed + 1000 * before + c)
+            number = torch.arange(before, before + len(mine))
+            slot = torch.rand(len(mine), generator=generator, dtype=torch.float64) * (number + 1)
+            slot = torch.where(number < self.share, number, slot.long()).to(mine.device)
+            kept = slot < self.share
+            self.slots[c, slot[kept]] = mine[kept]
+
+    def clear(self) -> None:
+        """Forget all nodes, to refill the memory with features of a network that moved on."""
+        self.seen.zero_()
+
+
+@torch.no_grad()
+def anchor_graph(
+    x: Tensor, memory: AnchorMemory, k: int = 20, temperature: float = 0.1, **search: Any
+) -> Data:
+    r"""Join each node to the nodes of a memory that look most like it, wherever they come from.
+
+    .. math::
+        w_{ij} = \exp\big(-(d_{ij} - \min_j d_{ij}) / T\big), \qquad
+        d_{ij} = \|x_i - m_j\|^2, \; j \in \mathrm{top}_k(i)
+
+    Args:
+        x: node features `(N, D)`, of all images.
+        memory: M nodes with known labels.
+        k: memory nodes per node.
+        temperature: T.
+        **search: `search` of `nearest_neighbors`.
+
+    Returns:
+        A bipartite graph from memory to nodes: `edge_index (2, E)`, memory node then node, sorted
+        by node; `edge_weight (E,)` in (0, 1], the nearest at 1; `num_anchors` M, `num_nodes` N.
+
+    Raises:
+        ValueError: as `nearest_neighbors`, or if the memory is empty.
+    """
+    if not len(memory):
+        raise ValueError("expected a memory with nodes, got an empty one; call memory.add first")
+    found = nearest_neighbors(memory.x, k, query=x, metric="l2", **search)
+    weight = ((found.similarity - found.similarity[:, :1]) / temperature).exp().flatten()
+    source = found.indices.flatten()
+    target = torch.arange(len(x), device=x.device).repeat_interleave(k)
+    kept = source >= 0
+    return Data(
+        edge_index=torch.stack([source[kept], target[kept]]),
+        edge_weight=weight[kept],
+        num_anchors=len(memory),
+        num_nodes=len(x),
+    )

@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from graphs import (
+    AnchorMemory,
+    anchor_graph,
+    approximate_search,
+    join_features,
+    propagate,
+    random_walk_norm,
+)
+
+
+def test_memory_is_balanced_by_class_under_its_budget():
+    memory = AnchorMemory(num_classes=3, feature_dim=2, budget=30)
+    for _ in range(5):
+        label = torch.tensor([0] * 100 + [1] * 3)
+        memory.add(label[:, None].float().expand(-1, 2), label)
+    assert memory.filled.tolist() == [10, 10, 0] and len(memory) == 20
+    assert torch.equal(memory.x[:, 0].long(), memory.label)
+
+
+def test_memory_keeps_a_uniform_sample_of_all_it_was_given():
+    memory = AnchorMemory(num_classes=1, feature_dim=1, budget=400)
+    for part in torch.arange(4000.0).split(37):
+        memory.add(part[:, None], torch.zeros(len(part)).long())
+    assert memory.x.unique().numel() == 400
+    assert memory.x.mean() == pytest.approx(2000, abs=180)  # three standard errors
+
+
+def test_state_is_saved_and_what_follows_is_the_same():
+    data = [(torch.randn(50, 4), torch.randint(2, (50,))) for _ in range(3)]
+    memory, again = (AnchorMemory(2, 4, budget=20) for _ in range(2))
+    memory.add(*data[0])
+    memory.add(*data[1])
+    again.load_state_dict(memory.state_dict())
+    for m in (memory, again):
+        m.add(*data[2])
+    assert torch.equal(memory.x, again.x) and torch.equal(memory.label, again.label)
+
+
+def test_clearing_forgets():
+    memory = AnchorMemory(2, 4, budget=20)
+    memory.add(torch.randn(5, 4), torch.ones(5).long())
+    memory.clear()
+    assert len(memory) == 0 and memory.x.shape == (0, 4)
+
+
+@pytest.mark.parametrize("search", [{}, {"search": approximate_search}])
+def test_anchors_tell_nodes_of_other_images_their_label(search, device):
+    centers = 3 * torch.randn(5, 8)
+    memory = AnchorMemory(5, 8, budget=500).to(device)
+    label = torch.randint(5, (2000,))
+    memory.add((centers[label] + torch.randn(2000, 8)).to(device), label.to(device))
+    truth = torch.randint(5, (300,))
+    x = (centers[truth] + torch.randn(300, 8)).to(device)
+    graph = anchor_graph(x, memory, k=10, **search)
+    weight = random_walk_norm(graph.edge_index, graph.edge_weight, 300)
+    vote = propagate(graph.edge_index, weight, torch.eye(5, device=device)[memory.label], 300)
+    assert (vote.argmax(1).cpu() == truth).float().mean() > 0.95
+    assert (graph.num_anchors, graph.num_nodes) == (len(memory), 300)
+
+
+def test_the_nearest_anchor_weighs_one_and_others_by_their_distance():
+    memory = AnchorMemory(1, 1, budget=3)
+    memory.add(torch.tensor([[1.0], [2.0], [4.0]]), torch.zeros(3).long())
+    graph = anchor_graph(torch.tensor([[0.0]]), memory, k=3, temperature=10.0)
+    expected = torch.exp(-torch.tensor([0.0, 3.0, 15.0]) / 10)
+    assert torch.allclose(graph.edge_weight, expected)
+
+
+def test_joined_features_weigh_the_distances_of_the_single_maps():
+    a, b = torch.randn(2, 3, 4, 5), torch.randn(2, 6, 4, 5)
+    joined = join_features([a, b], weights=[2.0, 0.5])
+    unit = [m / m.norm(dim=1, keepdim=True) for m in (a, b)]
+
+    def distance(m):
+        return (m[0, :, 0, 0] - m[1, :, 2, 3]).square().sum()
+
+    assert torch.allclose(distance(joined), 2 * distance(unit[0]) + 0.5 * distance(unit[1]))
+    assert join_features([a, torch.randn(2, 6, 8, 9)]).shape == (2, 9, 4, 5)
+
+
+def test_bad_input_is_refused():
+    memory = AnchorMemory(2, 4, budget=20)
+    with pytest.raises(ValueError, match="memory with nodes, got an empty one"):
+        anchor_graph(torch.zeros(3, 4), memory)
+    with pytest.raises(ValueError, match="labels from 0 to 1, got 0 to 255"):
+        memory.add(torch.zeros(2, 4), torch.tensor([0, 255]))
+    with pytest.raises(ValueError, match=r"features \(N, 4\), got \(2, 3\)"):
+        memory.add(torch.zeros(2, 3), torch.zeros(2).long())
+    with pytest.raises(ValueError, match="one node for each of 5 classes, got 4"):
+        AnchorMemory(5, 4, budget=4)
+    with pytest.raises(ValueError, match="weight of 0 or more for each, got 1 maps"):
+        join_features([torch.zeros(1, 2, 3, 3)], [1.0, 2.0])
