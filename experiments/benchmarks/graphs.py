@@ -1,0 +1,142 @@
+"""Both graphs, built and propagated once: sparse against dense, in time and memory.
+
+python -m experiments.benchmarks.graphs
+"""
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from experiments.benchmarks.measure import measure
+from experiments.benchmarks.published import dense_as_published, dense_tuned
+from graphs import class_hubs, exact_search, propagate, semantic_graph, symmetric_norm
+
+HERE = Path(__file__).parent
+SIZES = (1_681, 4_225, 9_409, 37_249)
+DIM, CLASSES = 256, 21
+
+
+def inputs(n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, features and labels of n pixels: blobs with noise, none of them a tie."""
+    generator = torch.Generator().manual_seed(n)
+    truth = torch.arange(n) * 40 // n % CLASSES
+    center = torch.randn(CLASSES, DIM, generator=generator)
+    f = center[truth] + torch.randn(n, DIM, generator=generator)
+    z = 3 * torch.eye(CLASSES)[truth] + torch.randn(n, CLASSES, generator=generator)
+    return z, f, z.argmax(1)
+
+
+def sparse(z: Tensor, f: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """The library's form: exact neighbors in chunks, hubs, `embedding_bag`."""
+    graph = semantic_graph(f)
+    weight = symmetric_norm(graph.edge_index, graph.edge_weight, len(f))
+    return propagate(graph.edge_index, weight, z), class_hubs(z, label).propagate(f)
+
+
+FORMS = {"dense as published": dense_as_published, "dense, tuned": dense_tuned, "sparse": sparse}
+LARGEST = {"dense as published": 9_409, "dense, tuned": 9_409, "sparse": 37_249}
+
+
+def prepare(form: str, n: int) -> Callable[[], Any]:
+    """Both graphs of n pixels in one of the forms."""
+    arguments = inputs(n)
+    return lambda: FORMS[form](*arguments)
+
+
+def prepare_product(n: int) -> Callable[[], None]:
+    """The bare matrix product that an exact search needs, in the same chunks."""
+    unit = torch.nn.functional.normalize(inputs(n)[1])
+
+    def product() -> None:
+        for rows in unit.split(512):
+            rows @ unit.T
+
+    return product
+
+
+def prepare_search(n: int) -> Callable[[], None]:
+    """The exact search alone."""
+    unit = torch.nn.functional.normalize(inputs(n)[1])
+
+    def search() -> None:
+        exact_search(unit, unit, 20, True, "cosine")
+
+    return search
+
+
+def rows() -> Iterator[dict[str, Any]]:
+    """Measure all forms at all sizes; every result is compared with the sparse one."""
+    for n in SIZES:
+        ours = measure(prepare, "sparse", n)
+        dense = {}
+        for form in ("dense as published", "dense, tuned"):
+            if n <= LARGEST[form]:
+                slow = n > 5_000 and form == "dense as published"
+                dense[form] = measure(prepare, form, n, repeats=1 if slow else 3, warmup=not slow)
+        for form, it in {"sparse": ours, **dense}.items():
+            difference = max(
+                float((a - b).abs().max()) for a, b in zip(it.result, ours.result, strict=True)
+            )
+            yield {
+                "what": form,
+                "pixels": n,
+                "seconds": f"{it.seconds:.4g}",
+                "megabytes": f"{it.megabytes:.0f}",
+                "times_slower_than_sparse": f"{it.seconds / ours.seconds:.3g}",
+                "largest_difference": f"{difference:.1e}",
+            }
+        product, search = measure(prepare_product, n), measure(prepare_search, n)
+        for what, it in (("bare matrix product", product), ("exact search", search)):
+            yield {
+                "what": what,
+                "pixels": n,
+                "seconds": f"{it.seconds:.4g}",
+                "megabytes": f"{it.megabytes:.0f}",
+                "times_slower_than_sparse": f"{it.seconds / ours.seconds:.3g}",
+                "largest_difference": "",
+            }
+
+
+def draw(table: list[dict[str, Any]]) -> Figure:
+    """Time and memory against the number of pixels, both on logarithmic axes."""
+    figure = Figure((9, 3.8), dpi=150, layout="constrained")
+    for axis, key, unit in zip(
+        figure.subplots(1, 2),
+        ("seconds", "megabytes"),
+        ("seconds", "extra memory (MB)"),
+        strict=True,
+    ):
+        for form, color in zip(FORMS, ("#d55e00", "#e69f00", "#0072b2"), strict=True):
+            points = [(r["pixels"], float(r[key])) for r in table if r["what"] == form]
+            axis.loglog(*np.transpose(points), "o-", color=color, label=form)
+        axis.set(xlabel="pixels N", ylabel=unit)
+        axis.grid(alpha=0.3, which="both")
+        axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def main() -> None:
+    """Measure, print, and write `graphs.csv` and `graphs.png`."""
+    table = []
+    with open(HERE / "graphs.csv", "w", newline="") as file:
+        writer = None
+        for row in rows():
+            writer = writer or csv.DictWriter(file, row)
+            if not table:
+                writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+            table.append(row)
+            print(row, flush=True)
+    draw(table).savefig(HERE / "graphs.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Both graphs in dense form, from the formulas: what the sparse form is measured against."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+EPS = 1e-10
+
+
+def dense_as_published(z: Tensor, f: Tensor, label: Tensor, k: int = 20) -> tuple[Tensor, Tensor]:
+    """N x N matrices, a full sort for the (k + 1)th value, diagonal matrices multiplied in.
+
+    Args:
+        z: logits `(N, C)`.
+        f: features `(N, D)`.
+        label: `(N,)`.
+        k: neighbors besides the pixel itself.
+
+    Returns:
+        The propagated logits `(N, C)` and features `(N, D)`.
+    """
+    unit = f / f.norm(dim=1, keepdim=True)
+    cosine = (unit @ unit.T).clamp(min=0)
+    least = cosine.sort(dim=1, descending=True).values[:, k : k + 1]
+    s = torch.where(cosine >= least, cosine, 0)
+    a = s + s.T
+    a_hat = torch.diag((a.sum(1) + EPS) ** -0.5) @ a @ torch.diag((a.sum(1) + EPS) ** -0.5)
+    q = z.softmax(1)
+    q = q / q.norm(dim=1, keepdim=True)
+    g = (q @ q.T) * (label[:, None] == label)
+    g_hat = torch.diag((g.sum(1) + EPS) ** -0.5) @ g @ torch.diag((g.sum(1) + EPS) ** -0.5)
+    return a_hat @ z, g_hat @ f
+
+
+def dense_tuned(z: Tensor, f: Tensor, label: Tensor, k: int = 20) -> tuple[Tensor, Tensor]:
+    """The same N x N matrices, as a careful programmer would write them."""
+    unit = F.normalize(f)
+    cosine = unit @ unit.T
+    value, index = cosine.topk(k + 1, dim=1)
+    s = torch.zeros_like(cosine).scatter_(1, index, value.clamp_(min=0))
+    a = s.add_(s.T.clone())
+    scale = (a.sum(1, keepdim=True) + EPS).rsqrt()
+    z_out = scale * (a @ (scale * z))
+    del cosine, s, a
+    q = F.normalize(z.softmax(1))
+    g = (q @ q.T).mul_(label[:, None] == label)
+    scale = (g.sum(1, keepdim=True) + EPS).rsqrt()
+    return z_out, scale * (g @ (scale * f))
