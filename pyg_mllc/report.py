@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -43,12 +44,15 @@ LINES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")
 
 
 def comparison_table(runs: Sequence[Run]) -> Table:
-    """Compare the methods in the terminal: a row each, with the figures of the HTML report."""
-    table = Table()
-    for column in _cells(runs[0]) if runs else ():
+    """Compare the methods in the terminal, a row each, within 80 columns."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    for column in ("method", "last mIoU", "best mIoU", "label accuracy", "s/step", "total s"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for run in runs:
-        table.add_row(*map(Text, _cells(run).values()))  # Text: a name may hold [brackets]
+        best = percent(run.best_miou, 1) + ("" if run.best_step is None else f" @{run.best_step}")
+        labels = " → ".join(percent(share, 1) for share in run.label_accuracy) or "n/a"
+        row = [run.name, percent(run.last_miou, 1), best, labels, *_times(run)]
+        table.add_row(*map(Text, row))  # Text: a name may hold [brackets]
     return table
 
 
@@ -117,9 +121,13 @@ def _cells(run: Run) -> dict[str, str]:
         "best mIoU (%)": percent(run.best_miou, 1) + step,
         "label accuracy (%)": _rounds(run.label_accuracy, 2),
         "label mIoU (%)": _rounds(run.label_miou, 1),
-        "step (s)": "n/a" if math.isnan(run.step_seconds) else f"{run.step_seconds:.2f}",
-        "time (s)": f"{run.seconds:,.0f}",
+        **dict(zip(("step (s)", "time (s)"), _times(run), strict=True)),
     }
+
+
+def _times(run: Run) -> tuple[str, str]:
+    step = "n/a" if math.isnan(run.step_seconds) else f"{run.step_seconds:.2f}"
+    return step, f"{run.seconds:,.0f}"
 
 
 def _rounds(shares: Sequence[float], digits: int) -> str:

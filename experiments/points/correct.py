@@ -21,7 +21,7 @@ NAMES = ("brick", "grass", "gravel", "coins", "moon")
 
 
 def point_set(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Points on a table of 8 x 8 patches of photographs: where, how it looks there, and which photograph.
+    """Points on a table of 8 x 8 patches of photographs: where, how it looks there, and of which.
 
     Returns:
         pos `(N, 2)`, descriptors `(N, 6)`, label `(N,)`.
