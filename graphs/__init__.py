@@ -12,7 +12,7 @@ from graphs.neighbors import Neighbors, nearest_neighbors
 from graphs.pixels import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
 from graphs.propagate import propagate, random_walk_norm, symmetric_norm
 from graphs.sample import sample_nodes, spread_sample
-from graphs.search import approximate_search, exact_search
+from graphs.search import approximate_search, automatic_search, exact_search
 from graphs.semantic import SemanticLevelGraph, cosine_affinity, gaussian_affinity, semantic_graph
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "SemanticLevelGraph",
     "anchor_graph",
     "approximate_search",
+    "automatic_search",
     "batch_to_maps",
     "class_graph",
     "class_hubs",

@@ -51,8 +51,8 @@ class AnchorMemory(nn.Module):
     """Nodes of labeled images: features with known labels, balanced by class, under a fixed budget.
 
     Each class owns an equal share of the budget and keeps a uniform sample of all nodes that it was
-    ever given (reservoir sampling, Vitter's algorithm R), so that rare classes are kept whole and
-    frequent ones do not crowd them out. The state is in `state_dict`.
+    ever given: those with the largest random keys. So rare classes are kept whole, and frequent
+    ones do not crowd them out. The state is in `state_dict`.
 
     Args:
         num_classes: C.
@@ -67,7 +67,8 @@ class AnchorMemory(nn.Module):
     """
 
     slots: Tensor
-    seen: Tensor
+    key: Tensor
+    calls: Tensor
 
     def __init__(self, num_classes: int, feature_dim: int, budget: int, seed: int = 0) -> None:
         super().__init__()
@@ -78,31 +79,24 @@ class AnchorMemory(nn.Module):
             )
         self.num_classes, self.share, self.seed = num_classes, budget // num_classes, seed
         self.register_buffer("slots", torch.zeros(num_classes, self.share, feature_dim))
-        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.long))
+        self.register_buffer("key", torch.full((num_classes, self.share), -1.0))  # -1: free
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
 
     def extra_repr(self) -> str:
         return f"{self.num_classes} classes of {self.share} nodes, D={self.slots.size(-1)}"
 
     def __len__(self) -> int:
-        return int(self.filled.sum())
-
-    @property
-    def filled(self) -> Tensor:
-        """Nodes kept of each class `(C,)`."""
-        return self.seen.clamp(max=self.share)
+        return int((self.key >= 0).sum())
 
     @property
     def x(self) -> Tensor:
         """Features of all nodes kept `(M, D)`, class after class."""
-        return self.slots[self._used()]
+        return self.slots[self.key >= 0]
 
     @property
     def label(self) -> Tensor:
         """Their labels `(M,)`."""
-        return self._used().nonzero()[:, 0]
-
-    def _used(self) -> Tensor:
-        return torch.arange(self.share, device=self.seen.device) < self.filled[:, None]
+        return (self.key >= 0).nonzero()[:, 0]
 
     @torch.no_grad()
     def add(self, x: Tensor, label: Tensor) -> None:
@@ -116,20 +110,19 @@ class AnchorMemory(nn.Module):
         if x.size(1) != self.slots.size(-1):
             raise ValueError(f"expected features (N, {self.slots.size(-1)}), got {tuple(x.shape)}")
         check_labels(label, len(x), self.num_classes)
+        # What is drawn depends on the state alone, so that a resumed run draws the same.
+        generator = torch.Generator().manual_seed(self.seed + int(self.calls))
+        new_key = torch.rand(len(x), generator=generator).to(self.key)
+        self.calls += 1
         for c in label.unique().tolist():
-            mine = x[label == c].to(self.slots)
-            before, self.seen[c] = int(self.seen[c]), self.seen[c] + len(mine)
-            # What is drawn depends on the state alone, so a resumed run draws the same.
-            generator = torch.Generator().manual_seed(self.seed + 1000 * before + c)
-            number = torch.arange(before, before + len(mine))
-            slot = torch.rand(len(mine), generator=generator, dtype=torch.float64) * (number + 1)
-            slot = torch.where(number < self.share, number, slot.long()).to(mine.device)
-            kept = slot < self.share
-            self.slots[c, slot[kept]] = mine[kept]
+            mine = label == c
+            key, kept = torch.cat([self.key[c], new_key[mine]]).topk(self.share)
+            self.slots[c] = torch.cat([self.slots[c], x[mine].to(self.slots)])[kept]
+            self.key[c] = key
 
     def clear(self) -> None:
         """Forget all nodes, to refill the memory with features of a network that moved on."""
-        self.seen.zero_()
+        self.key.fill_(-1)
 
 
 @torch.no_grad()

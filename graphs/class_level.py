@@ -37,10 +37,12 @@ class ClassHubs(NamedTuple):
         Returns:
             `(N, D)`.
         """
-        weight, values = self.weight[self.order].to(x.dtype), x[self.order]
-        blocks = zip(weight.split(self.sizes), values.split(self.sizes), strict=True)
-        out = torch.cat([q @ (q.T @ part) for q, part in blocks])
-        return torch.zeros_like(out).index_copy(0, self.order, out)
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
+            weight, values = self.weight[self.order].to(x.dtype), x[self.order]
+            blocks = zip(weight.split(self.sizes), values.split(self.sizes), strict=True)
+            out = [q @ (q.T @ part) for q, part in blocks]
+            return torch.zeros_like(x).index_copy(0, self.order, torch.cat([x[:0], *out]))
 
     def to_hetero(self) -> HeteroData:
         """Give the hubs as a bipartite PyG graph: node to hub, and hub to node.
@@ -115,11 +117,15 @@ def class_hubs(
     q, label, batch = _agreement(logits, label, batch)
     block, order = (batch * logits.size(1) + label).sort(stable=True)
     sizes = block.unique_consecutive(return_counts=True)[1].tolist()
-    # e_i = q_i . (sum of the block's q_j)
-    by_block = q[order]
-    degree = torch.cat([part @ part.sum(0) for part in by_block.split(sizes)]) + EPS
-    weight = torch.empty_like(q).index_copy_(0, order, by_block * degree.rsqrt()[:, None])
-    return ClassHubs(order, sizes, weight)
+    place = torch.empty_like(order).index_copy_(0, order, _numbered(block))
+    total = q.new_zeros(len(sizes), q.size(1)).index_add_(0, place, q)
+    degree = (q * total[place]).sum(1) + EPS  # e_i = q_i . (sum of the block's q_j)
+    return ClassHubs(order, sizes, q * degree.rsqrt()[:, None])
+
+
+def _numbered(sorted_block: Tensor) -> Tensor:
+    """Number sorted blocks 0, 1, 2, ..."""
+    return sorted_block.unique_consecutive(return_inverse=True)[1]
 
 
 @torch.no_grad()
@@ -195,7 +201,8 @@ class ClassLevelGraph(BaseTransform):
     """Give `data` the edges of `class_graph` over its logits.
 
     Args:
-        key: name of the logits `(N, C)` in `data`.
+        logits: name of the logits `(N, C)` in `data`.
+        label: name of the labels by which nodes agree; by default the largest logit.
         sparse: give `adj_t`, a `SparseTensor` (needs torch-sparse), instead of `edge_index` and
             `edge_weight`.
         **options: `form`, `k`, `agree`, `threshold`, `generator` of `class_graph`.
@@ -205,11 +212,14 @@ class ClassLevelGraph(BaseTransform):
     Data(logits=[4, 2], num_nodes=4, edge_index=[2, 8], edge_weight=[8])
     """
 
-    def __init__(self, key: str = "logits", sparse: bool = False, **options: Any) -> None:
-        self.key, self.sparse, self.options = key, sparse, options
+    def __init__(
+        self, logits: str = "logits", label: str | None = None, sparse: bool = False, **options: Any
+    ) -> None:
+        self.logits, self.label, self.sparse, self.options = logits, label, sparse, options
 
     def forward(self, data: Data) -> Data:
-        graph = class_graph(data[self.key], data.get("label"), data.batch, **self.options)
+        label = None if self.label is None else data[self.label]
+        graph = class_graph(data[self.logits], label, data.batch, **self.options)
         return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse)
 
     def __repr__(self) -> str:

@@ -1,20 +1,14 @@
 """Nearest neighbors inside each image."""
 
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from graphs.checks import check_batch, check_nodes, image_sizes
-from graphs.search import Found, Metric, exact_search, window_search
-
-
-class Search(Protocol):
-    """How one image is searched, see `exact_search`."""
-
-    def __call__(self, query: Tensor, x: Tensor, k: int, itself: bool, metric: Metric) -> Found: ...
+from graphs.search import Found, Metric, Search, exact_search, window_search
 
 
 class Neighbors(NamedTuple):
@@ -56,16 +50,16 @@ def nearest_neighbors(
         search: how one image is searched: `exact_search`, or `approximate_search` for images of
             10,000 nodes and more; `functools.partial` sets their options.
         pos: row and column of each node `(N, 2)`, needed with `radius`.
-        radius: choose only among nodes at most so many rows and columns away; exact, and linear
-            in N.
+        radius: choose only among nodes at most so many rows and columns away: exact, linear in N,
+            and instead of `search`.
 
     Returns:
         `Neighbors` of each query among `x`: `indices (M, k)` and `similarity (M, k)`.
 
     Raises:
         ValueError: if features are no finite matrices of one width, `k` is below 1, `metric` is
-            unknown, a batch vector has another length or is not ascending, or `radius` comes
-            without `pos` or with `query`.
+            unknown, a batch vector has another length or is not ascending, `radius` comes
+            without `pos` or with `query`, or only one of `batch` and `query_batch` is given.
 
     >>> x = torch.tensor([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]])
     >>> nearest_neighbors(x, k=2).indices.tolist()
@@ -77,6 +71,9 @@ def nearest_neighbors(
     with torch.autocast(x.device.type, enabled=False):
         x = _vectors(x, metric)
         q = x if query is None else _vectors(query, metric)
+        if metric == "l2" and len(x):  # distances do not feel a shift, rounding does
+            center = x.mean(0)
+            x, q = x - center, q - center
         q_batch = batch if query is None else query_batch
         images = 1 + max(_last(batch), _last(q_batch))
         sizes = image_sizes(batch, len(x), images)
@@ -135,6 +132,8 @@ def _check(
     if metric not in ("cosine", "l2"):
         raise ValueError(f"expected metric to be 'cosine' or 'l2', got {metric!r}")
     if query is not None:
+        if (batch is None) != (query_batch is None):
+            raise ValueError("expected batch and query_batch together, got one without the other")
         check_nodes(query, "query")
         check_batch(query_batch, len(query), "query_batch")
         if query.size(1) != x.size(1):
@@ -145,6 +144,8 @@ def _check(
 
 def _check_window(x: Tensor, query: Tensor | None, pos: Tensor | None, radius: int | None) -> None:
     if radius is None:
+        if pos is not None:
+            raise ValueError("expected radius with pos, got pos alone")
         return
     if query is not None:
         raise ValueError("expected no query with radius: a window lies around the nodes themselves")

@@ -64,7 +64,7 @@ def propagate(
     float32 at least, under autocast too.
 
     Args:
-        edge_index: `(2, E)`, source then target, sorted by target.
+        edge_index: `(2, E)`, source then target; fastest sorted by target.
         edge_weight: `(E,)`.
         x: values of the sources `(N, D)`.
         num_targets: M, for graphs from one set of nodes to another; by default N.
@@ -79,6 +79,9 @@ def propagate(
     n = len(x) if num_targets is None else num_targets
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
+        if (edge_index[1].diff() < 0).any():
+            order = edge_index[1].argsort(stable=True)
+            edge_index, edge_weight = edge_index[:, order], edge_weight[order]
         return _NeighborSum.apply(edge_index, edge_weight.to(x.dtype), x, n)
 
 
@@ -98,7 +101,9 @@ class _NeighborSum(torch.autograd.Function):
     def forward(
         ctx: Any, edge_index: Tensor, edge_weight: Tensor, x: Tensor, num_targets: int
     ) -> Tensor:
-        ctx.save_for_backward(edge_index, edge_weight, x)
+        # The values are needed for the weights' gradient alone.
+        ctx.save_for_backward(edge_index, edge_weight, x if ctx.needs_input_grad[1] else None)
+        ctx.num_sources = len(x)
         return _bag_sums(x, edge_index[0], edge_index[1], edge_weight, num_targets)
 
     @staticmethod
@@ -110,5 +115,7 @@ class _NeighborSum(torch.autograd.Function):
             for_weight = (x[source] * grad[target]).sum(1)
         if ctx.needs_input_grad[2]:
             source, order = source.sort(stable=True)
-            for_x = _bag_sums(grad.contiguous(), target[order], source, edge_weight[order], len(x))
+            for_x = _bag_sums(
+                grad.contiguous(), target[order], source, edge_weight[order], ctx.num_sources
+            )
         return None, for_weight, for_x, None

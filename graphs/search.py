@@ -1,6 +1,6 @@
 """How one image is searched for nearest neighbors: all pairs, near cells, or a window."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,12 @@ from torch import Tensor
 Metric = Literal["cosine", "l2"]
 Found = tuple[Tensor, Tensor]
 """Indices `(M, k)` and similarities `(M, k)` of the most similar nodes, the most similar first."""
+
+
+class Search(Protocol):
+    """How one image is searched, see `exact_search`; `functools.partial` sets options."""
+
+    def __call__(self, query: Tensor, x: Tensor, k: int, itself: bool, metric: Metric) -> Found: ...
 
 
 def similarities(query: Tensor, x: Tensor, metric: Metric) -> Tensor:
@@ -86,15 +92,22 @@ def approximate_search(
     indices = members[0].new_full((len(query), k), -1)
     similarity = x.new_full((len(query), k), -torch.inf)
     for rows, cells_near in zip(asking, near, strict=True):
-        if len(rows):
-            value = similarities(query[rows], torch.cat([nodes[c] for c in cells_near]), metric)
-            if itself:  # the first candidates are the queries themselves, in the same order
-                value.fill_diagonal_(-torch.inf)
-            candidate = torch.cat([members[c] for c in cells_near])
-            kept = min(k, len(candidate) - itself)
-            value, index = value.topk(kept, dim=1)
+        candidate = torch.cat([members[c] for c in cells_near])
+        kept = min(k, len(candidate) - itself)
+        if len(rows) and kept > 0:
+            # The first candidates are the queries themselves, in the same order.
+            among = torch.cat([nodes[c] for c in cells_near])
+            index, value = exact_search(query[rows], among, kept, itself, metric)
             indices[rows, :kept], similarity[rows, :kept] = candidate[index], value
     return indices, similarity
+
+
+def automatic_search(
+    query: Tensor, x: Tensor, k: int, itself: bool, metric: Metric, exact_up_to: int = 16_384
+) -> Found:
+    """Search exactly up to `exact_up_to` nodes, else approximately."""
+    search = exact_search if len(x) <= exact_up_to else approximate_search
+    return search(query, x, k, itself, metric)
 
 
 def _cells(x: Tensor, centers: Tensor, metric: Metric) -> tuple[Tensor, ...]:

@@ -11,6 +11,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphs.adjacency import store_edges
 from graphs.neighbors import Neighbors, nearest_neighbors
+from graphs.search import Metric
 
 Affinity = Callable[[Tensor], Tensor]
 
@@ -36,7 +37,8 @@ def semantic_graph(
     k: int = 20,
     batch: Tensor | None = None,
     *,
-    affinity: Affinity = cosine_affinity,
+    metric: Metric = "cosine",
+    affinity: Affinity | None = None,
     **search: Any,
 ) -> Data:
     r"""Join each node to the nodes of its image that look most like it.
@@ -51,8 +53,10 @@ def semantic_graph(
         x: node features `F (N, D)`, finite.
         k: neighbors per node besides the node itself (the published 21 counts it).
         batch: image of each node `(N,)`, ascending; by default all belong to one image.
-        affinity: similarities to weights in [0, 1]; pairs of weight 0 are not joined.
-        **search: `metric`, `search`, `pos`, `radius` of `nearest_neighbors`.
+        metric: `cosine`, or `l2` for :math:`-\|F_i - F_j\|^2`.
+        affinity: turns similarities into weights in [0, 1]; pairs of weight 0 are not joined. By
+            default `cosine_affinity`, or `gaussian_affinity` for `l2`.
+        **search: `search`, `pos`, `radius` of `nearest_neighbors`.
 
     Returns:
         An undirected graph: `edge_index (2, E)`, source then target, sorted by target, each pair
@@ -66,7 +70,9 @@ def semantic_graph(
     >>> graph.edge_index.tolist(), graph.edge_weight.tolist()
     ([[0, 1, 0, 1, 2], [0, 0, 1, 1, 2]], [2.0, 2.0, 2.0, 2.0, 2.0])
     """
-    edge_index, edge_weight = _symmetric_edges(nearest_neighbors(x, k, batch, **search), affinity)
+    affinity = affinity or (cosine_affinity if metric == "cosine" else gaussian_affinity)
+    neighbors = nearest_neighbors(x, k, batch, metric=metric, **search)
+    edge_index, edge_weight = _symmetric_edges(neighbors, affinity)
     return Data(edge_index=edge_index, edge_weight=edge_weight, num_nodes=len(x))
 
 
@@ -115,4 +121,5 @@ class SemanticLevelGraph(BaseTransform):
         return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(k={self.k})"
+        options = [f", {name}={value}" for name, value in self.options.items()]
+        return f"{type(self).__name__}(k={self.k}{''.join(options)})"

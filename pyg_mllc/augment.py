@@ -30,7 +30,8 @@ class WeakView(nn.Module):
         """Give a view of `image (B, 3, H, W)` and `label (B, H, W)`; what is outside is IGNORE."""
         # kornia pads with 0, which is a class: shift the labels by one, so that 0 is void.
         shifted = (label + 1) % (IGNORE + 1)
-        image, shifted = self.geometry(image, shifted[:, None].to(image))
+        with torch.autocast(image.device.type, enabled=False):  # half precision moves them apart
+            image, shifted = self.geometry(image.float(), shifted[:, None].float())
         return image, (shifted[:, 0].round().long() - 1) % (IGNORE + 1)
 
 
@@ -55,7 +56,8 @@ class StrongView(nn.Module):
     @torch.no_grad()
     def forward(self, image: Tensor, label: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
         """Give a strong view of `image (B, 3, H, W)`, `label` and `weight` `(B, H, W)`."""
-        image = self.color(image)
+        with torch.autocast(image.device.type, enabled=False):
+            image = self.color(image.float())
         if self.mix == "none":
             return image, label, weight
         return paste(

@@ -15,7 +15,8 @@ def iou(confusion: Tensor) -> Tensor:
     >>> iou(torch.tensor([[3, 1, 0], [1, 3, 0], [0, 0, 0]]))
     tensor([0.6000, 0.6000,    nan])
     """
-    hit = confusion.diag().double()
+    confusion = confusion.cpu().double()
+    hit = confusion.diag()
     return (hit / (confusion.sum(0) + confusion.sum(1) - hit)).float()
 
 

@@ -36,7 +36,7 @@ class TrainerSettings:
         batch_size: labeled images per step.
         unlabeled_batch_size: unlabeled images per step.
         lr: learning rate of the encoder.
-        head_factor: all other weights learn this many times faster.
+        head_factor: the heads learn this many times faster than encoder and corrector.
         weight_decay: of AdamW.
         val_every: steps between validations.
         log_every: steps between rows of the log.
@@ -76,7 +76,7 @@ class TrainingModule(L.LightningModule):
 
     def __init__(self, method: Method, num_classes: int, settings: TrainerSettings) -> None:
         super().__init__()
-        self.method, self.num_classes, self.settings = method, num_classes, settings
+        self.method, self.settings = method, settings
         self.history: list[dict[str, float]] = []
         self.validated_at = 0
         self.step_ends: list[float] = []
@@ -103,12 +103,9 @@ class TrainingModule(L.LightningModule):
         self.method.update()
         self.step_ends.append(time.perf_counter())
 
-    def on_validation_epoch_start(self) -> None:
-        self.method.eval()
-
     def validation_step(self, batch: dict[str, Tensor]) -> None:
         image, label = batch["image"] / 255, batch["label"]
-        beliefs = [self.method.student(image)[0], *self.method.teach(image)]
+        beliefs = [self.method.student.segmenter(image), *self.method.teach(image)]
         for confusion, belief in zip(self.confusion, beliefs, strict=True):
             confusion.update(upsample(belief.logits, label.shape[-2:]).argmax(1), label)
 
@@ -124,16 +121,18 @@ class TrainingModule(L.LightningModule):
         self.validated_at = self.global_step
         row = {"step": float(self.global_step), "miou": miou[0], "teacher_miou": miou[1]}
         self.history.append(row)
-        self.method.train()
 
     def configure_optimizers(self) -> Any:
         student, s = self.method.student, self.settings
         encoder = list(student.segmenter.encoder.parameters())
-        inside = {id(p) for p in encoder}
+        corrector = list(student.corrector.parameters())
+        inside = {id(p) for p in [*encoder, *corrector]}
         heads = [p for p in student.parameters() if id(p) not in inside]
         groups: list[dict[str, Any]] = [
             {"params": encoder},
             {"params": heads, "lr": s.lr * s.head_factor},
+            # It starts as the identity: fast steps, or a pull to zero, would undo that at once.
+            {"params": corrector, "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=s.lr, weight_decay=s.weight_decay, fused=True)
         poly = LambdaLR(optimizer, lambda step: max(1 - step / s.max_steps, 0.0) ** 0.9)
@@ -166,7 +165,7 @@ def train(
             raise InputError(f"method={name} needs unlabeled images: raise data.unlabeled above 0")
         batch = settings.unlabeled_batch_size
         loaders["unlabeled"] = endless_loader(splits.unlabeled, batch, seed + 1, 0, workers)
-    val = eval_loader(splits.val, settings.batch_size + settings.unlabeled_batch_size)
+    val = eval_loader(splits.val, settings.batch_size + settings.unlabeled_batch_size, workers)
     module = TrainingModule(method, splits.spec.num_classes, settings)
     trainer = _trainer(settings, out)
     started = time.perf_counter()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from graphs import maps_to_nodes
 from pyg_mllc.augment import StrongView, WeakView
 from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.errors import InputError
 from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, upsample
 from pyg_mllc.methods.method import Method
 from pyg_mllc.methods.prototypes import Prototypes
@@ -34,7 +35,8 @@ class MLLC(Method):
         samples: pixels per image that the contrastive loss compares.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
-        contrast_from: share of the training from which features are contrasted.
+        contrast_from: share of the training from which features are contrasted; not later than
+            `warmup`, for corrections need embeddings that mean something.
         decay: of the teacher.
     """
 
@@ -53,9 +55,14 @@ class MLLC(Method):
         samples: int = 256,
         total_steps: int = 1000,
         warmup: float = 0.1,
-        contrast_from: float = 0.2,
+        contrast_from: float = 0.05,
         decay: float = 0.99,
     ) -> None:
+        if not 0 <= contrast_from <= warmup < 1:
+            raise InputError(
+                "expected 0 <= method.contrast_from <= method.warmup < 1, "
+                f"got {contrast_from} and {warmup}"
+            )
         super().__init__(CorrectedSegmenter(segmenter, corrector), decay)
         self.thresholds = ClassThresholds(segmenter.num_classes, corrector.threshold)
         self.prototypes = Prototypes(segmenter.num_classes, segmenter.feature_dim)
@@ -77,24 +84,25 @@ class MLLC(Method):
             history = self.student(image, self.thresholds.counts)
             self.thresholds.update(history[0].logits.detach())
             supervised = _deep_loss(history, label)
-            return {"loss": supervised, "supervised": supervised.detach()}
+            slg = self._contrast(history, label)
+            self.prototypes.update(*_nodes(history[0].features.detach(), label))
+            loss = supervised + self.lambda_slg * slg
+            return {"loss": loss, "supervised": supervised.detach(), "contrast": slg.detach()}
 
-        unlabeled, pseudo, confidence, taught = self._pseudo_label(
-            batch["unlabeled"], batch["valid"]
-        )
-        strong, pseudo, confidence = self.strong(unlabeled, pseudo, confidence)
+        view, pseudo, confidence, taught = self._pseudo_label(batch["unlabeled"], batch["valid"])
+        strong, mixed, mixed_confidence = self.strong(view, pseudo, confidence)
         # One forward for both parts: batch normalization sees labeled and strong views together.
         history = self.student(torch.cat([image, strong]), self.thresholds.counts)
-        self.thresholds.update(history[0].logits[: len(image)].detach())
-        self.thresholds.update(taught.logits)
         known = [Prediction(*(part[: len(image)] for part in p)) for p in history]
         guessed = [Prediction(*(part[len(image) :] for part in p)) for p in history]
+        self.thresholds.update(known[0].logits.detach())
+        self.thresholds.update(taught.logits)
 
         supervised = _deep_loss(known, label)
-        clg = _deep_loss(guessed, pseudo, confidence**self.power)
-        slg = supervised.new_zeros(())
-        if self.step >= self.contrast_step:
-            slg = self._contrast(history, torch.cat([label, pseudo]))
+        clg = _deep_loss(guessed, mixed, mixed_confidence**self.power)
+        slg = self._contrast(history, torch.cat([label, mixed]))
+        self.prototypes.update(*_nodes(known[0].features.detach(), label))
+        self.prototypes.update(*_nodes(taught.features, pseudo))
         valid = pseudo != IGNORE
         trusted = (confidence >= self.thresholds.threshold) & valid
         return {
@@ -127,20 +135,22 @@ class MLLC(Method):
 
     def _contrast(self, history: list[Prediction], label: Tensor) -> Tensor:
         """Intra- and inter-image contrastive loss, the mean over all rounds."""
-        height, width = history[0].features.shape[-2:]
-        small = F.interpolate(label[:, None].float(), (height, width), mode="nearest-exact")
-        small = small.long().flatten(1)  # (B, 1, h, w) -> (B, h*w)
-        chosen = torch.randperm(small.size(1), device=small.device)[: self.samples]
+        if self.step < self.contrast_step:
+            return label.new_zeros((), dtype=torch.float)
         losses = []
         for prediction in history:
-            nodes = prediction.features.flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, h*w, D)
-            intra = info_nce(nodes[:, chosen], small[:, chosen])
-            inter = prototype_loss(
-                nodes.flatten(0, 1), small.flatten(), self.prototypes.mean, self.prototypes.seen
-            )
-            losses.append(intra + inter)
-        self.prototypes.update(maps_to_nodes(history[0].features.detach())[0], small.flatten())
+            nodes, target = _nodes(prediction.features, label)
+            inter = prototype_loss(nodes, target, self.prototypes.mean, self.prototypes.seen)
+            nodes, target = (v.unflatten(0, (len(label), -1)) for v in (nodes, target))
+            chosen = torch.randperm(target.size(1))[: self.samples].to(label.device)
+            losses.append(inter + info_nce(nodes[:, chosen], target[:, chosen]))
         return torch.stack(losses).mean()
+
+
+def _nodes(features: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Features `(N, D)` of all pixels of the maps, and their labels `(N,)` at the maps' size."""
+    small = F.interpolate(label[:, None].float(), features.shape[-2:], mode="nearest-exact")
+    return maps_to_nodes(features)[0], small.long().flatten()
 
 
 def _deep_loss(history: list[Prediction], label: Tensor, weight: Tensor | None = None) -> Tensor:

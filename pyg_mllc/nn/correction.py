@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from graphs import (
+    automatic_search,
     class_hubs,
     maps_to_nodes,
     nodes_to_maps,
@@ -17,7 +18,7 @@ from pyg_mllc.nn.thresholds import class_thresholds
 IDENTITY_RANGE = 8.0  # far beyond what an embedding head gives, small enough for float32
 
 
-def trusted(logits: Tensor, threshold: float, class_thresholds: Tensor | None = None) -> Tensor:
+def trusted(logits: Tensor, threshold: float, eta: Tensor | None = None) -> Tensor:
     r"""Tell which nodes are confident enough to keep their label.
 
     .. math::
@@ -27,15 +28,15 @@ def trusted(logits: Tensor, threshold: float, class_thresholds: Tensor | None = 
     Args:
         logits: `Z (N, C)`.
         threshold: tau, in [0, 1].
-        class_thresholds: eta `(C,)`; by default only tau counts.
+        eta: class thresholds `(C,)`; by default only tau counts.
 
     Returns:
         `(N,)` bool.
     """
     confidence, label = logits.softmax(1).max(1)
-    if class_thresholds is None:
+    if eta is None:
         return confidence >= threshold
-    return confidence >= class_thresholds.to(confidence)[label].clamp(max=threshold)
+    return confidence >= eta.to(confidence)[label].clamp(max=threshold)
 
 
 class CorrectionRound(nn.Module):
@@ -47,7 +48,7 @@ class CorrectionRound(nn.Module):
 
     with :math:`\hat A` the semantic-level graph of the features F, :math:`\hat G` the class-level
     graph of the corrected logits and the labels before, and :math:`a_i` small where node i is
-    trusted. Starts as the identity transform around the propagation.
+    trusted. Starts as the identity transform around the propagation, for features above -8.
 
     Args:
         num_classes: C.
@@ -81,14 +82,14 @@ class CorrectionRound(nn.Module):
             )
 
     def forward(
-        self, logits: Tensor, features: Tensor, batch: Tensor, class_thresholds: Tensor | None
+        self, logits: Tensor, features: Tensor, batch: Tensor, eta: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Correct the nodes' logits `(N, C)` and features `(N, D)` once."""
         label = logits.detach().argmax(1)
-        trust = trusted(logits.detach(), self.threshold, class_thresholds)
-        a = torch.where(trust, *self.blend)[:, None].to(logits.dtype)
+        trust = trusted(logits.detach(), self.threshold, eta)
+        a = logits.new_tensor(self.blend)[(~trust).long()][:, None]
 
-        graph = semantic_graph(features.detach(), self.k, batch)
+        graph = semantic_graph(features.detach(), self.k, batch, search=automatic_search)
         weight = symmetric_norm(graph.edge_index, graph.edge_weight, len(features))
         logits = (1 - a) * logits + a * propagate(graph.edge_index, weight, logits)
         logits = self.class_transform(logits)
@@ -109,7 +110,8 @@ class LabelCorrector(nn.Module):
         feature_dim: D, for rounds with trainable transforms that start as the identity; by default
             the corrector has no parameters and works on features of any size.
         rounds: K; with 0, the input is the only output.
-        k: neighbors per pixel in the semantic-level graph, besides the pixel itself.
+        k: neighbors per pixel in the semantic-level graph, besides the pixel itself; found exactly
+            in images of up to 16,384 pixels, approximately in larger ones.
         threshold: tau, confidence from which a pixel is trusted.
         blend: weight of the neighbors' opinion for a pixel that is (trusted, not trusted).
 

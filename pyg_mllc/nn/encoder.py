@@ -30,7 +30,7 @@ def create_encoder(name: str, weights: str | None = None) -> nn.Module:
     Raises:
         InputError: if timm does not know the name, or the weights are not to be had.
     """
-    if name not in timm.list_models():
+    if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:3]
         hint = f", e.g. {', '.join(near)}" if near else ""
         raise InputError(

@@ -20,8 +20,8 @@ def class_thresholds(class_counts: Tensor, threshold: float = 0.95) -> Tensor:
     >>> class_thresholds(torch.tensor([10.0, 5.0, 0.0]), 0.9)
     tensor([0.9000, 0.4500, 0.0000])
     """
-    top = class_counts.max()
-    return threshold * class_counts / torch.where(top > 0, top, 1)
+    most = class_counts.max()
+    return threshold * class_counts / torch.where(most > 0, most, 1)
 
 
 class ClassThresholds(nn.Module):
@@ -34,7 +34,7 @@ class ClassThresholds(nn.Module):
     >>> thresholds = ClassThresholds(2, threshold=0.9)
     >>> thresholds.update(torch.tensor([[9.0, 0.0, 0.1], [0.0, 9.0, 0.0]]).view(1, 2, 1, 3))
     >>> thresholds.counts.tolist()
-    [1.0, 1.0]
+    [1, 1]
     """
 
     counts: Tensor
@@ -42,8 +42,8 @@ class ClassThresholds(nn.Module):
     def __init__(self, num_classes: int, threshold: float = 0.95) -> None:
         super().__init__()
         self.threshold = threshold
-        # float64 counts every pixel up to 2^53 of them; float32 would stop counting at 2^24.
-        self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.float64))
+        # Whole numbers: float32 would stop counting at 2^24 pixels.
+        self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.long))
 
     @torch.no_grad()
     def update(self, logits: Tensor) -> None:

@@ -16,7 +16,7 @@ def test_memory_is_balanced_by_class_under_its_budget():
     for _ in range(5):
         label = torch.tensor([0] * 100 + [1] * 3)
         memory.add(label[:, None].float().expand(-1, 2), label)
-    assert memory.filled.tolist() == [10, 10, 0] and len(memory) == 20
+    assert torch.bincount(memory.label, minlength=3).tolist() == [10, 10, 0] and len(memory) == 20
     assert torch.equal(memory.x[:, 0].long(), memory.label)
 
 

@@ -129,6 +129,14 @@ def test_bad_input_is_refused(builder, arguments, message):
         builder(*arguments)
 
 
+def test_float32_under_autocast_and_nothing_for_no_nodes():
+    logits, x = torch.randn(50, 3), torch.randn(50, 8)
+    expected = class_hubs(logits).propagate(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(class_hubs(logits).propagate(x), expected)
+    assert class_hubs(torch.zeros(0, 3)).propagate(torch.zeros(0, 8)).shape == (0, 8)
+
+
 def test_unknown_options_are_refused():
     with pytest.raises(ValueError, match=r"'sampled' or 'dense'.*got 'hubs'"):
         class_graph(torch.zeros(3, 2), form="hubs")

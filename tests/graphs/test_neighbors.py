@@ -129,6 +129,8 @@ def test_bad_input_is_refused(x, k, batch, message):
         ({"metric": "dot"}, "'cosine' or 'l2', got 'dot'"),
         ({"query": torch.zeros(2, 5)}, r"one width, got \(2, 5\) and \(3, 2\)"),
         ({"radius": 1}, r"expected pos \(3, 2\).*got None"),
+        ({"pos": torch.zeros(3, 2)}, "radius with pos, got pos alone"),
+        ({"query": torch.zeros(2, 2), "batch": torch.zeros(3).long()}, "query_batch together"),
         ({"radius": 0, "pos": torch.zeros(3, 2)}, "radius >= 1"),
         ({"radius": 1, "query": torch.zeros(1, 2)}, "no query with radius"),
     ],
@@ -136,3 +138,16 @@ def test_bad_input_is_refused(x, k, batch, message):
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         nearest_neighbors(torch.zeros(3, 2), 1, **options)
+
+
+def test_distances_are_right_far_from_the_origin():
+    x = 100 + 0.1 * torch.randn(200, 16)
+    exact = nearest_neighbors(x.double(), 5, metric="l2")
+    found = nearest_neighbors(x, 5, metric="l2")
+    assert (found.indices == exact.indices).float().mean() > 0.99
+    assert torch.allclose(found.similarity.double(), exact.similarity, rtol=1e-3)
+
+
+def test_identical_nodes_do_not_cost_memory_in_approximate_search():
+    found = nearest_neighbors(torch.ones(5000, 4), 3, search=approximate_search)
+    assert (found.indices >= 0).all() and (found.indices != torch.arange(5000)[:, None]).all()

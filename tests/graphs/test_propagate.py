@@ -51,3 +51,11 @@ def test_nodes_without_edges_get_zero():
     edge_index = torch.tensor([[0, 2], [1, 1]])
     out = propagate(edge_index, torch.tensor([1.0, 2.0]), torch.tensor([[1.0], [1.0], [3.0]]))
     assert out.flatten().tolist() == [0, 7, 0]
+
+
+def test_the_order_of_the_edges_does_not_matter():
+    graph = semantic_graph(torch.randn(20, 5), 4)
+    x, order = torch.randn(20, 3), torch.randperm(graph.num_edges)
+    expected = propagate(graph.edge_index, graph.edge_weight, x)
+    out = propagate(graph.edge_index[:, order], graph.edge_weight[order], x)
+    assert torch.allclose(out, expected, atol=1e-5)

@@ -59,6 +59,11 @@ def test_gaussian_affinity_of_distances():
     assert dense[0, 2] == 0
 
 
+def test_the_default_affinity_fits_the_metric():
+    graph = semantic_graph(0.1 * torch.randn(50, 3), 5, metric="l2")
+    assert graph.num_edges > 250 and graph.edge_weight.max() <= 2
+
+
 def test_transform_composes_and_keeps_images_apart():
     transform = T.Compose([SemanticLevelGraph(k=3), T.ToUndirected(reduce="max")])
     data = transform(Batch.from_data_list([Data(x=torch.randn(9, 4)), Data(x=torch.randn(7, 4))]))

@@ -88,3 +88,13 @@ def test_paste_shows_the_next_image_where_the_mask_is_true():
 def test_an_unknown_mix_is_refused():
     with pytest.raises(ValueError, match="cutmix, classmix or none, got mixup"):
         StrongView("mixup")
+
+
+def test_half_precision_outside_does_not_move_image_and_label_apart(device):
+    label = blocks().to(device)
+    views = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled):
+            views.append(WeakView()(image_of(label), label))
+    assert torch.equal(views[0][0], views[1][0]) and torch.equal(views[0][1], views[1][1])

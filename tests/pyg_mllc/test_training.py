@@ -20,7 +20,7 @@ SETTINGS = TrainerSettings(
 def run(method, out, unlabeled=3, seed=0):
     torch.manual_seed(seed)
     segmenter = Segmenter(10, "test_resnet", feature_dim=8, width=16)
-    options = {"total_steps": 6, "warmup": 0.2} if method is MLLC else {}
+    options = {"total_steps": 6, "warmup": 0.2, "contrast_from": 0.0} if method is MLLC else {}
     model = method(segmenter, LabelCorrector(10, feature_dim=8, k=4), **options)
     splits = textures(labeled=2, unlabeled=unlabeled, val=3, size=(32, 48))
     return model, splits, train(model, splits, SETTINGS, seed, out, "run")
@@ -71,3 +71,14 @@ def test_mllc_without_unlabeled_images_is_refused(tmp_path):
 def test_lengths_below_one_are_refused():
     with pytest.raises(InputError, match=r"trainer\.max_steps=0 must be 1 or more"):
         TrainerSettings(max_steps=0)
+
+
+def test_the_corrector_stays_near_the_identity_while_it_learns(tmp_path):
+    model, splits, _ = run(MLLC, tmp_path)
+    image = splits.val[0]["image"][None] / 255
+    fresh = LabelCorrector(10, feature_dim=8, k=4)
+    with torch.no_grad():
+        prediction = model.student.eval().segmenter(image)
+        trained, untouched = model.student.corrector(*prediction), fresh(*prediction)
+    assert torch.allclose(trained[-1].features, untouched[-1].features, atol=0.3)
+    assert torch.allclose(trained[-1].logits, untouched[-1].logits, atol=0.3)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from pyg_mllc.data import IGNORE
+from pyg_mllc.errors import InputError
 from pyg_mllc.methods import MLLC, Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
@@ -22,7 +23,7 @@ def batch(device="cpu", size=2):
 
 @pytest.mark.parametrize("method", [Supervised, MLLC])
 def test_a_plain_loop_learns_one_batch(method, device):
-    options = {"total_steps": 30, "warmup": 0.1, "contrast_from": 0.2} if method is MLLC else {}
+    options = {"total_steps": 30, "warmup": 0.2, "contrast_from": 0.1} if method is MLLC else {}
     model = build(method, **options).to(device)
     data = batch(device)
     data["label"] = (data["image"][:, 0] > 0.5).long()
@@ -59,8 +60,13 @@ def test_mllc_learns_from_the_teacher_and_gives_it_no_gradient():
     assert model.prototypes.seen.any()
 
 
+def test_corrections_before_embeddings_are_trained_are_refused():
+    with pytest.raises(InputError, match=r"contrast_from <= method\.warmup"):
+        build(MLLC, warmup=0.1, contrast_from=0.2)
+
+
 def test_padding_of_unlabeled_images_gets_no_label():
-    model = build(MLLC, warmup=0.0)
+    model = build(MLLC, warmup=0.0, contrast_from=0.0)
     images, valid = torch.rand(2, 3, 48, 64), torch.zeros(2, 48, 64).bool()
     _, pseudo, _, _ = model._pseudo_label(images, valid)
     assert (pseudo == IGNORE).all()
@@ -80,7 +86,7 @@ def test_a_batch_of_only_void_trains(void):
 
 
 def test_class_counts_come_from_labeled_and_unlabeled_images():
-    model = build(MLLC, warmup=0.0)
+    model = build(MLLC, warmup=0.0, contrast_from=0.0)
     model.thresholds.threshold = 0.0
     model(batch())
     assert model.thresholds.counts.sum() == 2 * 2 * 6 * 8  # both halves of the batch at stride 8

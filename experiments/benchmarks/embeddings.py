@@ -1,0 +1,40 @@
+"""Real embeddings to measure on: those of a segmenter trained briefly on CamVid."""
+
+import os
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pyg_mllc.data import camvid
+from pyg_mllc.methods import Supervised
+from pyg_mllc.nn import Prediction, Segmenter
+from pyg_mllc.training import TrainerSettings, train
+
+CACHE = Path("outputs/benchmarks")
+
+
+def trained_segmenter(steps: int = 100) -> Segmenter:
+    """Train on 23 labeled images of CamVid (the folder `MLLC_DATA/camvid`), once; stride 4."""
+    torch.manual_seed(0)
+    segmenter = Segmenter(11, weights="package", stride=4)
+    file = CACHE / f"segmenter_{steps}.pt"
+    if not file.exists():
+        splits = camvid(Path(os.environ["MLLC_DATA"]) / "camvid", labeled=23, val=8)
+        settings = TrainerSettings(max_steps=steps, val_every=steps, accelerator="cpu")
+        train(Supervised(segmenter), splits, settings, seed=0, out=CACHE / "camvid", name="camvid")
+        torch.save(segmenter.state_dict(), file)
+    segmenter.load_state_dict(torch.load(file, weights_only=True))
+    return segmenter.eval()
+
+
+@torch.no_grad()
+def predict(height: int, width: int, image: int = 0) -> tuple[Prediction, Tensor]:
+    """Logits and embeddings `(1, ., height, width)` of a resized validation image; its label."""
+    splits = camvid(Path(os.environ["MLLC_DATA"]) / "camvid", labeled=1, size=(360, 480))
+    sample = splits.val[image]
+    picture = F.interpolate(
+        sample["image"][None] / 255, (4 * height, 4 * width), mode="bilinear", antialias=True
+    )
+    return trained_segmenter()(picture), sample["label"]

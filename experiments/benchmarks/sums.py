@@ -1,0 +1,95 @@
+"""Weighted neighbor sums, forward and backward: which form is used where, and why.
+
+python -m experiments.benchmarks.sums
+"""
+
+import csv
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from experiments.benchmarks.measure import measure
+from graphs import propagate
+
+HERE = Path(__file__).parent
+N, DEGREE = 18_816, 21
+
+
+def gather_scatter(edge_index: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    """As PyG's `MessagePassing` does without extensions."""
+    source, target = edge_index
+    return torch.zeros_like(x).index_add_(0, target, weight[:, None] * x[source])
+
+
+def _ptr(target: Tensor) -> Tensor:
+    return F.pad(torch.bincount(target, minlength=N).cumsum(0), (1, 0))
+
+
+def torch_csr(edge_index: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    """Torch's own sparse matrix."""
+    source, target = edge_index
+    return torch.sparse_csr_tensor(_ptr(target), source, weight, (N, N)) @ x
+
+
+def torch_sparse(edge_index: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    """The extra `sparse`."""
+    from torch_sparse import SparseTensor
+
+    source, target = edge_index
+    return SparseTensor(rowptr=_ptr(target), col=source, value=weight, sparse_sizes=(N, N)) @ x
+
+
+def embedding_bag(edge_index: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    """`embedding_bag` with its own backward."""
+    source, target = edge_index
+    return F.embedding_bag(source, x, _ptr(target)[:-1], mode="sum", per_sample_weights=weight)
+
+
+FORMS = {f.__name__: f for f in (gather_scatter, torch_csr, torch_sparse, embedding_bag, propagate)}
+
+
+def prepare(form: str, columns: int, backward: bool) -> Callable[[], Any]:
+    """One sum over `DEGREE` neighbors of each of N pixels."""
+    warnings.filterwarnings("ignore", "Sparse CSR")
+    generator = torch.Generator().manual_seed(0)
+    source = torch.randint(N, (N * DEGREE,), generator=generator)
+    edge_index = torch.stack([source, torch.arange(N).repeat_interleave(DEGREE)])
+    weight = torch.rand(N * DEGREE, generator=generator)
+    x = torch.randn(N, columns, generator=generator).requires_grad_(backward)
+
+    def run() -> Tensor:
+        out = FORMS[form](edge_index, weight, x)
+        if not backward:
+            return out
+        return torch.autograd.grad(out.square().sum(), x)[0]
+
+    return run
+
+
+def main() -> None:
+    """Measure, print, and write `sums.csv`."""
+    with open(HERE / "sums.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["form", "columns", "backward", "milliseconds", "times_slower"])
+        for columns in (21, 256):
+            for backward in (False, True):
+                ours = measure(prepare, "propagate", columns, backward, repeats=9)
+                for form in FORMS:
+                    try:
+                        it = measure(prepare, form, columns, backward, repeats=9)
+                    except ModuleNotFoundError as error:
+                        print(f"{form}: skipped, {error}")
+                        continue
+                    assert torch.allclose(it.result, ours.result, rtol=1e-4, atol=1e-3)
+                    times = f"{1000 * it.seconds:.1f}", f"{it.seconds / ours.seconds:.2f}"
+                    writer.writerow([form, columns, backward, *times])
+                    print(form, columns, backward, *times, sep="  ", flush=True)
+
+
+if __name__ == "__main__":
+    main()

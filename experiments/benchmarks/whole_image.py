@@ -1,0 +1,55 @@
+"""Correct an image of 1024 x 2048 at stride 4 (131,072 pixels, 256-d, 19 classes) in one call.
+
+MLLC_DATA=... python -m experiments.benchmarks.whole_image
+"""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.benchmarks.embeddings import predict
+from experiments.benchmarks.measure import measure
+from pyg_mllc.nn import LabelCorrector
+
+HERE = Path(__file__).parent
+CLASSES = 19
+
+
+def prepare(rounds: int) -> Callable[[], Any]:
+    """A CamVid image enlarged, with the embeddings of a network trained on CamVid."""
+    prediction, _ = predict(256, 512)
+    extra = CLASSES - prediction.logits.size(1)  # classes that are never predicted
+    logits = torch.nn.functional.pad(prediction.logits, (0, 0, 0, 0, 0, extra), value=-5.0)
+    corrector = LabelCorrector(CLASSES, rounds=rounds)
+
+    @torch.no_grad()
+    def run() -> float:
+        after = corrector(logits, prediction.features)[-1].logits.argmax(1)
+        return float((after != logits.argmax(1)).float().mean())
+
+    return run
+
+
+def main() -> None:
+    """Measure, print, and write `whole_image.csv`."""
+    with open(HERE / "whole_image.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["rounds", "pixels", "seconds", "megabytes", "share_changed"])
+        for rounds in (1, 2):
+            it = measure(prepare, rounds, repeats=1, warmup=False)
+            row = [
+                rounds,
+                256 * 512,
+                f"{it.seconds:.1f}",
+                f"{it.megabytes:.0f}",
+                f"{it.result:.4f}",
+            ]
+            writer.writerow(row)
+            print(*row, sep="  ", flush=True)
+
+
+if __name__ == "__main__":
+    main()
