@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/ready  ## train a baseline and MLLC on built-in data, write outputs/demo/report.html
@@ -19,6 +19,10 @@ lint: .venv/ready  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: .venv/ready  ## time and memory of the graphs, about ten minutes on an idle machine
+	@echo "== bench: both graphs, sparse against dense"
+	$(BIN)/python -m experiments.benchmarks.graphs
 
 # Made anew when what it is made from changes; else nothing is installed.
 .venv/ready: pyproject.toml constraints.txt
