@@ -129,7 +129,8 @@ def _sentence(error: BaseException | None) -> str | None:
     """What to tell the user, if the cause is something the user can mend."""
     hydras = None
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; check this path (hydra.run.dir=<folder> sets the output)"
+        mend = "check this path (hydra.run.dir=<folder> sets the output)"
+        return f"{error.filename}: {error.strerror}; {mend}"
     while error is not None:
         if isinstance(error, InputError):
             return str(error)

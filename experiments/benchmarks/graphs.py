@@ -1,7 +1,7 @@
 """Both graphs, built and propagated once: sparse against dense, in time and memory.
 
-Where the k-th and the next neighbor tie to float32's last digits, two orders of summation may choose
-different ones; the table counts the pixels that differ by more than 1e-4.
+Where the k-th and the next neighbor tie to float32's last digits, two orders of summation may
+choose different ones; the table counts the pixels that differ by more than 1e-4.
 
 python -m experiments.benchmarks.graphs
 """
