@@ -14,28 +14,31 @@ with warnings.catch_warnings():
     import torch_geometric.data  # noqa: F401
 
 from graphs.anchors import AnchorMemory, anchor_graph, join_features
+from graphs.cells import CellSearch
 from graphs.class_level import ClassHubs, ClassLevelGraph, class_graph, class_hubs
-from graphs.neighbors import Neighbors, nearest_neighbors
+from graphs.index import NeighborIndex, Neighbors, automatic_search
+from graphs.neighbors import nearest_neighbors
 from graphs.pixels import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
 from graphs.propagate import propagate, random_walk_norm, symmetric_norm
 from graphs.sample import sample_nodes, spread_sample
-from graphs.search import approximate_search, automatic_search, exact_search
+from graphs.search import ExactSearch
 from graphs.semantic import SemanticLevelGraph, cosine_affinity, gaussian_affinity, semantic_graph
 
 __all__ = [
     "AnchorMemory",
+    "CellSearch",
     "ClassHubs",
     "ClassLevelGraph",
+    "ExactSearch",
+    "NeighborIndex",
     "Neighbors",
     "SemanticLevelGraph",
     "anchor_graph",
-    "approximate_search",
     "automatic_search",
     "batch_to_maps",
     "class_graph",
     "class_hubs",
     "cosine_affinity",
-    "exact_search",
     "gaussian_affinity",
     "join_features",
     "maps_to_nodes",

@@ -1,7 +1,7 @@
 """Anchors: a memory of nodes with known labels, and edges from it to an image's nodes."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphs.checks import check_labels, check_nodes
-from graphs.neighbors import nearest_neighbors
+from graphs.index import NeighborIndex, Neighbors, automatic_search
+from graphs.search import MakeSearch
 
 
 def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
@@ -59,6 +60,8 @@ class AnchorMemory(nn.Module):
         feature_dim: D.
         budget: nodes in all, at least one per class.
         seed: of the sampling.
+        search: how neighbors are found, see `NeighborIndex`; by default exactly up to 16,384 nodes,
+            else approximately.
 
     >>> memory = AnchorMemory(num_classes=2, feature_dim=3, budget=4)
     >>> memory.add(torch.randn(10, 3), torch.tensor([0] * 9 + [1]))
@@ -70,14 +73,23 @@ class AnchorMemory(nn.Module):
     key: Tensor
     calls: Tensor
 
-    def __init__(self, num_classes: int, feature_dim: int, budget: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        feature_dim: int,
+        budget: int,
+        seed: int = 0,
+        search: MakeSearch = automatic_search,
+    ) -> None:
         super().__init__()
         if budget < num_classes:
             raise ValueError(
                 f"expected a budget of at least one node for each of {num_classes} classes, "
                 f"got {budget}"
             )
-        self.num_classes, self.share, self.seed = num_classes, budget // num_classes, seed
+        self.num_classes, self.share = num_classes, budget // num_classes
+        self.seed, self.search = seed, search
+        self._index: NeighborIndex | None = None
         self.register_buffer("slots", torch.zeros(num_classes, self.share, feature_dim))
         self.register_buffer("key", torch.full((num_classes, self.share), -1.0))  # -1: free
         self.register_buffer("calls", torch.zeros((), dtype=torch.long))
@@ -114,6 +126,7 @@ class AnchorMemory(nn.Module):
         generator = torch.Generator().manual_seed(self.seed + int(self.calls))
         new_key = torch.rand(len(x), generator=generator).to(self.key)
         self.calls += 1
+        self._index = None
         for c in label.unique().tolist():
             mine = label == c
             key, kept = torch.cat([self.key[c], new_key[mine]]).topk(self.share)
@@ -123,12 +136,31 @@ class AnchorMemory(nn.Module):
     def clear(self) -> None:
         """Forget all nodes, to refill the memory with features of a network that moved on."""
         self.key.fill_(-1)
+        self._index = None
+
+    def nearest(self, x: Tensor, k: int) -> Neighbors:
+        """Find the `k` nodes nearest to each of `x (N, D)` by squared distance.
+
+        The memory is prepared for it once, and anew after it has changed.
+
+        Raises:
+            ValueError: as `NeighborIndex`.
+        """
+        if self._index is None:
+            self._index = NeighborIndex(self.x, "l2", self.search)
+        return self._index(x, k)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # to another device or dtype
+        self._index = None
+        return super()._apply(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self._index = None
+        super()._load_from_state_dict(*args)
 
 
 @torch.no_grad()
-def anchor_graph(
-    x: Tensor, memory: AnchorMemory, k: int = 20, temperature: float = 0.1, **search: Any
-) -> Data:
+def anchor_graph(x: Tensor, memory: AnchorMemory, k: int = 20, temperature: float = 0.1) -> Data:
     r"""Join each node to the nodes of a memory that look most like it, wherever they come from.
 
     .. math::
@@ -140,18 +172,17 @@ def anchor_graph(
         memory: M nodes with known labels.
         k: memory nodes per node.
         temperature: T.
-        **search: `search` of `nearest_neighbors`.
 
     Returns:
         A bipartite graph from memory to nodes: `edge_index (2, E)`, memory node then node, sorted
         by node; `edge_weight (E,)` in (0, 1], the nearest at 1; `num_anchors` M, `num_nodes` N.
 
     Raises:
-        ValueError: as `nearest_neighbors`, or if the memory is empty.
+        ValueError: as `NeighborIndex`, or if the memory is empty.
     """
     if not len(memory):
         raise ValueError("expected a memory with nodes, got an empty one; call memory.add first")
-    found = nearest_neighbors(memory.x, k, query=x, metric="l2", **search)
+    found = memory.nearest(x, k)
     weight = ((found.similarity - found.similarity[:, :1]) / temperature).exp().flatten()
     source = found.indices.flatten()
     target = torch.arange(len(x), device=x.device).repeat_interleave(k)

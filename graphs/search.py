@@ -1,9 +1,9 @@
-"""How one image is searched for nearest neighbors: all pairs, near cells, or a window."""
+"""How one image is searched for nearest neighbors: its nodes are prepared once, then asked."""
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Metric = Literal["cosine", "l2"]
@@ -12,157 +12,101 @@ Found = tuple[Tensor, Tensor]
 
 
 class Search(Protocol):
-    """How one image is searched, see `exact_search`; `functools.partial` sets options."""
+    """Nodes prepared to be asked: give up to `k` of them for each query `(M, D)`.
 
-    def __call__(self, query: Tensor, x: Tensor, k: int, itself: bool, metric: Metric) -> Found: ...
+    For the query None, each of the nodes is a query, and not its own neighbor.
+    """
+
+    def __call__(self, query: Tensor | None, k: int) -> Found: ...
 
 
-def similarities(query: Tensor, x: Tensor, metric: Metric) -> Tensor:
+MakeSearch = Callable[[Tensor, Metric], Search]
+"""Prepares nodes `(N, D)`, of unit length for `cosine`; `functools.partial` sets options."""
+
+
+def similarities(query: Tensor, x: Tensor, metric: Metric, out: Tensor | None = None) -> Tensor:
     r"""Compare all pairs: :math:`q_i^\top x_j` of unit vectors, or :math:`-\|q_i - x_j\|^2`.
 
     Args:
         query: `(M, D)`, of unit length for `cosine`.
         x: `(N, D)`, likewise.
         metric: `cosine` or `l2`.
+        out: `(M, N)` to write to.
 
     Returns:
         `(M, N)`.
     """
-    product = query @ x.T
+    product = torch.mm(query, x.T, out=out)
     if metric == "cosine":
         return product
     product.mul_(2).sub_(x.square().sum(1)).sub_(query.square().sum(1)[:, None])
     return product.clamp_(max=0)
 
 
-def exact_search(
-    query: Tensor, x: Tensor, k: int, itself: bool, metric: Metric, chunk_size: int = 512
-) -> Found:
-    """Compare all pairs, `chunk_size` rows at a time, so that memory grows with `chunk_size * N`.
+def largest(value: Tensor, k: int, group: int = 16) -> Found:
+    """Find the `k` largest of each row as `topk` does, several times faster where rows are long.
 
-    Args:
-        query: `(M, D)`.
-        x: `(N, D)`.
-        k: neighbors per query, at most as many as there are.
-        itself: whether the queries are the nodes, none of which is its own neighbor.
-        metric: see `similarities`.
-        chunk_size: rows compared at once.
+    Columns are put in groups. If a value is among the k largest, fewer than k groups have a larger
+    maximum than its own group: so all of them lie in the k groups with the largest maxima.
+
+    Returns:
+        Columns `(M, k)` and values `(M, k)`, the largest first.
     """
-    found = []
-    for start in range(0, len(query), chunk_size):
-        similarity = similarities(query[start : start + chunk_size], x, metric)
-        if itself:
-            similarity.diagonal(start).fill_(-torch.inf)
-        value, index = similarity.topk(k, dim=1)
-        found.append((index, value))
-    return _join(found)
+    groups = value.size(1) // group
+    if groups < 4 * k:
+        values, column = value.topk(k, dim=1)
+        return column, values
+    grouped = value[:, : groups * group].unflatten(1, (group, groups))
+    best = grouped.amax(1).topk(k, dim=1).indices
+    member = torch.arange(0, groups * group, groups, device=value.device)
+    rest = torch.arange(groups * group, value.size(1), device=value.device)
+    column = torch.cat([(best[:, :, None] + member).flatten(1), rest.expand(len(value), -1)], 1)
+    values, place = value.gather(1, column).topk(k, dim=1)
+    return column.gather(1, place), values
 
 
-def approximate_search(
-    query: Tensor,
-    x: Tensor,
-    k: int,
-    itself: bool,
-    metric: Metric,
-    cells: int | None = None,
-    probes: int = 16,
-) -> Found:
-    """Compare each query only with the nodes of the cells nearest to its own cell.
-
-    A node belongs to the nearest of `cells` centers, found by three rounds of k-means on a sample.
-    All queries of a cell share their candidates, so the work stays in matrix products. The same
-    input always gives the same output. Neighbors that are not found in the cells probed are
-    missing (index -1).
-
-    Args:
-        query: `(M, D)`.
-        x: `(N, D)`.
-        k: neighbors per query.
-        itself: whether the queries are the nodes, none of which is its own neighbor.
-        metric: see `similarities`.
-        cells: number of cells; by default the square root of N.
-        probes: cells compared per query: more find more, and take longer.
-    """
-    centers = _centers(x, cells or max(1, round(len(x) ** 0.5)), metric)
-    between = similarities(centers, centers, metric).fill_diagonal_(torch.inf)
-    near = between.topk(min(probes, len(centers)), dim=1).indices.tolist()  # the own cell first
-    members = _cells(x, centers, metric)
-    asking = members if itself else _cells(query, centers, metric)
-    nodes = [x[member] for member in members]
-    indices = members[0].new_full((len(query), k), -1)
-    similarity = x.new_full((len(query), k), -torch.inf)
-    for rows, cells_near in zip(asking, near, strict=True):
-        candidate = torch.cat([members[c] for c in cells_near])
-        kept = min(k, len(candidate) - itself)
-        if len(rows) and kept > 0:
-            # The first candidates are the queries themselves, in the same order.
-            among = torch.cat([nodes[c] for c in cells_near])
-            index, value = exact_search(query[rows], among, kept, itself, metric)
-            indices[rows, :kept], similarity[rows, :kept] = candidate[index], value
-    return indices, similarity
-
-
-def automatic_search(
-    query: Tensor, x: Tensor, k: int, itself: bool, metric: Metric, exact_up_to: int = 16_384
-) -> Found:
-    """Search exactly up to `exact_up_to` nodes, else approximately."""
-    search = exact_search if len(x) <= exact_up_to else approximate_search
-    return search(query, x, k, itself, metric)
-
-
-def _cells(x: Tensor, centers: Tensor, metric: Metric) -> tuple[Tensor, ...]:
-    """The nodes nearest to each center."""
-    cell = exact_search(x, centers, 1, False, metric)[0].flatten()
-    return cell.argsort(stable=True).split(torch.bincount(cell, minlength=len(centers)).tolist())
-
-
-def _centers(x: Tensor, count: int, metric: Metric, per_cell: int = 32, rounds: int = 3) -> Tensor:
-    """A few rounds of k-means on a sample of `per_cell` nodes a cell."""
-    generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(x), generator=generator)[: count * per_cell].to(x.device)
-    sample, centers = x[order], x[order[:count]]
-    for _ in range(rounds):
-        cell = exact_search(sample, centers, 1, False, metric)[0].flatten()
-        size = torch.bincount(cell, minlength=len(centers)).clamp(min=1)[:, None]
-        mean = torch.zeros_like(centers).index_add_(0, cell, sample) / size
-        centers = F.normalize(mean, dim=1) if metric == "cosine" else mean
-    return centers
-
-
-def window_search(
-    x: Tensor, pos: Tensor, k: int, radius: int, metric: Metric, budget: int = 2**24
-) -> Found:
-    """Compare each node with those at most `radius` rows and columns away, in linear time.
+class ExactSearch:
+    """Compare all pairs, a block of them at a time: memory does not grow with their number.
 
     Args:
         x: `(N, D)`.
-        pos: row and column of each node `(N, 2)`, whole numbers; nodes may be missing.
-        k: neighbors per node; missing ones have index -1.
-        radius: in pixels.
         metric: see `similarities`.
-        budget: numbers gathered at once; bounds memory.
+        rows: queries compared at once.
+        columns: nodes compared at once.
     """
-    pos = pos.long() - pos.long().amin(0) + radius
-    grid = pos.new_full((pos.amax(0) + radius + 1).tolist(), -1)
-    grid[pos[:, 0], pos[:, 1]] = torch.arange(len(x), device=x.device)
-    side = torch.arange(-radius, radius + 1, device=x.device)
-    step = torch.cartesian_prod(side, side)
-    step = step[step.any(dim=1)]  # not the node itself
-    found = []
-    chunk = max(1, budget // (len(step) * x.size(1)))
-    for rows in torch.arange(len(x), device=x.device).split(chunk):
-        at = pos[rows, None] + step  # (rows, steps, 2)
-        candidate = grid[at[..., 0], at[..., 1]]
-        if metric == "cosine":
-            value = torch.einsum("nd,nmd->nm", x[rows], x[candidate])
-        else:
-            value = -(x[rows, None] - x[candidate]).square().sum(-1)
-        value.masked_fill_(candidate < 0, -torch.inf)
-        value, index = value.topk(min(k, len(step)), dim=1)
-        found.append((candidate.gather(1, index), value))
-    return _join(found)
+
+    def __init__(self, x: Tensor, metric: Metric, rows: int = 512, columns: int = 32_768) -> None:
+        self.x, self.metric, self.rows, self.columns = x, metric, rows, columns
+
+    def __call__(self, query: Tensor | None, k: int) -> Found:
+        itself = query is None
+        query = self.x if query is None else query
+        # One block of memory for all: to ask the system for each takes as long as the search.
+        block = self.x.new_empty(min(self.rows, len(query)), min(self.columns, len(self.x)))
+        found = []
+        for start in range(0, len(query), self.rows):
+            some, parts = query[start : start + self.rows], []
+            for first in range(0, len(self.x), self.columns):
+                among = self.x[first : first + self.columns]
+                out = block[: len(some), : len(among)]
+                similarity = similarities(some, among, self.metric, out)
+                if itself:
+                    similarity.diagonal(start - first).fill_(-torch.inf)
+                index, value = largest(similarity, min(k, len(among)))
+                parts.append((index + first, value))
+            found.append(_best(parts, k))
+        return join(found, 0)
 
 
-def _join(found: list[Found]) -> Found:
-    indices, similarity = zip(*found, strict=True)
-    return torch.cat(indices), torch.cat(similarity)
+def _best(parts: list[Found], k: int) -> Found:
+    if len(parts) == 1:
+        return parts[0]
+    index, value = join(parts, 1)
+    value, place = value.topk(min(k, value.size(1)), dim=1)
+    return index.gather(1, place), value
+
+
+def join(found: list[Found], dim: int) -> Found:
+    """Concatenate indices, and similarities."""
+    index, value = zip(*found, strict=True)
+    return torch.cat(index, dim), torch.cat(value, dim)

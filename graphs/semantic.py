@@ -10,7 +10,8 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from graphs.adjacency import store_edges
-from graphs.neighbors import Neighbors, nearest_neighbors
+from graphs.index import Neighbors
+from graphs.neighbors import nearest_neighbors
 from graphs.search import Metric
 
 Affinity = Callable[[Tensor], Tensor]

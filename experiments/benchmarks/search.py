@@ -15,40 +15,44 @@ from torch import Tensor
 
 from experiments.benchmarks.embeddings import predict
 from experiments.benchmarks.measure import measure
-from graphs import approximate_search, exact_search, maps_to_nodes
-from graphs.search import Search
+from graphs import CellSearch, ExactSearch, maps_to_nodes
+from graphs.search import Found, MakeSearch, Metric
 
 HERE = Path(__file__).parent
 K = 20
 SIDE = 193  # 193 x 193 = 37,249 pixels
 
 
-def faiss_search(
-    query: Tensor, x: Tensor, k: int, itself: bool, metric: str, *, index: str, probes: int
-) -> tuple:
+class FaissSearch:
     """The index of a well-kept library, as PyG's `KNNIndex` uses it."""
-    import faiss
 
-    built = faiss.index_factory(x.size(1), index, faiss.METRIC_INNER_PRODUCT)
-    built.train(x.numpy())
-    built.add(x.numpy())
-    faiss.ParameterSpace().set_index_parameter(
-        built, "nprobe" if "IVF" in index else "efSearch", probes
-    )
-    similarity, indices = built.search(query.numpy(), k + 1)
-    return torch.from_numpy(indices), torch.from_numpy(similarity)
+    def __init__(self, x: Tensor, metric: Metric, *, index: str, probes: int) -> None:
+        import faiss
+
+        self.x = x
+        self.index = faiss.index_factory(x.size(1), index, faiss.METRIC_INNER_PRODUCT)
+        self.index.train(x.numpy())
+        self.index.add(x.numpy())
+        option = "nprobe" if "IVF" in index else "efSearch"
+        faiss.ParameterSpace().set_index_parameter(self.index, option, probes)
+
+    def __call__(self, query: Tensor | None, k: int) -> Found:
+        """Each node finds itself first."""
+        assert query is None
+        similarity, indices = self.index.search(self.x.numpy(), k + 1)
+        return torch.from_numpy(indices[:, 1:]), torch.from_numpy(similarity[:, 1:])
 
 
-SEARCHES: dict[str, Search] = {
-    "exact": exact_search,
-    **{f"cells, {p} of 193 probed": partial(approximate_search, probes=p) for p in (4, 8, 16, 32)},
+SEARCHES: dict[str, MakeSearch] = {
+    "exact": ExactSearch,
+    **{f"cells, {p} of 193 probed": partial(CellSearch, probes=p) for p in (4, 8, 12, 16, 32)},
     **{
-        f"faiss IVF193, {p} probed": partial(faiss_search, index="IVF193,Flat", probes=p)
-        for p in (4, 8, 16)
+        f"faiss IVF193, {p} probed": partial(FaissSearch, index="IVF193,Flat", probes=p)
+        for p in (2, 4, 8, 16)
     },
     **{
-        f"faiss HNSW16, ef {e}": partial(faiss_search, index="HNSW16,Flat", probes=e)
-        for e in (32, 64)
+        f"faiss HNSW16, ef {e}": partial(FaissSearch, index="HNSW16,Flat", probes=e)
+        for e in (16, 32, 64)
     },
 }
 
@@ -56,7 +60,7 @@ SEARCHES: dict[str, Search] = {
 def prepare(name: str) -> Callable[[], Any]:
     """One search over the pixels of one CamVid image."""
     x = F.normalize(maps_to_nodes(predict(SIDE, SIDE)[0].features)[0]).contiguous()
-    return lambda: SEARCHES[name](x, x, K, True, "cosine")[0]
+    return lambda: SEARCHES[name](x, "cosine")(None, K)[0]
 
 
 def recall(found: Tensor, truth: Tensor) -> float:

@@ -3,8 +3,9 @@ import torch
 
 from graphs import (
     AnchorMemory,
+    CellSearch,
+    ExactSearch,
     anchor_graph,
-    approximate_search,
     join_features,
     propagate,
     random_walk_norm,
@@ -46,15 +47,15 @@ def test_clearing_forgets():
     assert len(memory) == 0 and memory.x.shape == (0, 4)
 
 
-@pytest.mark.parametrize("search", [{}, {"search": approximate_search}])
+@pytest.mark.parametrize("search", [ExactSearch, CellSearch])
 def test_anchors_tell_nodes_of_other_images_their_label(search, device):
     centers = 3 * torch.randn(5, 8)
-    memory = AnchorMemory(5, 8, budget=500).to(device)
+    memory = AnchorMemory(5, 8, budget=500, search=search).to(device)
     label = torch.randint(5, (2000,))
     memory.add((centers[label] + torch.randn(2000, 8)).to(device), label.to(device))
     truth = torch.randint(5, (300,))
     x = (centers[truth] + torch.randn(300, 8)).to(device)
-    graph = anchor_graph(x, memory, k=10, **search)
+    graph = anchor_graph(x, memory, k=10)
     weight = random_walk_norm(graph.edge_index, graph.edge_weight, 300)
     vote = propagate(graph.edge_index, weight, torch.eye(5, device=device)[memory.label], 300)
     assert (vote.argmax(1).cpu() == truth).float().mean() > 0.95
@@ -67,6 +68,21 @@ def test_the_nearest_anchor_weighs_one_and_others_by_their_distance():
     graph = anchor_graph(torch.tensor([[0.0]]), memory, k=3, temperature=10.0)
     expected = torch.exp(-torch.tensor([0.0, 3.0, 15.0]) / 10)
     assert torch.allclose(graph.edge_weight, expected)
+
+
+def test_the_memory_is_prepared_anew_after_each_change():
+    memory = AnchorMemory(1, 2, budget=4)
+    memory.add(torch.tensor([[1.0, 0.0]]), torch.zeros(1).long())
+    query = torch.zeros(1, 2)
+    assert memory.nearest(query, 1).similarity.tolist() == [[-1]]
+    saved = {name: value.clone() for name, value in memory.state_dict().items()}
+    memory.add(torch.tensor([[0.5, 0.0]]), torch.zeros(1).long())
+    assert memory.nearest(query, 1).similarity.tolist() == [[-0.25]]
+    memory.load_state_dict(saved)
+    assert memory.nearest(query, 1).similarity.tolist() == [[-1]]
+    assert memory.double().nearest(query, 1).similarity.dtype == torch.float64
+    memory.clear()
+    assert memory.nearest(query, 1).indices.tolist() == [[-1]]
 
 
 def test_joined_features_weigh_the_distances_of_the_single_maps():

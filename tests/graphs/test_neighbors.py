@@ -3,11 +3,11 @@ from functools import partial
 import pytest
 import torch
 
-from graphs import approximate_search, exact_search, nearest_neighbors
+from graphs import CellSearch, ExactSearch, nearest_neighbors
 
 SEARCHES = [
-    *(partial(exact_search, chunk_size=size) for size in (1, 7, 4096)),
-    partial(approximate_search, cells=3, probes=3),  # all cells: exact, too
+    *(partial(ExactSearch, rows=size, columns=11) for size in (1, 7, 4096)),
+    partial(CellSearch, cells=3, probes=3),  # all cells: exact, too
 ]
 
 
@@ -65,7 +65,7 @@ def test_few_cells_find_most_neighbors_of_clustered_nodes():
     centers = torch.randn(40, 16)
     x = centers[torch.randint(40, (4000,))] + 0.2 * torch.randn(4000, 16)
     exact = nearest_neighbors(x, 20).indices
-    search = partial(approximate_search, probes=8)
+    search = partial(CellSearch, probes=8)
     found = nearest_neighbors(x, 20, search=search).indices
     recall = (found[:, :, None] == exact[:, None]).any(2).float().mean()
     assert recall > 0.9
@@ -127,7 +127,7 @@ def test_bad_input_is_refused(x, k, batch, message):
     "options, message",
     [
         ({"metric": "dot"}, "'cosine' or 'l2', got 'dot'"),
-        ({"query": torch.zeros(2, 5)}, r"one width, got \(2, 5\) and \(3, 2\)"),
+        ({"query": torch.zeros(2, 5)}, r"query \(M, 2\), as wide as x, got \(2, 5\)"),
         ({"radius": 1}, r"expected pos \(3, 2\).*got None"),
         ({"pos": torch.zeros(3, 2)}, "radius with pos, got pos alone"),
         ({"query": torch.zeros(2, 2), "batch": torch.zeros(3).long()}, "query_batch together"),
@@ -148,6 +148,6 @@ def test_distances_are_right_far_from_the_origin():
     assert torch.allclose(found.similarity.double(), exact.similarity, rtol=1e-3)
 
 
-def test_identical_nodes_do_not_cost_memory_in_approximate_search():
-    found = nearest_neighbors(torch.ones(5000, 4), 3, search=approximate_search)
+def test_identical_nodes_do_not_cost_memory_in_CellSearch():
+    found = nearest_neighbors(torch.ones(5000, 4), 3, search=CellSearch)
     assert (found.indices >= 0).all() and (found.indices != torch.arange(5000)[:, None]).all()

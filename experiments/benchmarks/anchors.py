@@ -1,0 +1,82 @@
+"""Neighbors in a memory of 10,000 to 1,000,000 labeled pixels: exact against cells.
+
+MLLC_DATA=... python -m experiments.benchmarks.anchors
+"""
+
+import csv
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments.benchmarks.embeddings import predict
+from experiments.benchmarks.search import recall
+from graphs import AnchorMemory, CellSearch, ExactSearch, anchor_graph, maps_to_nodes
+from graphs.search import MakeSearch
+
+HERE = Path(__file__).parent
+SEARCHES: dict[str, MakeSearch] = {
+    "exact": ExactSearch,
+    **{f"cells, {p} probed": partial(CellSearch, probes=p) for p in (4, 8, 16)},
+}
+
+
+def embeddings(count: int) -> tuple[Tensor, Tensor]:
+    """Unit embeddings of `count` pixels of CamVid images at stride 2, and their predicted class."""
+    nodes, labels, image = [], [], 1
+    while sum(map(len, labels)) < count:
+        prediction = predict(180, 240, image)[0]
+        nodes.append(maps_to_nodes(prediction.features)[0])
+        labels.append(prediction.logits.argmax(1).flatten())
+        image += 1
+    return torch.nn.functional.normalize(torch.cat(nodes)[:count]), torch.cat(labels)[:count]
+
+
+def rows() -> Iterator[dict[str, Any]]:
+    """Fill memories, and ask each for the 20 nearest of one image's pixels (45 x 60)."""
+    query = torch.nn.functional.normalize(maps_to_nodes(predict(45, 60)[0].features)[0])
+    everything = embeddings(1_000_000)
+    for size in (10_000, 100_000, 1_000_000):
+        exact = None
+        for name, search in SEARCHES.items():
+            memory = AnchorMemory(1, 256, budget=size, search=search)
+            memory.add(everything[0][:size], torch.zeros(size).long())
+            begun = time.perf_counter()
+            memory.nearest(query[:1], 20)
+            prepared = time.perf_counter()
+            memory.nearest(query, 20)
+            graph = anchor_graph(query, memory)
+            asked = (time.perf_counter() - prepared) / 2
+            found = graph.edge_index[0].view(len(query), 20)
+            exact = exact or (asked, found)
+            yield {
+                "search": name,
+                "memory": size,
+                "queries": len(query),
+                "seconds_to_prepare": f"{prepared - begun:.2f}",
+                "seconds_to_ask": f"{asked:.3f}",
+                "times_faster_than_exact": f"{exact[0] / asked:.1f}",
+                "recall_at_20": f"{recall(found, exact[1]):.4f}",
+            }
+            del memory
+
+
+def main() -> None:
+    """Measure, print, and write `anchors.csv`."""
+    with open(HERE / "anchors.csv", "w", newline="") as file:
+        writer = None
+        for row in rows():
+            if writer is None:
+                writer = csv.DictWriter(file, row)
+                writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+            print(*row.values(), sep="  ", flush=True)
+
+
+if __name__ == "__main__":
+    main()

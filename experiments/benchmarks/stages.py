@@ -1,0 +1,94 @@
+"""Where the time goes: each step of both graphs, beside the matrix product that a search needs.
+
+All steps run in turns in one process, so that each ratio is one of its own neighbors in time.
+
+python -m experiments.benchmarks.stages
+"""
+
+import csv
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from experiments.benchmarks.graphs import SIZES, inputs
+from graphs import class_hubs, nearest_neighbors, propagate, semantic_graph, symmetric_norm
+
+HERE = Path(__file__).parent
+
+
+def stages(n: int) -> dict[str, Callable[[], Any]]:
+    """The steps that `graphs.sparse` is made of, and the bare product."""
+    z, f, label = inputs(n)
+    unit = F.normalize(f)
+    graph = semantic_graph(f)
+    weight = symmetric_norm(graph.edge_index, graph.edge_weight, n)
+    hubs = class_hubs(z, label)
+
+    def product() -> None:
+        block = unit.new_empty(512, n)
+        for rows in unit.split(512):
+            torch.mm(rows, unit.T, out=block[: len(rows)])
+
+    return {
+        "bare matrix product": product,
+        "exact search": lambda: nearest_neighbors(f, 20),
+        "semantic graph, search included": lambda: semantic_graph(f),
+        "symmetric normalization": lambda: symmetric_norm(graph.edge_index, graph.edge_weight, n),
+        "labels over the semantic graph": lambda: propagate(graph.edge_index, weight, z),
+        "class hubs": lambda: class_hubs(z, label),
+        "features over the class hubs": lambda: hubs.propagate(f),
+    }
+
+
+def measure_stages(n: int, repeats: int) -> list[dict[str, Any]]:
+    """Median milliseconds of each step, and as a ratio to the search of the same turn."""
+    steps = stages(n)
+    turns = []
+    for _ in range(repeats + 1):
+        turn = {}
+        for name, step in steps.items():
+            begun = time.perf_counter()
+            step()
+            turn[name] = time.perf_counter() - begun
+        # The edges are what the graph costs beside its search; paired, the noise cancels.
+        turn["edges"] = turn.pop("semantic graph, search included") - turn["exact search"]
+        turns.append(turn)
+    turns = turns[1:]  # the first warms up
+    rest = [name for name in turns[0] if name not in ("bare matrix product", "exact search")]
+    for turn in turns:
+        turn["all but the search"] = sum(turn[name] for name in rest)
+    return [
+        {
+            "pixels": n,
+            "step": name,
+            "milliseconds": f"{1000 * statistics.median(t[name] for t in turns):.4g}",
+            "of_the_search": f"{statistics.median(t[name] / t['exact search'] for t in turns):.3f}",
+            "of_the_product": (
+                f"{statistics.median(t[name] / t['bare matrix product'] for t in turns):.3f}"
+            ),
+        }
+        for name in turns[0]
+    ]
+
+
+def main() -> None:
+    """Measure, print, and write `stages.csv`."""
+    with open(HERE / "stages.csv", "w", newline="") as file:
+        writer = None
+        for n in SIZES:
+            for row in measure_stages(n, repeats=15 if n < 20_000 else 5):
+                if writer is None:
+                    writer = csv.DictWriter(file, row)
+                    writer.writeheader()
+                writer.writerow(row)
+                print(*row.values(), sep="  ", flush=True)
+            file.flush()
+
+
+if __name__ == "__main__":
+    main()

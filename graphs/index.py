@@ -1,0 +1,100 @@
+"""Nodes that are prepared once, and then asked for neighbors many times."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphs.cells import CellSearch
+from graphs.checks import check_nodes
+from graphs.search import ExactSearch, MakeSearch, Metric, Search
+
+
+class Neighbors(NamedTuple):
+    """The `k` nearest neighbors of each of M nodes, the nearest first.
+
+    Where there are fewer than `k`, the missing ones have index -1 and similarity minus infinity.
+    """
+
+    indices: Tensor  # (M, k), numbers of the neighbors
+    similarity: Tensor  # (M, k), cosine in [-1, 1], or minus the squared distance
+
+
+def automatic_search(x: Tensor, metric: Metric, exact_up_to: int = 16_384) -> Search:
+    """Search exactly among up to `exact_up_to` nodes, else approximately."""
+    return ExactSearch(x, metric) if len(x) <= exact_up_to else CellSearch(x, metric)
+
+
+class NeighborIndex:
+    r"""The nodes of one image or memory, prepared to be asked for neighbors.
+
+    Similarity is the cosine, or :math:`-\|q_i - x_j\|^2`, computed in float32 (float64 for float64)
+    even under autocast. A zero vector has cosine 0 with everything. Ties go to any of the tied.
+
+    Args:
+        x: node features `(N, D)`, finite.
+        metric: `cosine` or `l2`.
+        search: how: `ExactSearch`, `CellSearch` for 10,000 nodes and more, or `automatic_search`,
+            which chooses between them; `functools.partial` sets their options.
+
+    Raises:
+        ValueError: if features are no finite matrix, or `metric` is unknown.
+
+    >>> index = NeighborIndex(torch.eye(3), metric="l2")
+    >>> index(torch.tensor([[0.0, 0.9, 0.1]]), k=2).indices
+    tensor([[1, 2]])
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, x: Tensor, metric: Metric = "cosine", search: MakeSearch = ExactSearch
+    ) -> None:
+        check_nodes(x)
+        if metric not in ("cosine", "l2"):
+            raise ValueError(f"expected metric to be 'cosine' or 'l2', got {metric!r}")
+        self.metric, self.num_nodes, self.width = metric, len(x), x.size(1)
+        x = _float(x)
+        self.center = x.mean(0) if len(x) else x.new_zeros(x.size(1))
+        with torch.autocast(x.device.type, enabled=False):
+            self.search = search(self._vectors(x), metric) if len(x) else None
+
+    @torch.no_grad()
+    def __call__(self, query: Tensor | None, k: int) -> Neighbors:
+        """Find the `k` nodes most similar to each query.
+
+        Args:
+            query: `(M, D)`; or None to ask for the nodes themselves, none of which is its own
+                neighbor.
+            k: neighbors per query.
+
+        Raises:
+            ValueError: if queries are no finite matrix of the nodes' width, or `k` is below 1.
+        """
+        if k < 1:
+            raise ValueError(f"expected k >= 1 neighbors, got {k}")
+        if query is not None:
+            check_nodes(query, "query")
+            if query.size(1) != self.width:
+                raise ValueError(
+                    f"expected query (M, {self.width}), as wide as x, got {tuple(query.shape)}"
+                )
+        num_queries = self.num_nodes if query is None else len(query)
+        indices = torch.full((num_queries, k), -1, device=self.center.device)
+        similarity = self.center.new_full((num_queries, k), -torch.inf)
+        there = min(k, self.num_nodes - (query is None))
+        if self.search is not None and there > 0 and num_queries:
+            with torch.autocast(self.center.device.type, enabled=False):
+                vectors = None if query is None else self._vectors(_float(query))
+                index, value = self.search(vectors, there)
+            indices[:, : index.size(1)] = index
+            similarity[:, : index.size(1)] = value
+        return Neighbors(indices, similarity.clamp_(max=1 if self.metric == "cosine" else 0))
+
+    def _vectors(self, x: Tensor) -> Tensor:
+        """What is compared; distances do not feel a shift, rounding does."""
+        return F.normalize(x, dim=1) if self.metric == "cosine" else x - self.center
+
+
+def _float(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
