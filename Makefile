@@ -20,9 +20,15 @@ lint: .venv/ready  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/ready  ## time and memory of the graphs, about ten minutes on an idle machine
-	@echo "== bench: both graphs, sparse against dense"
-	$(BIN)/python -m experiments.benchmarks.graphs
+BENCHMARKS := graphs stages sums
+ifdef MLLC_DATA  # these measure on CamVid
+BENCHMARKS += search anchors whole_image
+endif
+
+bench: .venv/ready  ## time and memory of the graphs, ten minutes on an otherwise idle machine
+	@for name in $(BENCHMARKS); do \
+		echo "== bench: $$name" && $(BIN)/python -m experiments.benchmarks.$$name || exit 1; \
+	done
 
 # Made anew when what it is made from changes; else nothing is installed.
 .venv/ready: pyproject.toml constraints.txt

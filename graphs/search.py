@@ -75,7 +75,7 @@ class ExactSearch:
         columns: nodes compared at once.
     """
 
-    def __init__(self, x: Tensor, metric: Metric, rows: int = 512, columns: int = 32_768) -> None:
+    def __init__(self, x: Tensor, metric: Metric, rows: int = 256, columns: int = 32_768) -> None:
         self.x, self.metric, self.rows, self.columns = x, metric, rows, columns
 
     def __call__(self, query: Tensor | None, k: int) -> Found:

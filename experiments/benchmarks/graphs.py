@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 from experiments.benchmarks.measure import measure
@@ -98,6 +99,8 @@ def draw(table: list[dict[str, Any]]) -> Figure:
             points = [(r["pixels"], float(r[key])) for r in table if r["what"] == form]
             axis.loglog(*np.transpose(points), "o-", color=color, label=form)
         axis.set(xlabel="pixels N", ylabel=unit)
+        axis.set_xticks(SIZES, [f"{n:,}" for n in SIZES], fontsize=8)
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.grid(alpha=0.3, which="both")
         axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8)

@@ -4,6 +4,8 @@ python -m experiments.benchmarks.sums
 """
 
 import csv
+import statistics
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.benchmarks.measure import measure
 from graphs import propagate
 
 HERE = Path(__file__).parent
@@ -55,7 +56,7 @@ FORMS = {f.__name__: f for f in (gather_scatter, torch_csr, torch_sparse, embedd
 
 def prepare(form: str, columns: int, backward: bool) -> Callable[[], Any]:
     """One sum over `DEGREE` neighbors of each of N pixels."""
-    warnings.filterwarnings("ignore", "Sparse CSR")
+    warnings.filterwarnings("ignore", ".*[Ss]parse CSR")
     generator = torch.Generator().manual_seed(0)
     source = torch.randint(N, (N * DEGREE,), generator=generator)
     edge_index = torch.stack([source, torch.arange(N).repeat_interleave(DEGREE)])
@@ -71,6 +72,23 @@ def prepare(form: str, columns: int, backward: bool) -> Callable[[], Any]:
     return run
 
 
+def measure_forms(columns: int, backward: bool, repeats: int = 15) -> dict[str, float]:
+    """Median milliseconds of each form; all run in turns, and must agree."""
+    runs = {form: prepare(form, columns, backward) for form in FORMS}
+    ours, times = runs["propagate"](), {}
+    for form, run in list(runs.items()):
+        try:
+            assert torch.allclose(run(), ours, rtol=1e-4, atol=1e-3), form
+        except ModuleNotFoundError as error:
+            print(f"{form}: skipped, {error}")
+            del runs[form]
+    for form in list(runs) * repeats:
+        begun = time.perf_counter()
+        runs[form]()
+        times.setdefault(form, []).append(1000 * (time.perf_counter() - begun))
+    return {form: statistics.median(values) for form, values in times.items()}
+
+
 def main() -> None:
     """Measure, print, and write `sums.csv`."""
     with open(HERE / "sums.csv", "w", newline="") as file:
@@ -78,17 +96,12 @@ def main() -> None:
         writer.writerow(["form", "columns", "backward", "milliseconds", "times_slower"])
         for columns in (21, 256):
             for backward in (False, True):
-                ours = measure(prepare, "propagate", columns, backward, repeats=9)
-                for form in FORMS:
-                    try:
-                        it = measure(prepare, form, columns, backward, repeats=9)
-                    except ModuleNotFoundError as error:
-                        print(f"{form}: skipped, {error}")
-                        continue
-                    assert torch.allclose(it.result, ours.result, rtol=1e-4, atol=1e-3)
-                    times = f"{1000 * it.seconds:.1f}", f"{it.seconds / ours.seconds:.2f}"
-                    writer.writerow([form, columns, backward, *times])
-                    print(form, columns, backward, *times, sep="  ", flush=True)
+                times = measure_forms(columns, backward)
+                for form, value in times.items():
+                    ratio = value / times["propagate"]
+                    row = [form, columns, backward, f"{value:.1f}", f"{ratio:.2f}"]
+                    writer.writerow(row)
+                    print(*row, sep="  ", flush=True)
 
 
 if __name__ == "__main__":
