@@ -71,6 +71,7 @@ class AnchorMemory(nn.Module):
 
     slots: Tensor
     key: Tensor
+    source: Tensor
     calls: Tensor
 
     def __init__(
@@ -92,6 +93,7 @@ class AnchorMemory(nn.Module):
         self._index: NeighborIndex | None = None
         self.register_buffer("slots", torch.zeros(num_classes, self.share, feature_dim))
         self.register_buffer("key", torch.full((num_classes, self.share), -1.0))  # -1: free
+        self.register_buffer("source", torch.full((num_classes, self.share), -1))
         self.register_buffer("calls", torch.zeros((), dtype=torch.long))
 
     def extra_repr(self) -> str:
@@ -110,9 +112,20 @@ class AnchorMemory(nn.Module):
         """Their labels `(M,)`."""
         return (self.key >= 0).nonzero()[:, 0]
 
+    @property
+    def image(self) -> Tensor:
+        """The images that they are from `(M,)`, -1 where that was not said."""
+        return self.source[self.key >= 0]
+
     @torch.no_grad()
-    def add(self, x: Tensor, label: Tensor) -> None:
-        """Take in labeled nodes: features `(N, D)` and labels `(N,)`; leave void nodes out.
+    def add(self, x: Tensor, label: Tensor, image: Tensor | int = -1) -> None:
+        """Take in labeled nodes.
+
+        Args:
+            x: features `(N, D)`.
+            label: `(N,)`; leave void nodes out.
+            image: number of the image that each is from `(N,)`, or of all; needed only to hide an
+                image's own nodes from it.
 
         Raises:
             ValueError: if the shapes do not fit, features are not finite, or a label is out of
@@ -127,10 +140,12 @@ class AnchorMemory(nn.Module):
         new_key = torch.rand(len(x), generator=generator).to(self.key)
         self.calls += 1
         self._index = None
+        image = torch.as_tensor(image, device=self.source.device).expand(len(x))
         for c in label.unique().tolist():
             mine = label == c
             key, kept = torch.cat([self.key[c], new_key[mine]]).topk(self.share)
             self.slots[c] = torch.cat([self.slots[c], x[mine].to(self.slots)])[kept]
+            self.source[c] = torch.cat([self.source[c], image[mine]])[kept]
             self.key[c] = key
 
     def clear(self) -> None:
@@ -138,17 +153,31 @@ class AnchorMemory(nn.Module):
         self.key.fill_(-1)
         self._index = None
 
-    def nearest(self, x: Tensor, k: int) -> Neighbors:
+    def nearest(self, x: Tensor, k: int, image: Tensor | None = None) -> Neighbors:
         """Find the `k` nodes nearest to each of `x (N, D)` by squared distance.
 
         The memory is prepared for it once, and anew after it has changed.
+
+        Args:
+            x: `(N, D)`.
+            k: nodes to find.
+            image: number of the image that each node is from `(N,)`; an image's own nodes are
+                hidden from it, so that labeled images can be used as if they were not.
 
         Raises:
             ValueError: as `NeighborIndex`.
         """
         if self._index is None:
             self._index = NeighborIndex(self.x, "l2", self.search)
-        return self._index(x, k)
+        if image is None:
+            return self._index(x, k)
+        indices = torch.full((len(x), k), -1, device=x.device)
+        similarity = torch.full((len(x), k), -torch.inf, device=x.device)
+        for number in image.unique().tolist():
+            mine = image == number
+            found = self._index(x[mine], k, hidden=self.image == number)
+            indices[mine], similarity[mine] = found.indices, found.similarity.to(similarity)
+        return Neighbors(indices, similarity)
 
     def _apply(self, *args: Any, **kwargs: Any) -> Self:  # to another device or dtype
         self._index = None
@@ -160,7 +189,13 @@ class AnchorMemory(nn.Module):
 
 
 @torch.no_grad()
-def anchor_graph(x: Tensor, memory: AnchorMemory, k: int = 20, temperature: float = 0.1) -> Data:
+def anchor_graph(
+    x: Tensor,
+    memory: AnchorMemory,
+    k: int = 20,
+    temperature: float = 0.1,
+    image: Tensor | None = None,
+) -> Data:
     r"""Join each node to the nodes of a memory that look most like it, wherever they come from.
 
     .. math::
@@ -172,6 +207,8 @@ def anchor_graph(x: Tensor, memory: AnchorMemory, k: int = 20, temperature: floa
         memory: M nodes with known labels.
         k: memory nodes per node.
         temperature: T.
+        image: number of the image that each node is from `(N,)`; the memory's nodes from the same
+            image are not reached.
 
     Returns:
         A bipartite graph from memory to nodes: `edge_index (2, E)`, memory node then node, sorted
@@ -182,7 +219,7 @@ def anchor_graph(x: Tensor, memory: AnchorMemory, k: int = 20, temperature: floa
     """
     if not len(memory):
         raise ValueError("expected a memory with nodes, got an empty one; call memory.add first")
-    found = memory.nearest(x, k)
+    found = memory.nearest(x, k, image)
     weight = ((found.similarity - found.similarity[:, :1]) / temperature).exp().flatten()
     source = found.indices.flatten()
     target = torch.arange(len(x), device=x.device).repeat_interleave(k)

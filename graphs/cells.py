@@ -39,14 +39,14 @@ class CellSearch:
         self.nodes = x[self.order].split(self.sizes)
         self.numbers = self.order.split(self.sizes)
 
-    def __call__(self, query: Tensor | None, k: int) -> Found:
+    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
         if query is None:
             order, queries = self.order, self.nodes
         else:
             order, sizes = self._assign(query)
             queries = query[order].split(sizes)
         found = [
-            self._ask(part[start : start + self.rows], cell, start, k, itself=query is None)
+            self._ask(part[start : start + self.rows], cell, start, k, query is None, hidden)
             for cell, part in enumerate(queries)
             for start in range(0, len(part), self.rows)
         ]
@@ -54,21 +54,26 @@ class CellSearch:
         back = order.argsort()
         return index[back], value[back]
 
-    def _ask(self, query: Tensor, cell: int, start: int, k: int, itself: bool) -> Found:
+    def _ask(
+        self, query: Tensor, cell: int, start: int, k: int, itself: bool, hidden: Tensor | None
+    ) -> Found:
         """Search the cells near `cell` for queries, if `itself` its nodes from `start` on."""
         near = self.near[cell]
         width = [self.sizes[c] for c in near]
         similarity = query.new_empty(len(query), sum(width))
         for c, out in zip(near, similarity.split(width, dim=1), strict=True):
             similarities(query, self.nodes[c], self.metric, out)
+        number = torch.cat([self.numbers[c] for c in near])
         if itself:
             similarity.diagonal(start).fill_(-torch.inf)
+        if hidden is not None:
+            similarity.masked_fill_(hidden[number], -torch.inf)
         kept = min(k, sum(width) - itself)
         index = self.order.new_full((len(query), k), -1)
         value = query.new_full((len(query), k), -torch.inf)
         if kept > 0:
             column, value[:, :kept] = largest(similarity, kept)
-            index[:, :kept] = torch.cat([self.numbers[c] for c in near])[column]
+            index[:, :kept] = number[column]
         return index, value
 
     def _assign(self, x: Tensor) -> tuple[Tensor, list[int]]:

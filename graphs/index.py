@@ -60,13 +60,14 @@ class NeighborIndex:
             self.search = search(self._vectors(x), metric) if len(x) else None
 
     @torch.no_grad()
-    def __call__(self, query: Tensor | None, k: int) -> Neighbors:
+    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Neighbors:
         """Find the `k` nodes most similar to each query.
 
         Args:
             query: `(M, D)`; or None to ask for the nodes themselves, none of which is its own
                 neighbor.
             k: neighbors per query.
+            hidden: nodes `(N,)` bool that are nobody's neighbors this time.
 
         Raises:
             ValueError: if queries are no finite matrix of the nodes' width, or `k` is below 1.
@@ -86,9 +87,10 @@ class NeighborIndex:
         if self.search is not None and there > 0 and num_queries:
             with torch.autocast(self.center.device.type, enabled=False):
                 vectors = None if query is None else self._vectors(_float(query))
-                index, value = self.search(vectors, there)
+                index, value = self.search(vectors, there, hidden)
             indices[:, : index.size(1)] = index
             similarity[:, : index.size(1)] = value
+            indices[similarity.isneginf()] = -1
         return Neighbors(indices, similarity.clamp_(max=1 if self.metric == "cosine" else 0))
 
     def _vectors(self, x: Tensor) -> Tensor:

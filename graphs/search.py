@@ -14,10 +14,11 @@ Found = tuple[Tensor, Tensor]
 class Search(Protocol):
     """Nodes prepared to be asked: give up to `k` of them for each query `(M, D)`.
 
-    For the query None, each of the nodes is a query, and not its own neighbor.
+    For the query None, each of the nodes is a query, and not its own neighbor. Nodes that are
+    `hidden (N,)` are given, if at all, with a similarity of minus infinity.
     """
 
-    def __call__(self, query: Tensor | None, k: int) -> Found: ...
+    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found: ...
 
 
 MakeSearch = Callable[[Tensor, Metric], Search]
@@ -78,7 +79,7 @@ class ExactSearch:
     def __init__(self, x: Tensor, metric: Metric, rows: int = 256, columns: int = 32_768) -> None:
         self.x, self.metric, self.rows, self.columns = x, metric, rows, columns
 
-    def __call__(self, query: Tensor | None, k: int) -> Found:
+    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
         itself = query is None
         query = self.x if query is None else query
         # One block of memory for all: to ask the system for each takes as long as the search.
@@ -92,6 +93,8 @@ class ExactSearch:
                 similarity = similarities(some, among, self.metric, out)
                 if itself:
                     similarity.diagonal(start - first).fill_(-torch.inf)
+                if hidden is not None:
+                    similarity.masked_fill_(hidden[first : first + self.columns], -torch.inf)
                 index, value = largest(similarity, min(k, len(among)))
                 parts.append((index + first, value))
             found.append(_best(parts, k))

@@ -23,7 +23,7 @@ class WindowSearch:
         self.x, self.metric, self.radius, self.budget = x, metric, radius, budget
         self.pos = pos.long()
 
-    def __call__(self, query: Tensor | None, k: int) -> Found:
+    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
         """Only the nodes themselves can be asked for: `query` is None."""
         x, radius = self.x, self.radius
         pos = self.pos - self.pos.amin(0) + radius
@@ -42,6 +42,8 @@ class WindowSearch:
             else:
                 value = -(x[rows, None] - x[candidate]).square().sum(-1)
             value.masked_fill_(candidate < 0, -torch.inf)
+            if hidden is not None:
+                value.masked_fill_(hidden[candidate], -torch.inf)
             value, index = value.topk(min(k, len(step)), dim=1)
             found.append((candidate.gather(1, index), value))
         return join(found, 0)

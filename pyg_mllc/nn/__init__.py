@@ -1,14 +1,18 @@
 """Networks: the segmenter, the label corrector, and the two joined."""
 
-from pyg_mllc.nn.correction import CorrectionRound, LabelCorrector, trusted
+from pyg_mllc.nn.conv import GraphLayer
+from pyg_mllc.nn.correction import Correction, LabelCorrector
 from pyg_mllc.nn.prediction import Prediction
+from pyg_mllc.nn.rounds import CorrectionRound, trusted
 from pyg_mllc.nn.segmenter import CorrectedSegmenter, Segmenter
 from pyg_mllc.nn.thresholds import ClassThresholds, class_thresholds
 
 __all__ = [
     "ClassThresholds",
     "CorrectedSegmenter",
+    "Correction",
     "CorrectionRound",
+    "GraphLayer",
     "LabelCorrector",
     "Prediction",
     "Segmenter",

@@ -1,109 +1,39 @@
 """Label correction: rounds of message passing between the two graphs."""
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple, cast
 
-from graphs import (
-    automatic_search,
-    class_hubs,
-    maps_to_nodes,
-    nodes_to_maps,
-    propagate,
-    semantic_graph,
-    symmetric_norm,
-)
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from graphs import AnchorMemory, anchor_graph
+from graphs.pixels import Maps
+from pyg_mllc.nn.conv import Layer
+from pyg_mllc.nn.nodes import Nodes, pixel_nodes
 from pyg_mllc.nn.prediction import Prediction
+from pyg_mllc.nn.rounds import CorrectionRound, Levels, add_anchors, label_graph
 from pyg_mllc.nn.thresholds import class_thresholds
 
-IDENTITY_RANGE = 8.0  # far beyond what an embedding head gives, small enough for float32
 
+class Correction(NamedTuple):
+    """Corrected labels, and what became of them; one map per image, stacked if sizes agree."""
 
-def trusted(logits: Tensor, threshold: float, eta: Tensor | None = None) -> Tensor:
-    r"""Tell which nodes are confident enough to keep their label.
-
-    .. math::
-        t_i = [m_i \ge \tau] \lor [m_i \ge \eta_{y_i}], \qquad
-        m_i = \max \mathrm{softmax}(Z_i), \; y_i = \arg\max Z_i
-
-    Args:
-        logits: `Z (N, C)`.
-        threshold: tau, in [0, 1].
-        eta: class thresholds `(C,)`; by default only tau counts.
-
-    Returns:
-        `(N,)` bool.
-    """
-    confidence, label = logits.softmax(1).max(1)
-    if eta is None:
-        return confidence >= threshold
-    return confidence >= eta.to(confidence)[label].clamp(max=threshold)
-
-
-class CorrectionRound(nn.Module):
-    r"""Labels flow between nodes that look alike, then features between nodes that agree.
-
-    .. math::
-        Z' = (1 - a) Z + a \hat A Z, \quad Z_r = W_2 (W_1 Z' + b_1) + b_2, \qquad
-        F' = \hat G F, \quad F_r = V_2 \mathrm{relu}(V_1 F' + a_1) + a_2
-
-    with :math:`\hat A` the semantic-level graph of the features F, :math:`\hat G` the class-level
-    graph of the corrected logits and the labels before, and :math:`a_i` small where node i is
-    trusted. Starts as the identity transform around the propagation, for features above -8.
-
-    Args:
-        num_classes: C.
-        feature_dim: D; None for a round without transforms, thus without parameters.
-        k: neighbors per node in the semantic-level graph, besides the node itself.
-        threshold: tau, confidence from which a node is trusted.
-        blend: weight a of the neighbors' opinion for a node that is (trusted, not trusted).
-    """
-
-    def __init__(
-        self,
-        num_classes: int,
-        feature_dim: int | None = None,
-        k: int = 20,
-        threshold: float = 0.95,
-        blend: tuple[float, float] = (0.2, 0.8),
-    ) -> None:
-        super().__init__()
-        self.k, self.threshold, self.blend = k, threshold, blend
-        self.class_transform: nn.Module = nn.Identity()
-        self.feature_transform: nn.Module = nn.Identity()
-        if feature_dim is not None:
-            self.class_transform = nn.Sequential(
-                _identity_linear(num_classes), _identity_linear(num_classes)
-            )
-            # relu(F + r) - r is F itself wherever F > -r.
-            self.feature_transform = nn.Sequential(
-                _identity_linear(feature_dim, bias=IDENTITY_RANGE),
-                nn.ReLU(),
-                _identity_linear(feature_dim, bias=-IDENTITY_RANGE),
-            )
-
-    def forward(
-        self, logits: Tensor, features: Tensor, batch: Tensor, eta: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Correct the nodes' logits `(N, C)` and features `(N, D)` once."""
-        label = logits.detach().argmax(1)
-        trust = trusted(logits.detach(), self.threshold, eta)
-        a = logits.new_tensor(self.blend)[(~trust).long()][:, None]
-
-        graph = semantic_graph(features.detach(), self.k, batch, search=automatic_search)
-        weight = symmetric_norm(graph.edge_index, graph.edge_weight, len(features))
-        logits = (1 - a) * logits + a * propagate(graph.edge_index, weight, logits)
-        logits = self.class_transform(logits)
-
-        hubs = class_hubs(logits.detach(), label, batch)
-        return logits, self.feature_transform(hubs.propagate(features))
+    label: Maps  # (B, H, W)
+    confidence: Maps  # (B, H, W), probability of that label
+    changed: Maps  # (B, H, W) bool, where the label is another than before
+    moves: Tensor  # (C, C), pixels of each class before (row) and after (column)
 
 
 class LabelCorrector(nn.Module):
-    """Correct the labels of an image's pixels by graphs over these pixels, round by round.
+    r"""Correct the labels of an image's pixels by graphs over these pixels, round by round.
 
-    Multi-Level Label Correction (Xiao et al., IEEE TMM 2024). Gradients flow through logits and
-    features, none through a graph's weights. Computes in float32 (float64 for float64), under
-    autocast too.
+    Multi-Level Label Correction (Xiao et al., IEEE TMM 2024). In each round labels flow between
+    pixels that look alike, then features between pixels that agree, see `CorrectionRound`.
+    Gradients flow through logits and features, none through a graph's weights. Computes in float32
+    (float64 for float64), under autocast too.
 
     Args:
         num_classes: C.
@@ -114,6 +44,21 @@ class LabelCorrector(nn.Module):
             in images of up to 16,384 pixels, approximately in larger ones.
         threshold: tau, confidence from which a pixel is trusted.
         blend: weight of the neighbors' opinion for a pixel that is (trusted, not trusted).
+        learn_blend: learn these weights, round by round.
+        conv: what passes labels over the semantic-level graph: `affinity`, the weighted sum of the
+            paper, or any layer of PyG that fits, by name, class or factory, see `GraphLayer`.
+        feature_conv: what passes features over the class-level graph, likewise; `affinity` needs no
+            edges, other layers get `k` agreeing pixels per pixel, drawn anew at each call in
+            training.
+        levels: graphs that messages flow over: `both`, `semantic`, `class` or `none`.
+        share_weights: one set of weights for all rounds.
+        rebuild: build each round's semantic-level graph from the features that the round before has
+            moved; else keep the first one.
+        anchor_share: weight of the anchors among a pixel's neighbors, where there are anchors.
+        temperature: of the anchors' weights, see `anchor_graph`.
+
+    Raises:
+        ValueError: if an option is out of range or a layer does not fit.
 
     >>> corrector = LabelCorrector(num_classes=3, k=4)
     >>> history = corrector(torch.randn(2, 3, 6, 8), torch.randn(2, 16, 6, 8))
@@ -129,70 +74,166 @@ class LabelCorrector(nn.Module):
         k: int = 20,
         threshold: float = 0.95,
         blend: tuple[float, float] = (0.2, 0.8),
+        learn_blend: bool = False,
+        conv: Layer = "affinity",
+        feature_conv: Layer = "affinity",
+        levels: Levels = "both",
+        share_weights: bool = False,
+        rebuild: bool = True,
+        anchor_share: float = 1.0,
+        temperature: float = 0.2,
     ) -> None:
         super().__init__()
         if rounds < 0:
             raise ValueError(f"expected rounds >= 0, got {rounds}")
         if k < 1:
             raise ValueError(f"expected k >= 1 neighbors, got {k}")
+        if levels not in ("both", "semantic", "class", "none"):
+            raise ValueError(
+                f"expected levels to be 'both', 'semantic', 'class' or 'none', got {levels!r}"
+            )
+        if not 0 <= anchor_share <= 1 or len(blend) != 2 or not all(0 <= a <= 1 for a in blend):
+            raise ValueError(
+                "expected anchor_share and the two numbers of blend in [0, 1], "
+                f"got {anchor_share} and {tuple(blend)}"
+            )
         self.num_classes, self.feature_dim, self.threshold = num_classes, feature_dim, threshold
-        self.rounds = nn.ModuleList(
-            CorrectionRound(num_classes, feature_dim, k, threshold, blend) for _ in range(rounds)
+        self.k, self.flows = k, levels in ("both", "semantic")  # whether labels flow
+        # Features that no class-level graph moves give the same semantic-level graph again.
+        self.rebuild = rebuild and levels == "both"
+        self.anchor_share, self.temperature = anchor_share, temperature
+        make = partial(
+            CorrectionRound,
+            num_classes,
+            feature_dim,
+            k,
+            threshold,
+            blend,
+            learn_blend,
+            conv,
+            feature_conv,
+            levels,
         )
+        steps = [make() for _ in range(min(rounds, 1) if share_weights else rounds)]
+        self.rounds = nn.ModuleList(steps * rounds if share_weights else steps)
 
     def forward(
-        self, logits: Tensor, features: Tensor, class_counts: Tensor | None = None
+        self,
+        logits: Maps | Batch,
+        features: Maps | None = None,
+        class_counts: Tensor | None = None,
+        *,
+        anchors: AnchorMemory | None = None,
+        image: Tensor | None = None,
+        graph_features: Maps | None = None,
     ) -> list[Prediction]:
         r"""Give the belief before the first round and after each.
 
         Args:
-            logits: `Z (B, C, h, w)`, finite.
-            features: `F (B, D, h, w)`, finite.
+            logits: `Z (B, C, h, w)`, finite; or B maps `(C, h_i, w_i)` of different sizes; or a PyG
+                `Batch` with node values `logits (N, C)` and `x (N, D)`.
+            features: `F (B, D, h, w)`, finite, or B maps likewise; not with a `Batch`.
             class_counts: confident pixels seen per class `n (C,)`, for the class thresholds
                 :math:`\eta_c = \tau n_c / \max n`; by default only tau counts.
+            anchors: labeled pixels of other images, which take part with labels that stay fixed.
+                They are found once, by the features given.
+            image: number `(B,)` of each image in `anchors`, whose own pixels are hidden from it.
+            graph_features: maps `(B, D', h, w)` that the semantic-level graph and the anchors are
+                found by, such as `join_features` gives; by default the features, and after a round
+                the features that it has moved.
 
         Returns:
-            K + 1 predictions, the input first.
+            K + 1 predictions in the form of the input, the input first; node values `(N, .)` for a
+            `Batch`.
 
         Raises:
             ValueError: if the sizes of logits and features differ or do not fit the corrector.
         """
-        self._check(logits, features)
-        height, width = logits.shape[-2:]
+        nodes = pixel_nodes(logits, features, graph_features)
+        self._check(nodes)
         eta = None if class_counts is None else class_thresholds(class_counts, self.threshold)
-        history = [Prediction(logits, features)]
-        with torch.autocast(logits.device.type, enabled=False):
-            dtype = torch.promote_types(logits.dtype, torch.float32)
-            z, batch = maps_to_nodes(logits.to(dtype))
-            f, _ = maps_to_nodes(features.to(dtype))
-            for step in self.rounds:
-                z, f = step(z, f, batch, eta)
-                history.append(
-                    Prediction(nodes_to_maps(z, height, width), nodes_to_maps(f, height, width))
-                )
+        history = [nodes.given]
+        with torch.autocast(nodes.z.device.type, enabled=False):
+            dtype = torch.promote_types(nodes.z.dtype, torch.float32)
+            z, f = nodes.z.to(dtype), nodes.f.to(dtype)
+            look = f if nodes.look is None else nodes.look.to(dtype)
+            found, graph = None, None
+            if anchors is not None and self.flows:
+                of_node = None if image is None else image.to(z.device)[nodes.batch]
+                found = anchor_graph(look.detach(), anchors, self.k, self.temperature, of_node)
+            for step in cast(list[CorrectionRound], self.rounds):
+                if self.flows and (graph is None or self.rebuild):
+                    graph = label_graph(look.detach(), nodes.batch, self.k)
+                    if found is not None and anchors is not None:
+                        label, share = anchors.label, self.anchor_share
+                        graph = add_anchors(graph, found, label, self.num_classes, share)
+                z, f = step(z, f, nodes.batch, graph, eta)
+                look = f if nodes.look is None else look
+                history.append(Prediction(nodes.back(z), nodes.back(f)))
         return history
 
-    def _check(self, logits: Tensor, features: Tensor) -> None:
-        if logits.dim() != 4 or logits.size(1) != self.num_classes:
-            raise ValueError(
-                f"expected logits (B, {self.num_classes}, h, w), got shape {tuple(logits.shape)}"
+    def correct(
+        self,
+        logits: Maps,
+        features: Maps,
+        class_counts: Tensor | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        anchors: AnchorMemory | None = None,
+        graph_features: Maps | None = None,
+    ) -> Correction:
+        """Give corrected labels of any size.
+
+        The correction happens at the features' size; its change of the logits, not the logits
+        themselves, is brought to the output's size: fine detail of the logits stays.
+
+        Args:
+            logits: `Z (B, C, h', w')`, of any size, or B maps `(C, h'_i, w'_i)`.
+            features: `F (B, D, h, w)`, or B maps `(D, h_i, w_i)`.
+            class_counts: see `forward`.
+            size: height and width (H, W) of the labels; by default those of the logits.
+            anchors: see `forward`.
+            graph_features: see `forward`.
+        """
+        with torch.no_grad():
+            small = [_resize(z, f.shape[-2:]) for z, f in zip(logits, features, strict=True)]
+            history = self(
+                torch.stack(small) if isinstance(logits, Tensor) else small,
+                features,
+                class_counts,
+                anchors=anchors,
+                graph_features=graph_features,
             )
-        wanted = "D" if self.feature_dim is None else self.feature_dim
-        if features.dim() != 4 or self.feature_dim not in (None, features.size(1)):
+            maps: Any = [], [], []
+            moves, c = torch.zeros(self.num_classes, self.num_classes).long(), self.num_classes
+            for z, before, after in zip(logits, history[0].logits, history[-1].logits, strict=True):
+                full = _resize(z, size or z.shape[-2:])
+                corrected = full + _resize(after - before, full.shape[-2:])
+                confidence, label = corrected.softmax(0).max(0)
+                was = full.argmax(0)
+                for part, value in zip(maps, (label, confidence, label != was), strict=True):
+                    part.append(value)
+                pairs = (c * was + label).flatten().cpu()
+                moves += torch.bincount(pairs, minlength=c * c).view(c, c)
+        label, confidence, changed = maps
+        if isinstance(logits, Tensor):
+            label, confidence, changed = (torch.stack(part) for part in maps)
+        return Correction(label, confidence, changed, moves)
+
+    def _check(self, nodes: Nodes) -> None:
+        if nodes.z.size(1) != self.num_classes:
             raise ValueError(
-                f"expected features (B, {wanted}, h, w), got shape {tuple(features.shape)}"
+                f"expected logits of {self.num_classes} classes, got {nodes.z.size(1)}"
             )
-        if (len(logits), *logits.shape[-2:]) != (len(features), *features.shape[-2:]):
+        if self.feature_dim not in (None, nodes.f.size(1)):
             raise ValueError(
-                "expected logits and features of the same images and size, got "
-                f"{tuple(logits.shape)} and {tuple(features.shape)}; resize one to the other"
+                f"expected features of {self.feature_dim} channels, got {nodes.f.size(1)}"
             )
-        if not torch.isfinite(logits).all():
+        if not torch.isfinite(nodes.z).all():
             raise ValueError("expected finite logits, got NaN or infinity")
 
 
-def _identity_linear(size: int, bias: float = 0.0) -> nn.Linear:
-    linear = nn.Linear(size, size)
-    nn.init.eye_(linear.weight)
-    nn.init.constant_(linear.bias, bias)
-    return linear
+def _resize(map_: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(
+        map_[None].float(), tuple(size), mode="bilinear", align_corners=False, antialias=True
+    )[0]

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -83,6 +85,25 @@ def test_the_memory_is_prepared_anew_after_each_change():
     assert memory.double().nearest(query, 1).similarity.dtype == torch.float64
     memory.clear()
     assert memory.nearest(query, 1).indices.tolist() == [[-1]]
+
+
+@pytest.mark.parametrize("search", [ExactSearch, partial(CellSearch, cells=2, probes=2)])
+def test_an_images_own_nodes_are_hidden_from_it(search):
+    memory = AnchorMemory(1, 2, budget=30, search=search)
+    x, label = torch.randn(10, 2), torch.zeros(10).long()
+    for number in range(3):
+        memory.add(x + number, label, number)
+    assert torch.bincount(memory.image).tolist() == [10, 10, 10]
+    image = torch.tensor([0] * 10 + [1] * 10)
+    found = memory.nearest(torch.cat([x, x + 1]), 4, image)
+    assert (memory.image[found.indices] != image[:, None]).all()
+    others = torch.cat([x + 1, x + 2])  # what the first image may find
+    nearest = -torch.cdist(x, others).square().min(1).values
+    assert torch.allclose(found.similarity[:10, 0], nearest, atol=1e-5)
+    alone = memory.nearest(x, 25, image[:10])
+    assert ((alone.indices >= 0).sum(1) == 20).all()  # the rest is missing
+    graph = anchor_graph(x, memory, 25, image=image[:10])
+    assert graph.edge_index.size(1) == 200 and graph.edge_weight.isfinite().all()
 
 
 def test_joined_features_weigh_the_distances_of_the_single_maps():

@@ -122,9 +122,9 @@ def test_trust_asks_less_of_rare_classes():
 @pytest.mark.parametrize(
     "logits, features, message",
     [
-        ((1, 4, 6, 6), (1, 8, 6, 6), r"expected logits \(B, 3, h, w\)"),
+        ((1, 4, 6, 6), (1, 8, 6, 6), "logits of 3 classes, got 4"),
         ((1, 3, 6, 6), (1, 8, 5, 6), r"\(1, 3, 6, 6\) and \(1, 8, 5, 6\)"),
-        ((1, 3, 6, 6), (1, 9, 6, 6), r"expected features \(B, 8, h, w\)"),
+        ((1, 3, 6, 6), (1, 9, 6, 6), "features of 8 channels, got 9"),
         ((2, 3, 6, 6), (1, 8, 6, 6), "same images"),
     ],
 )

@@ -1,0 +1,140 @@
+"""Any layer of PyTorch Geometric, called one way."""
+
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+import torch_geometric.nn.conv
+from torch import Tensor, nn
+
+Layer = str | Callable[..., nn.Module]
+"""Name of a layer in `torch_geometric.nn`, a class, or a factory such as `functools.partial`."""
+
+# What layers need beyond their numbers of channels, and no default of PyG's gives.
+NEEDED: dict[str, dict[str, Any]] = {
+    "APPNP": {"K": 2, "alpha": 0.1},
+    "CGConv": {"dim": 1},
+    "ChebConv": {"K": 2},
+    "EGConv": {"num_heads": 1},
+    "GMMConv": {"dim": 1, "kernel_size": 2},
+    "GatedGraphConv": {"num_layers": 2},
+    "SSGConv": {"alpha": 0.1},
+}
+
+
+class GraphLayer(nn.Module):
+    """A PyG layer that keeps the number of channels, given edge weights in the form it takes.
+
+    Args:
+        conv: name of a layer in `torch_geometric.nn`, a class, or a factory: what it asks for of
+            `in_channels`, `out_channels`, `channels`, `hidden_channels`, `edge_dim`,
+            `in_edge_channels` and `nn` (GIN's network) it is given by keyword.
+        channels: of the nodes, before and after.
+
+    Raises:
+        ValueError: if there is no such layer, or it cannot serve: the message says why.
+
+    >>> layer = GraphLayer("GATv2Conv", channels=3)
+    >>> edge_index = torch.tensor([[0, 1, 1], [1, 0, 1]])
+    >>> layer(torch.randn(2, 3), edge_index, torch.ones(3)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(self, conv: Layer, channels: int) -> None:
+        super().__init__()
+        name, factory = _resolve(conv)
+        try:
+            self.conv = factory(**_arguments(name, factory, channels))
+        except (TypeError, ValueError, ImportError) as error:
+            raise ValueError(
+                f"conv={name} cannot be made from its number of channels alone: {error}; "
+                f"functools.partial({name}, ...) gives the rest"
+            ) from error
+        takes = inspect.signature(self.conv.forward).parameters
+        self.weight_name = next((n for n in ("edge_weight", "edge_attr") if n in takes), None)
+        self._check(name, list(takes.values()), channels)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        """Pass messages between nodes `x (N, D)` over `edge_index (2, E)`.
+
+        Args:
+            x: `(N, D)`.
+            edge_index: `(2, E)`, source then target.
+            edge_weight: `(E,)`; layers with `edge_attr` get it as `(E, 1)`, those without either
+                do without.
+        """
+        if self.weight_name is None:
+            return self.conv(x, edge_index)
+        weight = edge_weight if self.weight_name == "edge_weight" else edge_weight[:, None]
+        return self.conv(x, edge_index, **{self.weight_name: weight})
+
+    @torch.no_grad()
+    def _check(self, name: str, takes: list[inspect.Parameter], channels: int) -> None:
+        """Refuse a layer that does not fit, before any training: try it on three nodes."""
+        needs = [
+            p.name for p in takes if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
+        if needs[:2] != ["x", "edge_index"] and len(takes) > 1 and takes[0].name != "args":
+            raise ValueError(f"conv={name} works on {needs}, not on nodes x and edge_index")
+        unknown = [n for n in needs[2:] if n != self.weight_name]
+        if unknown:
+            raise ValueError(
+                f"conv={name} needs {', '.join(unknown)} at each call, which the graphs do not give"
+            )
+        if getattr(self.conv, "cached", False):
+            raise ValueError(
+                f"conv={name} has cached=True, but each call brings a graph of its own"
+            )
+        edge_index = torch.tensor([[0, 1, 1, 2, 0, 1, 2], [1, 0, 2, 1, 0, 1, 2]])
+        mode = self.conv.training
+        self.conv.eval()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                out = self(torch.rand(3, channels), edge_index, torch.rand(7))
+        except Exception as error:
+            raise ValueError(
+                f"conv={name} fails on three nodes of {channels} channels: {error}"
+            ) from error
+        self.conv.train(mode)
+        given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        if given != (3, channels):
+            raise ValueError(
+                f"conv={name} gives {given} for 3 nodes, expected (3, {channels}); "
+                "with several heads, set concat=False"
+            )
+
+
+def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
+    if not isinstance(conv, str):
+        function = getattr(conv, "func", conv)  # of functools.partial
+        return getattr(function, "__name__", type(conv).__name__), conv
+    layers = torch_geometric.nn.conv.__all__
+    if conv not in layers:
+        near = get_close_matches(conv, layers, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise ValueError(
+            f"conv={conv!r} is not a layer; {hint}Choices: affinity, {', '.join(sorted(layers))}"
+        )
+    return conv, getattr(torch_geometric.nn.conv, conv)
+
+
+def _arguments(name: str, factory: Callable[..., nn.Module], channels: int) -> dict[str, Any]:
+    """What the factory asks for, by keyword: positionally, some layers mean something else."""
+    given = {
+        "in_channels": channels,
+        "out_channels": channels,
+        "channels": channels,
+        "hidden_channels": channels,
+        "edge_dim": 1,
+        "in_edge_channels": 1,
+    }
+    asked = inspect.signature(factory).parameters
+    set_before = getattr(factory, "keywords", {})
+    arguments = {**given, **NEEDED.get(name, {})}
+    if "nn" in asked and asked["nn"].default is inspect.Parameter.empty:
+        arguments["nn"] = nn.Sequential(
+            nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels)
+        )
+    return {key: arguments[key] for key in arguments if key in asked and key not in set_before}

@@ -1,0 +1,228 @@
+"""One round of label correction."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphs import (
+    automatic_search,
+    class_graph,
+    class_hubs,
+    propagate,
+    random_walk_norm,
+    semantic_graph,
+    symmetric_norm,
+)
+from pyg_mllc.nn.conv import GraphLayer, Layer
+
+Levels = Literal["both", "semantic", "class", "none"]
+IDENTITY_RANGE = 8.0  # far beyond what an embedding head gives, small enough for float32
+CERTAINTY = 0.99  # of an anchor's label
+
+
+def trusted(logits: Tensor, threshold: float, eta: Tensor | None = None) -> Tensor:
+    r"""Tell which nodes are confident enough to keep their label.
+
+    .. math::
+        t_i = [m_i \ge \tau] \lor [m_i \ge \eta_{y_i}], \qquad
+        m_i = \max \mathrm{softmax}(Z_i), \; y_i = \arg\max Z_i
+
+    Args:
+        logits: `Z (N, C)`.
+        threshold: tau, in [0, 1].
+        eta: class thresholds `(C,)`; by default only tau counts.
+
+    Returns:
+        `(N,)` bool.
+    """
+    confidence, label = logits.softmax(1).max(1)
+    if eta is None:
+        return confidence >= threshold
+    return confidence >= eta.to(confidence)[label].clamp(max=threshold)
+
+
+@torch.no_grad()
+def label_graph(features: Tensor, batch: Tensor, k: int) -> Data:
+    r"""Join the nodes over which labels flow: those of an image that look alike.
+
+    Args:
+        features: `(N, D)`.
+        batch: image of each node `(N,)`.
+        k: neighbors per node.
+
+    Returns:
+        The semantic-level graph, normalized: `edge_index (2, E)`, source then target, sorted by
+        target, and `edge_weight (E,)`, which is :math:`\hat A`.
+    """
+    graph = semantic_graph(features, k, batch, search=automatic_search)
+    graph.edge_weight = symmetric_norm(graph.edge_index, graph.edge_weight, len(features))
+    return graph
+
+
+@torch.no_grad()
+def add_anchors(graph: Data, anchors: Data, label: Tensor, num_classes: int, share: float) -> Data:
+    r"""Let labeled nodes of other images take part in the flow of labels.
+
+    .. math::
+        W = [(1 - \beta) \hat A, \; \beta R], \qquad
+        R_{ij} = w_{ij} / \textstyle\sum_j w_{ij}
+
+    with w the weights from anchors j to nodes i; beta is 0 for nodes that no anchor reaches.
+
+    Args:
+        graph: N nodes, of `label_graph`.
+        anchors: edges from the memory to these nodes, of `anchor_graph`.
+        label: of the memory's nodes `(M,)`.
+        num_classes: C.
+        share: beta.
+
+    Returns:
+        As `graph`, with the anchors used numbered from N on, and their logits `fixed (A, C)`.
+    """
+    n, target = graph.num_nodes, anchors.edge_index[1]
+    pull = random_walk_norm(anchors.edge_index, anchors.edge_weight, n)
+    beta = share * pull.new_zeros(n).index_fill(0, target, 1)
+    used, source = anchors.edge_index[0].unique(return_inverse=True)
+    edge_index = torch.cat([graph.edge_index, torch.stack([n + source, target])], dim=1)
+    weight = torch.cat(
+        [(1 - beta[graph.edge_index[1]]) * graph.edge_weight, beta[target] * pull.to(beta)]
+    )
+    order = edge_index[1].argsort(stable=True)
+    # A label is a belief of 0.99 in its class, and of the rest in equal parts in the others.
+    margin = math.log(CERTAINTY / (1 - CERTAINTY) * (num_classes - 1))
+    fixed = margin * F.one_hot(label[used], num_classes).to(weight)
+    return Data(
+        edge_index=edge_index[:, order],
+        edge_weight=weight[order],
+        fixed=fixed,
+        num_nodes=n + len(used),
+    )
+
+
+class CorrectionRound(nn.Module):
+    r"""Labels flow between nodes that look alike, then features between nodes that agree.
+
+    .. math::
+        Z' = (1 - a) Z + a \hat A Z, \quad Z_r = W_2 (W_1 Z' + b_1) + b_2, \qquad
+        F' = \hat G F, \quad F_r = V_2 \mathrm{relu}(V_1 F' + a_1) + a_2
+
+    with :math:`\hat A` the semantic-level graph of the features F, :math:`\hat G` the class-level
+    graph of the corrected logits and the labels before, and :math:`a_i` small where node i is
+    trusted. Starts as the identity transform around the propagation, for features above -8.
+
+    Args:
+        num_classes: C.
+        feature_dim: D; None for a round without transforms, thus without parameters.
+        k: agreeing nodes drawn for layers that need explicit edges in the class-level graph.
+        threshold: tau, confidence from which a node is trusted.
+        blend: weight a of the neighbors' opinion for a node that is (trusted, not trusted).
+        learn_blend: learn a, starting from `blend`.
+        conv: passes labels, in place of :math:`\hat A Z`: `affinity`, or a layer, see `GraphLayer`.
+        feature_conv: passes features, in place of :math:`\hat G F`, likewise.
+        levels: graphs that messages flow over.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        feature_dim: int | None = None,
+        k: int = 20,
+        threshold: float = 0.95,
+        blend: tuple[float, float] = (0.2, 0.8),
+        learn_blend: bool = False,
+        conv: Layer = "affinity",
+        feature_conv: Layer = "affinity",
+        levels: Levels = "both",
+    ) -> None:
+        super().__init__()
+        self.k, self.threshold = k, threshold
+        self.semantic = levels in ("both", "semantic")
+        self.class_level = levels in ("both", "class")
+        blending = torch.tensor(blend).logit(eps=1e-3)
+        self.blending = nn.Parameter(blending) if learn_blend else None
+        self.blend = tuple(blend)
+        self.conv = _layer(conv, num_classes) if self.semantic else None
+        self.feature_conv = None
+        if self.class_level and feature_conv != "affinity":
+            if feature_dim is None:
+                raise ValueError(
+                    f"feature_conv={feature_conv} has weights, so the corrector needs feature_dim"
+                )
+            self.feature_conv = _layer(feature_conv, feature_dim)
+        self.class_transform: nn.Module = nn.Identity()
+        self.feature_transform: nn.Module = nn.Identity()
+        if feature_dim is not None:
+            self.class_transform = nn.Sequential(
+                _identity_linear(num_classes), _identity_linear(num_classes)
+            )
+            # relu(F + r) - r is F itself wherever F > -r.
+            self.feature_transform = nn.Sequential(
+                _identity_linear(feature_dim, bias=IDENTITY_RANGE),
+                nn.ReLU(),
+                _identity_linear(feature_dim, bias=-IDENTITY_RANGE),
+            )
+
+    def forward(
+        self,
+        logits: Tensor,
+        features: Tensor,
+        batch: Tensor,
+        graph: Data | None,
+        eta: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Correct the nodes' logits `(N, C)` and features `(N, D)` once.
+
+        Args:
+            logits: `(N, C)`.
+            features: `(N, D)`.
+            batch: image of each node `(N,)`.
+            graph: of `label_graph`, with or without anchors; None without the semantic level.
+            eta: class thresholds `(C,)`, see `trusted`.
+        """
+        label = logits.detach().argmax(1)
+        if graph is not None and self.semantic:
+            trust = trusted(logits.detach(), self.threshold, eta)
+            blend = logits.new_tensor(self.blend)
+            if self.blending is not None:
+                blend = self.blending.to(logits).sigmoid()
+            a = blend[(~trust).long()][:, None]
+            logits = (1 - a) * logits + a * self._opinion(graph, logits)
+        logits = self.class_transform(logits)
+        if self.class_level:
+            features = self._agreement(logits.detach(), label, batch, features)
+        return logits, self.feature_transform(features)
+
+    def _opinion(self, graph: Data, logits: Tensor) -> Tensor:
+        """What the neighbors of each node say, anchors among them."""
+        n, beliefs = len(logits), logits
+        if "fixed" in graph:
+            beliefs = torch.cat([logits, graph.fixed.to(logits)])
+        if self.conv is None:
+            return propagate(graph.edge_index, graph.edge_weight, beliefs, num_targets=n)
+        return self.conv(beliefs, graph.edge_index, graph.edge_weight.to(logits))[:n]
+
+    def _agreement(self, logits: Tensor, label: Tensor, batch: Tensor, features: Tensor) -> Tensor:
+        """What the features of those that agree with each node are like."""
+        if self.feature_conv is None:
+            return class_hubs(logits, label, batch).propagate(features)
+        generator = None
+        if not self.training:  # the same input gives the same output
+            generator = torch.Generator(logits.device).manual_seed(0)
+        graph = class_graph(logits, label, batch, k=self.k, generator=generator)
+        weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(logits))
+        return self.feature_conv(features, graph.edge_index, weight.to(features))
+
+
+def _layer(conv: Layer, channels: int) -> GraphLayer | None:
+    return None if conv == "affinity" else GraphLayer(conv, channels)
+
+
+def _identity_linear(size: int, bias: float = 0.0) -> nn.Linear:
+    linear = nn.Linear(size, size)
+    nn.init.eye_(linear.weight)
+    nn.init.constant_(linear.bias, bias)
+    return linear
