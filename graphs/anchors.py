@@ -6,9 +6,9 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import HeteroData
 
-from graphs.checks import check_labels, check_nodes
+from graphs.checks import check_labels, check_nodes, check_positive, describe
 from graphs.index import NeighborIndex, Neighbors, automatic_search
 from graphs.search import MakeSearch
 
@@ -29,7 +29,7 @@ def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None
         `(B, D_1 + ... + D_M, h_1, w_1)`.
 
     Raises:
-        ValueError: if there is no map, or not one weight per map.
+        ValueError: if there is no map, not one weight per map, or a map of another form.
     """
     weights = [1.0] * len(maps) if weights is None else weights
     if not maps or len(weights) != len(maps) or min(weights) < 0:
@@ -37,6 +37,12 @@ def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None
             f"expected at least one map and a weight of 0 or more for each, "
             f"got {len(maps)} maps and weights {list(weights)}"
         )
+    for m in maps:
+        if m.dim() != 4 or len(m) != len(maps[0]) or not m.is_floating_point():
+            raise ValueError(
+                f"expected floating-point maps (B, D, h, w) of {len(maps[0])} images, "
+                f"got {describe(m)}"
+            )
     size = maps[0].shape[-2:]
     return torch.cat(
         [
@@ -58,7 +64,8 @@ class AnchorMemory(nn.Module):
     Args:
         num_classes: C.
         feature_dim: D.
-        budget: nodes in all, at least one per class.
+        budget: nodes in all, at least one per class; every class owns as many, so that what is left
+            of the division is unused.
         seed: of the sampling.
         search: how neighbors are found, see `NeighborIndex`; by default exactly up to 16,384 nodes,
             else approximately.
@@ -195,7 +202,7 @@ def anchor_graph(
     k: int = 20,
     temperature: float = 0.1,
     image: Tensor | None = None,
-) -> Data:
+) -> HeteroData:
     r"""Join each node to the nodes of a memory that look most like it, wherever they come from.
 
     .. math::
@@ -211,12 +218,14 @@ def anchor_graph(
             image are not reached.
 
     Returns:
-        A bipartite graph from memory to nodes: `edge_index (2, E)`, memory node then node, sorted
-        by node; `edge_weight (E,)` in (0, 1], the nearest at 1; `num_anchors` M, `num_nodes` N.
+        A bipartite graph: node types `anchor` (M) and `pixel` (N), and of the edge type
+        `(anchor, tells, pixel)` `edge_index (2, E)`, sorted by pixel, and `edge_weight (E,)` in
+        (0, 1], the nearest at 1.
 
     Raises:
         ValueError: as `NeighborIndex`, or if the memory is empty.
     """
+    check_positive(temperature=temperature)
     if not len(memory):
         raise ValueError("expected a memory with nodes, got an empty one; call memory.add first")
     found = memory.nearest(x, k, image)
@@ -224,9 +233,8 @@ def anchor_graph(
     source = found.indices.flatten()
     target = torch.arange(len(x), device=x.device).repeat_interleave(k)
     kept = source >= 0
-    return Data(
-        edge_index=torch.stack([source[kept], target[kept]]),
-        edge_weight=weight[kept],
-        num_anchors=len(memory),
-        num_nodes=len(x),
-    )
+    graph = HeteroData()
+    graph["anchor"].num_nodes, graph["pixel"].num_nodes = len(memory), len(x)
+    graph["anchor", "tells", "pixel"].edge_index = torch.stack([source[kept], target[kept]])
+    graph["anchor", "tells", "pixel"].edge_weight = weight[kept]
+    return graph

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphs.checks import check_positive
 from graphs.search import ExactSearch, Found, Metric, join, largest, similarities
 
 
@@ -31,6 +32,7 @@ class CellSearch:
         probes: int = 16,
         rows: int = 512,
     ) -> None:
+        check_positive(probes=probes, rows=rows, cells=1 if cells is None else cells)
         self.metric, self.rows = metric, rows
         self.centers = _centers(x, min(cells or round(len(x) ** 0.5), len(x)), metric)
         near = similarities(self.centers, self.centers, metric).fill_diagonal_(torch.inf)

@@ -10,15 +10,15 @@ def check_nodes(x: Tensor, name: str = "x") -> None:
     Raises:
         ValueError: if so, saying what was given.
     """
-    if x.dim() != 2 or not x.is_floating_point():
+    if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point():
         raise ValueError(
-            f"expected {name} to be floating-point node features (N, D), "
-            f"got shape {tuple(x.shape)} of {x.dtype}"
+            f"expected {name} to be a floating-point tensor (N, D), one row per node, "
+            f"got {describe(x)}"
         )
     # One pass without a mask: a sum is finite only if all of its terms are, or if it overflows.
     if not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
         raise ValueError(
-            f"expected finite node features, got NaN or infinity in {name}; "
+            f"expected finite numbers in {name}, got NaN or infinity; "
             "torch.nan_to_num replaces them"
         )
 
@@ -31,11 +31,7 @@ def check_batch(batch: Tensor | None, num_nodes: int, name: str = "batch") -> No
     """
     if batch is None:
         return
-    if batch.shape != (num_nodes,):
-        raise ValueError(
-            f"expected {name} of shape ({num_nodes},), one image number per node, "
-            f"got {tuple(batch.shape)}"
-        )
+    check_numbers(name, batch, num_nodes, "one image number per node")
     if (batch.diff() < 0).any():
         raise ValueError(f"expected {name} in ascending order; sort the nodes by image first")
 
@@ -46,10 +42,7 @@ def check_labels(label: Tensor, num_nodes: int, num_classes: int) -> None:
     Raises:
         ValueError: if so, saying what was given.
     """
-    if label.shape != (num_nodes,):
-        raise ValueError(
-            f"expected label of shape ({num_nodes},), one per node, got {tuple(label.shape)}"
-        )
+    check_numbers("label", label, num_nodes, "one per node")
     if len(label) and (label.min() < 0 or label.max() >= num_classes):
         raise ValueError(
             f"expected labels from 0 to {num_classes - 1}, got {int(label.min())} to "
@@ -57,12 +50,34 @@ def check_labels(label: Tensor, num_nodes: int, num_classes: int) -> None:
         )
 
 
-def image_sizes(batch: Tensor | None, num_nodes: int, num_images: int = 1) -> list[int]:
-    """Count the nodes of each of at least `num_images` images.
+def check_numbers(name: str, value: Tensor, count: int, meaning: str) -> None:
+    """Refuse what is no vector of `count` whole numbers.
 
-    >>> image_sizes(torch.tensor([0, 0, 2]), num_nodes=3)
-    [2, 0, 1]
+    Raises:
+        ValueError: if so, saying what was given.
     """
-    if batch is None:
-        return [num_nodes] + [0] * (num_images - 1)
-    return torch.bincount(batch, minlength=num_images).tolist()
+    whole = isinstance(value, Tensor) and not (value.is_floating_point() or value.is_complex())
+    if not whole or value.dtype == torch.bool or value.shape != (count,):
+        raise ValueError(
+            f"expected {name} ({count},) of whole numbers, {meaning}, got {describe(value)}"
+        )
+
+
+def check_positive(**numbers: float) -> None:
+    """Refuse numbers that are not above zero.
+
+    Raises:
+        ValueError: if so, saying which.
+    """
+    for name, value in numbers.items():
+        if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+            raise ValueError(f"expected {name} above 0, got {value!r}")
+
+
+def describe(value: object) -> str:
+    """Say what somebody gave."""
+    if isinstance(value, Tensor):
+        return f"shape {tuple(value.shape)} of {value.dtype}"
+    if hasattr(value, "__len__"):
+        return f"{type(value).__name__}; torch.as_tensor makes a tensor of it"
+    return repr(value)

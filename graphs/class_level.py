@@ -9,8 +9,8 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from graphs.adjacency import store_edges
-from graphs.checks import check_batch, check_labels, check_nodes
+from graphs.adjacency import check_options, describe_transform, store_edges
+from graphs.checks import check_batch, check_labels, check_nodes, describe
 from graphs.propagate import EPS
 
 Form = Literal["sampled", "dense"]
@@ -36,7 +36,12 @@ class ClassHubs(NamedTuple):
 
         Returns:
             `(N, D)`.
+
+        Raises:
+            ValueError: if there is not one value per node.
         """
+        if x.dim() != 2 or len(x) != len(self.weight):
+            raise ValueError(f"expected values ({len(self.weight)}, D), got {describe(x)}")
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             weight, values = self.weight[self.order].to(x.dtype), x[self.order]
@@ -154,7 +159,8 @@ def class_graph(
         form: `sampled` or `dense`.
         k: partners drawn per node.
         agree: on the `label`, or, whatever the label, by the `overlap` of the posteriors.
-        threshold: least affinity :math:`q_i^\top q_j` of a pair; pairs below it are not joined.
+        threshold: least affinity :math:`q_i^\top q_j` of a pair; pairs below it are not joined,
+            drawn or not. Then every node is its own partner besides, so that none is left alone.
         generator: source of the draw.
 
     Returns:
@@ -166,33 +172,38 @@ def class_graph(
             unknown.
     """
     q, label, batch = _agreement(logits, label, batch)
-    if form not in ("sampled", "dense") or agree not in ("label", "overlap") or k < 1:
-        raise ValueError(
-            "expected form 'sampled' or 'dense', agree 'label' or 'overlap' and k >= 1, "
-            f"got {form!r}, {agree!r} and {k}"
-        )
+    if form not in ("sampled", "dense"):
+        raise ValueError(f"expected form 'sampled' or 'dense', got {form!r}")
+    if agree not in ("label", "overlap"):
+        raise ValueError(f"expected agree 'label' or 'overlap', got {agree!r}")
+    if not isinstance(k, int) or k < 1:
+        raise ValueError(f"expected k to be a whole number >= 1, got {k!r}")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"expected threshold in [0, 1], got {threshold!r}")
     group = batch * logits.size(1) + label if agree == "label" else batch
     if form == "dense":
         target, source = (group[:, None] == group).nonzero(as_tuple=True)
     else:
-        target, source = _draw_partners(group, k, generator)
+        target, source = _draw_partners(group, k, generator, itself=threshold > 0)
     weight = (q[source] * q[target]).sum(1).clamp(max=1)
-    kept = weight >= threshold
+    kept = (weight >= threshold) | (source == target)
     edge_index = torch.stack([source[kept], target[kept]])
     return Data(edge_index=edge_index, edge_weight=weight[kept], num_nodes=len(logits))
 
 
 def _draw_partners(
-    group: Tensor, k: int, generator: torch.Generator | None
+    group: Tensor, k: int, generator: torch.Generator | None, itself: bool
 ) -> tuple[Tensor, Tensor]:
-    """Draw k partners of each node uniformly from its group, which it belongs to itself."""
+    """Draw k partners of each node uniformly from its group; `itself`: and the node besides."""
     sorted_group, order = group.sort(stable=True)
     size = sorted_group.unique_consecutive(return_counts=True)[1]
     start = (size.cumsum(0) - size).repeat_interleave(size)[:, None]
     size = size.repeat_interleave(size)[:, None]
     drawn = torch.rand(len(group), k, generator=generator, device=group.device) * size
     partner = order[start + drawn.long().clamp(max=size - 1)]  # rounding may reach the end
-    target, place = order.repeat_interleave(k).sort(stable=True)
+    if itself:
+        partner = torch.cat([order[:, None], partner], dim=1)
+    target, place = order.repeat_interleave(partner.size(1)).sort(stable=True)
     return target, partner.flatten()[place]
 
 
@@ -205,6 +216,7 @@ class ClassLevelGraph(BaseTransform):
         label: name of the labels by which nodes agree; by default the largest logit.
         sparse: give `adj_t`, a `SparseTensor` (needs torch-sparse), instead of `edge_index` and
             `edge_weight`.
+        name: start of the names under which the edges are stored, see `SemanticLevelGraph`.
         **options: `form`, `k`, `agree`, `threshold`, `generator` of `class_graph`.
 
     >>> data = Data(logits=torch.eye(2)[[0, 0, 1, 1]], num_nodes=4)
@@ -213,15 +225,23 @@ class ClassLevelGraph(BaseTransform):
     """
 
     def __init__(
-        self, logits: str = "logits", label: str | None = None, sparse: bool = False, **options: Any
+        self,
+        logits: str = "logits",
+        label: str | None = None,
+        sparse: bool = False,
+        name: str = "",
+        **options: Any,
     ) -> None:
-        self.logits, self.label, self.sparse, self.options = logits, label, sparse, options
+        check_options(class_graph, options)
+        self.logits, self.label, self.options = logits, label, options
+        self.sparse, self.name = sparse, name
 
     def forward(self, data: Data) -> Data:
         label = None if self.label is None else data[self.label]
         graph = class_graph(data[self.logits], label, data.batch, **self.options)
-        return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse)
+        return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse, self.name)
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value}" for name, value in self.options.items())
-        return f"{type(self).__name__}({options})"
+        return describe_transform(
+            self, logits=self.logits, label=self.label, sparse=self.sparse, name=self.name
+        )

@@ -31,6 +31,8 @@ class NeighborIndex:
 
     Similarity is the cosine, or :math:`-\|q_i - x_j\|^2`, computed in float32 (float64 for float64)
     even under autocast. A zero vector has cosine 0 with everything. Ties go to any of the tied.
+    Squared distances in more than 16 dimensions come from products: in float32 they are exact to
+    about a millionth of the squared extent of the data; give float64 where less matters.
 
     Args:
         x: node features `(N, D)`, finite.
@@ -72,10 +74,11 @@ class NeighborIndex:
         Raises:
             ValueError: if queries are no finite matrix of the nodes' width, or `k` is below 1.
         """
-        if k < 1:
-            raise ValueError(f"expected k >= 1 neighbors, got {k}")
+        if not isinstance(k, int) or k < 1:
+            raise ValueError(f"expected k to be a whole number of neighbors >= 1, got {k!r}")
         if query is not None:
             check_nodes(query, "query")
+            query = query.to(self.center.dtype)
             if query.size(1) != self.width:
                 raise ValueError(
                     f"expected query (M, {self.width}), as wide as x, got {tuple(query.shape)}"
@@ -86,7 +89,7 @@ class NeighborIndex:
         there = min(k, self.num_nodes - (query is None))
         if self.search is not None and there > 0 and num_queries:
             with torch.autocast(self.center.device.type, enabled=False):
-                vectors = None if query is None else self._vectors(_float(query))
+                vectors = None if query is None else self._vectors(query)
                 index, value = self.search(vectors, there, hidden)
             indices[:, : index.size(1)] = index
             similarity[:, : index.size(1)] = value

@@ -1,11 +1,12 @@
 """Nearest neighbors inside each image."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from graphs.checks import check_batch, image_sizes
+from graphs.checks import check_batch, describe
 from graphs.index import NeighborIndex, Neighbors
 from graphs.search import ExactSearch, MakeSearch, Metric
 from graphs.window import WindowSearch
@@ -63,11 +64,11 @@ def nearest_neighbors(
         if (batch is None) != (query_batch is None):
             raise ValueError("expected batch and query_batch together, got one without the other")
         check_batch(query_batch, len(query), "query_batch")
-    images = 1 + max(_last(batch), _last(query_batch))
-    sizes = image_sizes(batch, len(x), images)
-    asked = [None] * images
+    ids = _image_ids(batch, query_batch)
+    sizes = _image_sizes(ids, batch, len(x))
+    asked: Any = [None] * len(sizes)
     if query is not None:
-        asked = query.split(image_sizes(query_batch, len(query), images))
+        asked = query.split(_image_sizes(ids, query_batch, len(query)))
     found, start = [], 0
     for part, among in zip(asked, x.split(sizes), strict=True):
         if radius is not None and pos is not None:
@@ -79,8 +80,18 @@ def nearest_neighbors(
     return Neighbors(*(torch.cat(part) for part in zip(*found, strict=True)))
 
 
-def _last(batch: Tensor | None) -> int:
-    return 0 if batch is None or not len(batch) else int(batch[-1])
+def _image_ids(batch: Tensor | None, query_batch: Tensor | None) -> Tensor | None:
+    """All images of nodes or queries, ascending; None for a single one without number."""
+    if batch is None or query_batch is None:
+        return None
+    return torch.cat([batch, query_batch]).unique()
+
+
+def _image_sizes(ids: Tensor | None, batch: Tensor | None, count: int) -> list[int]:
+    """How many nodes each image has."""
+    if ids is None or batch is None or not len(ids):
+        return [count]
+    return torch.bincount(torch.searchsorted(ids, batch), minlength=len(ids)).tolist()
 
 
 def _check_window(x: Tensor, query: Tensor | None, pos: Tensor | None, radius: int | None) -> None:
@@ -90,8 +101,14 @@ def _check_window(x: Tensor, query: Tensor | None, pos: Tensor | None, radius: i
         return
     if query is not None:
         raise ValueError("expected no query with radius: a window lies around the nodes themselves")
-    if radius < 1:
-        raise ValueError(f"expected radius >= 1 pixels, got {radius}")
-    if pos is None or pos.shape != (len(x), 2):
-        given = None if pos is None else tuple(pos.shape)
-        raise ValueError(f"expected pos ({len(x)}, 2), row and column per node, got {given}")
+    if not isinstance(radius, int) or radius < 1:
+        raise ValueError(f"expected radius to be a whole number of pixels >= 1, got {radius!r}")
+    if not isinstance(pos, Tensor) or pos.shape != (len(x), 2):
+        raise ValueError(
+            f"expected pos ({len(x)}, 2), row and column per node, got {describe(pos)}"
+        )
+    if pos.is_floating_point() and (pos != pos.round()).any():
+        raise ValueError(
+            "expected whole rows and columns in pos, got fractions or NaN; for points in space put "
+            "their coordinates among the features, with metric='l2'"
+        )

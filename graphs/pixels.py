@@ -48,7 +48,7 @@ def nodes_to_maps(x: Tensor, height: int, width: int) -> Tensor:
     Raises:
         ValueError: if the nodes do not fill whole maps.
     """
-    if x.dim() != 2 or x.size(0) % (height * width):
+    if x.dim() != 2 or min(height, width) < 1 or x.size(0) % (height * width):
         raise ValueError(
             f"expected nodes (B*{height}*{width}, D) for maps of {height}x{width}, "
             f"got shape {tuple(x.shape)}"
@@ -70,16 +70,28 @@ def pixel_batch(features: Maps, **values: Maps) -> Batch:
         the way back.
 
     Raises:
-        ValueError: if a map has the wrong rank, or sizes differ between features and values.
+        ValueError: if a map has the wrong rank, sizes differ between features and values, or a
+            name is one of PyG's own: `x`, `pos`, `batch`, `ptr`, `map_size`, or any with `index`,
+            `batch` or `face` in it, which PyG would renumber.
 
     >>> batch = pixel_batch(torch.rand(2, 8, 3, 4), label=torch.zeros(2, 3, 4).long())
     >>> batch
     DataBatch(x=[24, 8], pos=[24, 2], map_size=[2, 2], label=[24], batch=[24], ptr=[3])
     """
+    _check_names(values)
+    if not len(features):
+        raise ValueError("expected at least one map, got none")
     graphs = []
     for i, map_ in enumerate(features):
         if map_.dim() != 3:
-            raise ValueError(f"expected feature maps (D, h, w), got shape {tuple(map_.shape)}")
+            raise ValueError(
+                "expected features (B, D, h, w) or a list of maps (D, h, w), "
+                f"got maps of shape {tuple(map_.shape)}; features[None] makes a batch of one map"
+            )
+        if len(map_) != len(features[0]):
+            raise ValueError(
+                f"expected maps of one number of channels, got {len(features[0])} and {len(map_)}"
+            )
         height, width = map_.shape[-2:]
         rows = torch.arange(height, device=map_.device)
         pos = torch.cartesian_prod(rows, torch.arange(width, device=map_.device)).view(-1, 2)
@@ -124,6 +136,13 @@ def batch_to_maps(value: Tensor, batch: Batch) -> list[Tensor]:
         part.T.unflatten(-1, size) if part.dim() == 2 else part.unflatten(0, size)
         for part, size in zip(value.split(pixels), sizes, strict=True)
     ]
+
+
+def _check_names(values: dict[str, Maps]) -> None:
+    for name in values:
+        own = name in ("x", "pos", "ptr", "map_size", "num_nodes")
+        if own or any(part in name for part in ("index", "batch", "face")):
+            raise ValueError(f"expected another name than {name!r}, which PyG gives a meaning")
 
 
 def _flat(map_: Tensor) -> Tensor:

@@ -72,11 +72,28 @@ def propagate(
     Returns:
         `(M, D)`.
 
+    Raises:
+        ValueError: if the shapes do not fit, or an edge joins what is not there.
+
     >>> propagate(torch.tensor([[0, 1], [1, 1]]), torch.tensor([1.0, 2.0]), torch.ones(2, 1))
     tensor([[0.],
             [3.]])
     """
     n = len(x) if num_targets is None else num_targets
+    if edge_index.dim() != 2 or len(edge_index) != 2 or edge_weight.shape != edge_index.shape[1:]:
+        raise ValueError(
+            "expected edge_index (2, E) and edge_weight (E,), "
+            f"got {tuple(edge_index.shape)} and {tuple(edge_weight.shape)}"
+        )
+    if x.dim() != 2:
+        raise ValueError(f"expected values (N, D), got {tuple(x.shape)}")
+    if edge_index.numel():
+        low, high = edge_index.aminmax(dim=1)
+        if low.min() < 0 or high[0] >= len(x) or high[1] >= n:
+            raise ValueError(
+                f"expected sources below {len(x)} and targets below {n}, "
+                f"got up to {high[0]} and {high[1]}"
+            )
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         if (edge_index[1].diff() < 0).any():

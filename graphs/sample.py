@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphs.checks import check_numbers, check_positive, describe
 from graphs.neighbors import nearest_neighbors
 from graphs.propagate import propagate
 
@@ -28,9 +29,10 @@ def sample_nodes(
         batch: graphs, see `pixel_batch`.
         count: nodes per image; an image with fewer gives all.
         rule: `all` whatever the count; `uniform`: each node equally likely; `grid`: evenly spaced
-            rows and columns, about `count` of them, no chance involved; `class`: balanced, as many
-            of each label as there are, at most an equal share, the rest from the other labels;
-            `uncertainty`: with a probability in proportion to it, those without any come last.
+            rows and columns of whole maps, at most `count` nodes, no chance involved; `class`:
+            balanced, as many of each label as there are, at most an equal share, the rest from the
+            other labels; `uncertainty`: with a probability in proportion to it, those without any
+            come last.
         label: `(N,)`, for `class`.
         uncertainty: `(N,)`, not negative, for `uncertainty`, e.g. one less the confidence.
         generator: source of the draw.
@@ -45,11 +47,12 @@ def sample_nodes(
     >>> sample_nodes(pixel_batch(torch.rand(2, 3, 8, 8)), 4, "grid").tolist()
     [18, 22, 50, 54, 82, 86, 114, 118]
     """
-    if rule not in ("all", "uniform", "grid", "class", "uncertainty") or count < 1:
+    if rule not in ("all", "uniform", "grid", "class", "uncertainty"):
         raise ValueError(
-            "expected rule 'all', 'uniform', 'grid', 'class' or 'uncertainty' and count >= 1, "
-            f"got {rule!r} and {count}"
+            f"expected rule 'all', 'uniform', 'grid', 'class' or 'uncertainty', got {rule!r}"
         )
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"expected count to be a whole number >= 1, got {count!r}")
     if rule == "all":
         return torch.arange(len(batch.batch), device=batch.batch.device)
     if rule == "grid":
@@ -61,7 +64,10 @@ def sample_nodes(
         chance = _rank(chance, _groups(batch.batch, label)) + chance
     if rule == "uncertainty":
         # The smallest of exponential times with these rates: a draw without replacement.
-        rate = _one_per_node("uncertainty", uncertainty, batch).clamp(min=1e-12)
+        rate = _one_per_node("uncertainty", uncertainty, batch)
+        if not (rate >= 0).all() or rate.isinf().any():
+            raise ValueError("expected uncertainty of 0 or more, finite, got other numbers")
+        rate = rate.clamp(min=1e-12)
         chance = -chance.clamp(min=1e-12).log() / rate
     return (_rank(chance, batch.batch) < count).nonzero().flatten()
 
@@ -81,7 +87,8 @@ def spread_sample(
         w_{ij} \propto \exp(\cos(x_i, x_j) / T)
 
     Args:
-        value: of the chosen nodes `(S, C)`; differentiable with respect to it.
+        value: of the chosen nodes `(S, C)`, floating-point (one-hot for labels); differentiable
+            with respect to it.
         chosen: their numbers `(S,)`, ascending; they keep their own value.
         x: features of all nodes `(N, D)`.
         batch: image of each node `(N,)`, ascending.
@@ -92,13 +99,20 @@ def spread_sample(
         `(N, C)`.
 
     Raises:
-        ValueError: as `nearest_neighbors`, or if values and chosen nodes differ in number.
+        ValueError: as `nearest_neighbors`; if values and chosen nodes differ in number or are of
+            the wrong kind; or if an image has no chosen node.
     """
-    if len(value) != len(chosen):
-        raise ValueError(f"expected one value per chosen node ({len(chosen)}), got {len(value)}")
+    check_positive(temperature=temperature)
+    check_numbers("chosen", chosen, len(value), "numbers of nodes")
+    if value.dim() != 2 or not value.is_floating_point():
+        raise ValueError(f"expected floating-point values (S, C), got {describe(value)}")
+    if (chosen.diff() <= 0).any() or (len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(x)):
+        raise ValueError(f"expected chosen to be ascending numbers of the {len(x)} nodes of x")
     from_batch = None if batch is None else batch[chosen]
     found = nearest_neighbors(x[chosen], k, from_batch, query=x, query_batch=batch)
-    weight = (found.similarity / temperature).softmax(1).nan_to_num(0)  # none found: no weight
+    if (found.indices[:, 0] < 0).any():
+        raise ValueError("expected a chosen node in each image, got an image without any")
+    weight = (found.similarity / temperature).softmax(1)
     target = torch.arange(len(x), device=x.device).repeat_interleave(k)
     edge_index = torch.stack([found.indices.flatten().clamp(min=0), target])
     spread = propagate(edge_index, weight.flatten(), value, num_targets=len(x))
@@ -113,9 +127,17 @@ def _one_per_node(name: str, value: Tensor | None, batch: Batch) -> Tensor:
 
 
 def _grid(batch: Batch, count: int) -> Tensor:
-    area = batch.map_size.prod(1)
-    step = (area / count).sqrt().ceil().long().clamp(min=1)[batch.batch, None]
-    return (batch.pos % step == step // 2).all(1).nonzero().flatten()
+    """The pixels in the middle of r x s equal cells, r : s about as h : w, r s <= count."""
+    if len(batch.batch) != int(batch.map_size.prod(1).sum()):
+        raise ValueError("expected whole maps for rule='grid', got a sample of their nodes")
+    chosen = []
+    for (height, width), start in zip(batch.map_size.tolist(), batch.ptr.tolist(), strict=False):
+        rows = min(height, count, max(1, round((count * height / width) ** 0.5)))
+        columns = min(width, max(1, count // rows))
+        row = (2 * torch.arange(rows) + 1) * height // (2 * rows)
+        column = (2 * torch.arange(columns) + 1) * width // (2 * columns)
+        chosen.append(start + (row[:, None] * width + column).flatten())
+    return torch.cat(chosen).to(batch.batch.device)
 
 
 def _groups(*keys: Tensor) -> Tensor:

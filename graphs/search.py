@@ -37,6 +37,9 @@ def similarities(query: Tensor, x: Tensor, metric: Metric, out: Tensor | None = 
     Returns:
         `(M, N)`.
     """
+    if metric == "l2" and x.size(1) <= 16:  # for points in space: rounding stays with differences
+        distance = torch.cdist(query, x, compute_mode="donot_use_mm_for_euclid_dist")
+        return torch.neg(distance.square_(), out=out)
     product = torch.mm(query, x.T, out=out)
     if metric == "cosine":
         return product

@@ -9,10 +9,11 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from graphs.adjacency import store_edges
+from graphs.adjacency import check_options, describe_transform, store_edges
+from graphs.checks import check_positive
 from graphs.index import Neighbors
 from graphs.neighbors import nearest_neighbors
-from graphs.search import Metric
+from graphs.search import ExactSearch, MakeSearch, Metric
 
 Affinity = Callable[[Tensor], Tensor]
 
@@ -29,6 +30,7 @@ def gaussian_affinity(similarity: Tensor, scale: float = 0.1) -> Tensor:
         similarity: minus the squared distance, as `nearest_neighbors(metric="l2")` gives it.
         scale: s.
     """
+    check_positive(scale=scale)
     return (similarity / scale).exp()
 
 
@@ -40,7 +42,9 @@ def semantic_graph(
     *,
     metric: Metric = "cosine",
     affinity: Affinity | None = None,
-    **search: Any,
+    search: MakeSearch = ExactSearch,
+    pos: Tensor | None = None,
+    radius: int | None = None,
 ) -> Data:
     r"""Join each node to the nodes of its image that look most like it.
 
@@ -56,8 +60,11 @@ def semantic_graph(
         batch: image of each node `(N,)`, ascending; by default all belong to one image.
         metric: `cosine`, or `l2` for :math:`-\|F_i - F_j\|^2`.
         affinity: turns similarities into weights in [0, 1]; pairs of weight 0 are not joined. By
-            default `cosine_affinity`, or `gaussian_affinity` for `l2`.
-        **search: `search`, `pos`, `radius` of `nearest_neighbors`.
+            default `cosine_affinity`, or for `l2` `gaussian_affinity`, whose scale fits features
+            of unit length.
+        search: how neighbors are searched for, see `nearest_neighbors`.
+        pos: see `nearest_neighbors`.
+        radius: see `nearest_neighbors`.
 
     Returns:
         An undirected graph: `edge_index (2, E)`, source then target, sorted by target, each pair
@@ -65,14 +72,14 @@ def semantic_graph(
         neighbors keeps its own value; `num_nodes`.
 
     Raises:
-        ValueError: as `nearest_neighbors`.
+        ValueError: as `nearest_neighbors`, or if an affinity is not in [0, 1].
 
     >>> graph = semantic_graph(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), k=1)
     >>> graph.edge_index.tolist(), graph.edge_weight.tolist()
     ([[0, 1, 0, 1, 2], [0, 0, 1, 1, 2]], [2.0, 2.0, 2.0, 2.0, 2.0])
     """
     affinity = affinity or (cosine_affinity if metric == "cosine" else gaussian_affinity)
-    neighbors = nearest_neighbors(x, k, batch, metric=metric, **search)
+    neighbors = nearest_neighbors(x, k, batch, metric=metric, search=search, pos=pos, radius=radius)
     edge_index, edge_weight = _symmetric_edges(neighbors, affinity)
     return Data(edge_index=edge_index, edge_weight=edge_weight, num_nodes=len(x))
 
@@ -82,6 +89,12 @@ def _symmetric_edges(neighbors: Neighbors, affinity: Affinity) -> tuple[Tensor, 
     n, k = neighbors.indices.shape
     node = torch.arange(n, device=neighbors.indices.device)
     weight = affinity(neighbors.similarity).flatten()
+    # Written so that NaN fails, too; rounding may pass 1.
+    if not ((weight >= 0) & (weight < 1.001)).all():
+        raise ValueError(
+            "expected affinities in [0, 1], got others; cosine_affinity is for metric='cosine', "
+            "gaussian_affinity for metric='l2'"
+        )
     kept = weight > 0
     source, weight = neighbors.indices.flatten()[kept], weight[kept]
     target = node.repeat_interleave(k)[kept]
@@ -103,6 +116,8 @@ class SemanticLevelGraph(BaseTransform):
         k: neighbors per node besides the node itself.
         sparse: give `adj_t`, a `SparseTensor` (needs torch-sparse), instead of `edge_index` and
             `edge_weight`.
+        name: start of the names under which the edges are stored, for more than one graph over the
+            same nodes: with `semantic`, `semantic_edge_index` and so on.
         **options: `affinity`, `metric`, `search`, `radius` of `semantic_graph`; with `radius`, the
             window lies around `data.pos`.
 
@@ -111,16 +126,16 @@ class SemanticLevelGraph(BaseTransform):
     Data(x=[4, 4], edge_index=[2, 8], edge_weight=[8])
     """
 
-    def __init__(self, k: int = 20, sparse: bool = False, **options: Any) -> None:
-        self.k, self.sparse, self.options = k, sparse, options
+    def __init__(self, k: int = 20, sparse: bool = False, name: str = "", **options: Any) -> None:
+        check_options(semantic_graph, options)
+        self.k, self.sparse, self.name, self.options = k, sparse, name, options
 
     def forward(self, data: Data) -> Data:
         options = dict(self.options)
         if "radius" in options:
             options["pos"] = data.pos
         graph = semantic_graph(data.x, self.k, data.batch, **options)
-        return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse)
+        return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse, self.name)
 
     def __repr__(self) -> str:
-        options = [f", {name}={value}" for name, value in self.options.items()]
-        return f"{type(self).__name__}(k={self.k}{''.join(options)})"
+        return describe_transform(self, k=self.k, sparse=self.sparse, name=self.name)

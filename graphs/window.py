@@ -22,6 +22,8 @@ class WindowSearch:
     ) -> None:
         self.x, self.metric, self.radius, self.budget = x, metric, radius, budget
         self.pos = pos.long()
+        if len(self.pos.unique(dim=0)) < len(self.pos):
+            raise ValueError("expected one node per row and column of an image, got two in one")
 
     def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
         """Only the nodes themselves can be asked for: `query` is None."""

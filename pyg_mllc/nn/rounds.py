@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 
 from graphs import (
     automatic_search,
@@ -64,7 +64,9 @@ def label_graph(features: Tensor, batch: Tensor, k: int) -> Data:
 
 
 @torch.no_grad()
-def add_anchors(graph: Data, anchors: Data, label: Tensor, num_classes: int, share: float) -> Data:
+def add_anchors(
+    graph: Data, anchors: HeteroData, label: Tensor, num_classes: int, share: float
+) -> Data:
     r"""Let labeled nodes of other images take part in the flow of labels.
 
     .. math::
@@ -83,10 +85,11 @@ def add_anchors(graph: Data, anchors: Data, label: Tensor, num_classes: int, sha
     Returns:
         As `graph`, with the anchors used numbered from N on, and their logits `fixed (A, C)`.
     """
-    n, target = graph.num_nodes, anchors.edge_index[1]
-    pull = random_walk_norm(anchors.edge_index, anchors.edge_weight, n)
+    n, edges = graph.num_nodes, anchors["anchor", "tells", "pixel"]
+    target = edges.edge_index[1]
+    pull = random_walk_norm(edges.edge_index, edges.edge_weight, n)
     beta = share * pull.new_zeros(n).index_fill(0, target, 1)
-    used, source = anchors.edge_index[0].unique(return_inverse=True)
+    used, source = edges.edge_index[0].unique(return_inverse=True)
     edge_index = torch.cat([graph.edge_index, torch.stack([n + source, target])], dim=1)
     weight = torch.cat(
         [(1 - beta[graph.edge_index[1]]) * graph.edge_weight, beta[target] * pull.to(beta)]

@@ -58,10 +58,12 @@ def test_anchors_tell_nodes_of_other_images_their_label(search, device):
     truth = torch.randint(5, (300,))
     x = (centers[truth] + torch.randn(300, 8)).to(device)
     graph = anchor_graph(x, memory, k=10)
-    weight = random_walk_norm(graph.edge_index, graph.edge_weight, 300)
-    vote = propagate(graph.edge_index, weight, torch.eye(5, device=device)[memory.label], 300)
+    edges = graph["anchor", "tells", "pixel"]
+    weight = random_walk_norm(edges.edge_index, edges.edge_weight, 300)
+    vote = propagate(edges.edge_index, weight, torch.eye(5, device=device)[memory.label], 300)
     assert (vote.argmax(1).cpu() == truth).float().mean() > 0.95
-    assert (graph.num_anchors, graph.num_nodes) == (len(memory), 300)
+    assert (graph["anchor"].num_nodes, graph["pixel"].num_nodes) == (len(memory), 300)
+    assert graph.validate()
 
 
 def test_the_nearest_anchor_weighs_one_and_others_by_their_distance():
@@ -69,7 +71,7 @@ def test_the_nearest_anchor_weighs_one_and_others_by_their_distance():
     memory.add(torch.tensor([[1.0], [2.0], [4.0]]), torch.zeros(3).long())
     graph = anchor_graph(torch.tensor([[0.0]]), memory, k=3, temperature=10.0)
     expected = torch.exp(-torch.tensor([0.0, 3.0, 15.0]) / 10)
-    assert torch.allclose(graph.edge_weight, expected)
+    assert torch.allclose(graph["anchor", "pixel"].edge_weight, expected)
 
 
 def test_the_memory_is_prepared_anew_after_each_change():
@@ -103,7 +105,8 @@ def test_an_images_own_nodes_are_hidden_from_it(search):
     alone = memory.nearest(x, 25, image[:10])
     assert ((alone.indices >= 0).sum(1) == 20).all()  # the rest is missing
     graph = anchor_graph(x, memory, 25, image=image[:10])
-    assert graph.edge_index.size(1) == 200 and graph.edge_weight.isfinite().all()
+    edges = graph["anchor", "tells", "pixel"]
+    assert edges.edge_index.size(1) == 200 and edges.edge_weight.isfinite().all()
 
 
 def test_joined_features_weigh_the_distances_of_the_single_maps():

@@ -109,18 +109,18 @@ def test_transform_gives_the_edges_to_data():
     out = transform(data)
     expected = class_graph(data.logits, form="dense", threshold=0.5)
     assert torch.equal(out.edge_index, expected.edge_index) and "edge_attr" not in out
-    assert repr(transform) == "ClassLevelGraph(form=dense, threshold=0.5)"
+    assert repr(transform) == ("ClassLevelGraph(logits='logits', form='dense', threshold=0.5)")
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((torch.zeros(3, 2), torch.zeros(2).long()), r"label of shape \(3,\).*got \(2,\)"),
+        ((torch.zeros(3, 2), torch.zeros(2).long()), r"label \(3,\).*got shape \(2,\)"),
         ((torch.zeros(3, 2), torch.tensor([0, 1, 2])), "labels from 0 to 1, got 0 to 2"),
         ((torch.zeros(3, 2), torch.tensor([0, -1, 1])), "got -1 to 1"),
-        ((torch.zeros(3, 2), None, torch.zeros(2).long()), r"batch of shape \(3,\).*got \(2,\)"),
-        ((torch.zeros(3),), r"logits to be floating-point node features \(N, D\)"),
-        ((torch.full((3, 2), torch.nan),), "NaN or infinity in logits"),
+        ((torch.zeros(3, 2), None, torch.zeros(2).long()), r"batch \(3,\).*got shape \(2,\)"),
+        ((torch.zeros(3),), r"logits to be a floating-point tensor \(N, D\)"),
+        ((torch.full((3, 2), torch.nan),), "finite numbers in logits, got NaN"),
     ],
 )
 @pytest.mark.parametrize("builder", [class_hubs, class_graph])
@@ -140,3 +140,10 @@ def test_float32_under_autocast_and_nothing_for_no_nodes():
 def test_unknown_options_are_refused():
     with pytest.raises(ValueError, match=r"'sampled' or 'dense'.*got 'hubs'"):
         class_graph(torch.zeros(3, 2), form="hubs")
+
+
+@pytest.mark.parametrize("form", ["sampled", "dense"])
+def test_no_threshold_leaves_a_node_alone(form):
+    logits = 3 * torch.randn(40, 4)
+    graph = class_graph(logits, form=form, k=5, agree="overlap", threshold=1.0)
+    assert graph.edge_index[1].unique().numel() == 40

@@ -111,10 +111,10 @@ def test_computes_in_float32_under_autocast(device):
 @pytest.mark.parametrize(
     "x, k, batch, message",
     [
-        (torch.zeros(3), 1, None, r"node features \(N, D\), got shape \(3,\)"),
-        (torch.zeros(3, 2), 0, None, "expected k >= 1 neighbors, got 0"),
+        (torch.zeros(3), 1, None, r"tensor \(N, D\).*got shape \(3,\)"),
+        (torch.zeros(3, 2), 0, None, "neighbors >= 1, got 0"),
         (torch.full((3, 2), torch.nan), 1, None, "NaN or infinity"),
-        (torch.zeros(3, 2), 1, torch.zeros(2).long(), r"shape \(3,\).*got \(2,\)"),
+        (torch.zeros(3, 2), 1, torch.zeros(2).long(), r"batch \(3,\).*got shape \(2,\)"),
         (torch.zeros(3, 2), 1, torch.tensor([0, 1, 0]), "ascending"),
     ],
 )
@@ -131,7 +131,7 @@ def test_bad_input_is_refused(x, k, batch, message):
         ({"radius": 1}, r"expected pos \(3, 2\).*got None"),
         ({"pos": torch.zeros(3, 2)}, "radius with pos, got pos alone"),
         ({"query": torch.zeros(2, 2), "batch": torch.zeros(3).long()}, "query_batch together"),
-        ({"radius": 0, "pos": torch.zeros(3, 2)}, "radius >= 1"),
+        ({"radius": 0, "pos": torch.zeros(3, 2)}, "pixels >= 1, got 0"),
         ({"radius": 1, "query": torch.zeros(1, 2)}, "no query with radius"),
     ],
 )
@@ -151,3 +151,32 @@ def test_distances_are_right_far_from_the_origin():
 def test_identical_nodes_do_not_cost_memory_in_CellSearch():
     found = nearest_neighbors(torch.ones(5000, 4), 3, search=CellSearch)
     assert (found.indices >= 0).all() and (found.indices != torch.arange(5000)[:, None]).all()
+
+
+def test_images_may_have_any_numbers():
+    x, few, many = torch.randn(10, 3), torch.tensor([0] * 4 + [1] * 6), torch.tensor([3, 10**12])
+    assert torch.equal(
+        nearest_neighbors(x, 2, few).indices, nearest_neighbors(x, 2, many[few]).indices
+    )
+
+
+def test_queries_of_another_precision_are_brought_to_the_nodes():
+    x, query = torch.randn(10, 3), torch.randn(4, 3)
+    found = nearest_neighbors(x, 2, query=query)
+    for dtype in (torch.float64, torch.float32):
+        assert torch.equal(nearest_neighbors(x, 2, query=query.to(dtype)).indices, found.indices)
+    assert nearest_neighbors(x.double(), 2, query=query).similarity.dtype == torch.float64
+
+
+def test_points_in_space_keep_their_precision_in_a_wide_scene():
+    x = torch.rand(300, 3) + 5000 * torch.randint(2, (300, 1))  # two objects, kilometers apart
+    exact = nearest_neighbors(x.double(), 5, metric="l2").indices
+    assert (nearest_neighbors(x, 5, metric="l2").indices == exact).float().mean() > 0.99
+
+
+def test_a_window_asks_for_one_node_per_pixel():
+    x, pos = torch.randn(3, 2), torch.tensor([[0, 0], [0, 1], [0, 1]])
+    with pytest.raises(ValueError, match="one node per row and column"):
+        nearest_neighbors(x, 1, pos=pos, radius=1)
+    with pytest.raises(ValueError, match="whole rows and columns"):
+        nearest_neighbors(x, 1, pos=pos + 0.5, radius=1)

@@ -58,8 +58,22 @@ def test_round_trip_for_all_sizes_empty_ones_included(sizes):
 def test_values_of_another_size_are_refused():
     with pytest.raises(ValueError, match="expected label for 2 images, the one of image 0 of 3x4"):
         pixel_batch(torch.zeros(2, 8, 3, 4), label=torch.zeros(2, 4, 3))
-    with pytest.raises(ValueError, match=r"feature maps \(D, h, w\), got shape \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"maps \(D, h, w\), got maps of shape \(3, 4\)"):
         pixel_batch(torch.zeros(8, 3, 4))
     batch = pixel_batch(torch.zeros(2, 8, 3, 4))
     with pytest.raises(ValueError, match="each of the 24 pixels, got 5"):
         batch_to_maps(torch.zeros(5), batch)
+
+
+@pytest.mark.parametrize("name", ["x", "pos", "class_index", "my_batch"])
+def test_names_that_mean_something_to_pyg_are_refused(name):
+    maps = torch.zeros(1, 2, 3, 3)
+    with pytest.raises(ValueError, match=f"another name than '{name}'"):
+        pixel_batch(maps, **{name: maps})
+
+
+def test_maps_of_different_width_and_none_at_all_are_refused():
+    with pytest.raises(ValueError, match="one number of channels, got 2 and 3"):
+        pixel_batch([torch.zeros(2, 3, 3), torch.zeros(3, 3, 3)])
+    with pytest.raises(ValueError, match="at least one map"):
+        pixel_batch([])

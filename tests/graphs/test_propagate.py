@@ -59,3 +59,18 @@ def test_the_order_of_the_edges_does_not_matter():
     expected = propagate(graph.edge_index, graph.edge_weight, x)
     out = propagate(graph.edge_index[:, order], graph.edge_weight[order], x)
     assert torch.allclose(out, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "edges, weight, x, targets, message",
+    [
+        ((3, 2), (2,), (4, 1), None, r"edge_index \(2, E\).*got \(3, 2\) and \(2,\)"),
+        ((2, 3), (2,), (4, 1), None, r"got \(2, 3\) and \(2,\)"),
+        ((2, 3), (3,), (4,), None, r"values \(N, D\), got \(4,\)"),
+        ((2, 3), (3,), (4, 1), 3, "sources below 4 and targets below 3, got up to 3 and 3"),
+        ((2, 3), (3,), (3, 1), 4, "sources below 3 and targets below 4, got up to 3 and 3"),
+    ],
+)
+def test_edges_that_do_not_fit_are_refused(edges, weight, x, targets, message):
+    with pytest.raises(ValueError, match=message):
+        propagate(torch.full(edges, 3), torch.zeros(weight), torch.zeros(x), targets)

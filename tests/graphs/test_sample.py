@@ -73,9 +73,33 @@ def test_chosen_nodes_keep_their_value_and_get_the_gradient(batch):
 def test_what_a_rule_needs_is_asked_for(batch):
     with pytest.raises(ValueError, match=r"expected label \(254,\), one per node, got None"):
         sample_nodes(batch, 3, "class")
-    with pytest.raises(ValueError, match="count >= 1, got 'uniform' and 0"):
+    with pytest.raises(ValueError, match="a whole number >= 1, got 0"):
         sample_nodes(batch, 0)
-    with pytest.raises(ValueError, match="got 'best' and 3"):
+    with pytest.raises(ValueError, match="got 'best'"):
         sample_nodes(batch, 3, "best")
-    with pytest.raises(ValueError, match=r"one value per chosen node \(2\), got 3"):
+    with pytest.raises(ValueError, match=r"chosen \(3,\) of whole numbers.*got shape \(2,\)"):
         spread_sample(torch.zeros(3, 1), torch.tensor([0, 1]), batch.x)
+
+
+@pytest.mark.parametrize("size", [(1, 50), (5, 2), (100, 7), (2, 200), (30, 40), (3, 4), (1, 1)])
+@pytest.mark.parametrize("count", [1, 4, 20, 100, 1000])
+def test_a_grid_comes_near_its_count_on_maps_of_any_shape(size, count):
+    chosen = sample_nodes(pixel_batch(torch.zeros(2, 1, *size)), count, "grid")
+    each = torch.bincount(chosen // (size[0] * size[1]), minlength=2).tolist()
+    available = min(count, size[0] * size[1])
+    assert each[0] == each[1] and available / 2 < each[0] <= available
+    assert (chosen.diff() > 0).all()
+
+
+def test_what_cannot_be_sampled_or_spread_is_refused(batch):
+    with pytest.raises(ValueError, match="whole maps for rule='grid'"):
+        sample_nodes(batch.subgraph(torch.arange(5)), 2, "grid")
+    with pytest.raises(ValueError, match="uncertainty of 0 or more"):
+        sample_nodes(batch, 2, "uncertainty", uncertainty=-torch.ones(len(batch.batch)))
+    first = torch.arange(3)  # all of the first image
+    with pytest.raises(ValueError, match="a chosen node in each image"):
+        spread_sample(torch.rand(3, 2), first, batch.x, batch.batch)
+    with pytest.raises(ValueError, match="ascending numbers of the 254 nodes"):
+        spread_sample(torch.rand(3, 2), first.flip(0), batch.x, batch.batch)
+    with pytest.raises(ValueError, match=r"floating-point values \(S, C\), got shape \(3, 1\)"):
+        spread_sample(first[:, None], first, batch.x)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import contains_self_loops, is_undirected, to_dense_adj
 
-from graphs import SemanticLevelGraph, gaussian_affinity, semantic_graph
+from graphs import ClassLevelGraph, SemanticLevelGraph, gaussian_affinity, semantic_graph
 
 
 def adjacency(graph):
@@ -102,3 +102,22 @@ def test_any_sizes_give_a_valid_graph(sizes, k, width):
     assert torch.equal(source[source == target], torch.arange(sum(sizes)))
     if len(source):
         assert is_undirected(graph.edge_index, graph.edge_weight)
+
+
+def test_both_graphs_over_the_same_nodes_keep_names_of_their_own():
+    data = Data(x=torch.randn(20, 4), logits=torch.randn(20, 3))
+    both = T.Compose([SemanticLevelGraph(k=3, name="semantic"), ClassLevelGraph(k=3, name="class")])
+    assert repr(both.transforms[0]) == "SemanticLevelGraph(k=3, name='semantic')"
+    batch = Batch.from_data_list([both(data.clone()), both(data.clone())])
+    for name in ("semantic", "class"):
+        edges = batch[f"{name}_edge_index"]
+        assert torch.equal(edges[0] // 20, edges[1] // 20) and edges.max() >= 20
+
+
+def test_affinities_that_do_not_fit_the_metric_are_refused():
+    with pytest.raises(ValueError, match=r"affinities in \[0, 1\]"):
+        semantic_graph(torch.randn(5, 3), 2, affinity=gaussian_affinity)
+    with pytest.raises(ValueError, match="scale above 0, got 0"):
+        gaussian_affinity(torch.zeros(1), 0)
+    with pytest.raises(TypeError, match="unexpected option 'radios'; expected some of k, metric"):
+        SemanticLevelGraph(radios=2)

@@ -140,5 +140,5 @@ def test_bad_options_and_values_are_refused():
         LabelCorrector(3, k=0)
     with pytest.raises(ValueError, match="finite logits"):
         LabelCorrector(3)(torch.full((1, 3, 2, 2), torch.nan), torch.zeros(1, 4, 2, 2))
-    with pytest.raises(ValueError, match="finite node features"):
+    with pytest.raises(ValueError, match="finite numbers in x"):
         LabelCorrector(3)(torch.zeros(1, 3, 2, 2), torch.full((1, 4, 2, 2), torch.inf))
