@@ -20,7 +20,7 @@ lint: .venv/ready  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := graphs stages sums
+BENCHMARKS := graphs stages sums corrector
 ifdef MLLC_DATA  # these measure on CamVid
 BENCHMARKS += search anchors whole_image
 endif

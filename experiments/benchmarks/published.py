@@ -19,17 +19,30 @@ def dense_as_published(z: Tensor, f: Tensor, label: Tensor, k: int = 20) -> tupl
     Returns:
         The propagated logits `(N, C)` and features `(N, D)`.
     """
+    return semantic_as_published(f, k) @ z, class_level_as_published(z, label) @ f
+
+
+@torch.no_grad()
+def semantic_as_published(f: Tensor, k: int = 20) -> Tensor:
+    """The normalized semantic-level graph `(N, N)`."""
     unit = f / f.norm(dim=1, keepdim=True)
     cosine = (unit @ unit.T).clamp(min=0)
     least = cosine.sort(dim=1, descending=True).values[:, k : k + 1]
     s = torch.where(cosine >= least, cosine, 0)
-    a = s + s.T
-    a_hat = torch.diag((a.sum(1) + EPS) ** -0.5) @ a @ torch.diag((a.sum(1) + EPS) ** -0.5)
+    return _normalized(s + s.T)
+
+
+@torch.no_grad()
+def class_level_as_published(z: Tensor, label: Tensor) -> Tensor:
+    """The normalized class-level graph `(N, N)`."""
     q = z.softmax(1)
     q = q / q.norm(dim=1, keepdim=True)
-    g = (q @ q.T) * (label[:, None] == label)
-    g_hat = torch.diag((g.sum(1) + EPS) ** -0.5) @ g @ torch.diag((g.sum(1) + EPS) ** -0.5)
-    return a_hat @ z, g_hat @ f
+    return _normalized((q @ q.T) * (label[:, None] == label))
+
+
+def _normalized(a: Tensor) -> Tensor:
+    scale = torch.diag((a.sum(1) + EPS) ** -0.5)
+    return scale @ a @ scale
 
 
 def dense_tuned(z: Tensor, f: Tensor, label: Tensor, k: int = 20) -> tuple[Tensor, Tensor]:

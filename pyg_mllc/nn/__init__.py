@@ -2,6 +2,7 @@
 
 from pyg_mllc.nn.conv import GraphLayer
 from pyg_mllc.nn.correction import Correction, LabelCorrector
+from pyg_mllc.nn.export import ExportableCorrector
 from pyg_mllc.nn.prediction import Prediction
 from pyg_mllc.nn.rounds import CorrectionRound, trusted
 from pyg_mllc.nn.segmenter import CorrectedSegmenter, Segmenter
@@ -12,6 +13,7 @@ __all__ = [
     "CorrectedSegmenter",
     "Correction",
     "CorrectionRound",
+    "ExportableCorrector",
     "GraphLayer",
     "LabelCorrector",
     "Prediction",

@@ -162,7 +162,7 @@ class LabelCorrector(nn.Module):
                 of_node = None if image is None else image.to(z.device)[nodes.batch]
                 found = anchor_graph(look.detach(), anchors, self.k, self.temperature, of_node)
             for step in cast(list[CorrectionRound], self.rounds):
-                if self.flows and (graph is None or self.rebuild):
+                if self.flows and (graph is None or (self.rebuild and nodes.look is None)):
                     graph = label_graph(look.detach(), nodes.batch, self.k)
                     if found is not None and anchors is not None:
                         label, share = anchors.label, self.anchor_share

@@ -189,15 +189,19 @@ class CorrectionRound(nn.Module):
         label = logits.detach().argmax(1)
         if graph is not None and self.semantic:
             trust = trusted(logits.detach(), self.threshold, eta)
-            blend = logits.new_tensor(self.blend)
-            if self.blending is not None:
-                blend = self.blending.to(logits).sigmoid()
-            a = blend[(~trust).long()][:, None]
+            of_trusted, of_others = self.blend_weights(logits).unbind()
+            a = torch.where(trust, of_trusted, of_others)[:, None]
             logits = (1 - a) * logits + a * self._opinion(graph, logits)
         logits = self.class_transform(logits)
         if self.class_level:
             features = self._agreement(logits.detach(), label, batch, features)
         return logits, self.feature_transform(features)
+
+    def blend_weights(self, like: Tensor) -> Tensor:
+        """Weight a of the neighbors' opinion for nodes that are (trusted, not trusted)."""
+        if self.blending is not None:
+            return self.blending.to(like).sigmoid()
+        return like.new_tensor(self.blend)
 
     def _opinion(self, graph: Data, logits: Tensor) -> Tensor:
         """What the neighbors of each node say, anchors among them."""

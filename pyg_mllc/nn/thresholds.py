@@ -1,6 +1,7 @@
 """Class thresholds: less confidence is asked of classes that are seldom predicted with it."""
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 
@@ -25,29 +26,52 @@ def class_thresholds(class_counts: Tensor, threshold: float = 0.95) -> Tensor:
 
 
 class ClassThresholds(nn.Module):
-    """The confident pixels of each class, counted over training; its state is in `state_dict`.
+    r"""The confident pixels of each class, counted over training, in all processes together.
+
+    .. math::
+        n_c \leftarrow n_c + n_c^{new} \quad \text{or} \quad
+        n_c \leftarrow \alpha n_c + (1 - \alpha) n_c^{new}
+
+    The state is in `state_dict`, and the same in every process.
 
     Args:
         num_classes: C.
         threshold: tau, confidence from which a pixel counts.
+        decay: alpha of a moving average, which forgets what an early network took for certain; by
+            default everything counts, as published.
 
     >>> thresholds = ClassThresholds(2, threshold=0.9)
     >>> thresholds.update(torch.tensor([[9.0, 0.0, 0.1], [0.0, 9.0, 0.0]]).view(1, 2, 1, 3))
-    >>> thresholds.counts.tolist()
-    [1, 1]
+    >>> thresholds.counts.tolist(), thresholds.eta
+    ([1, 1], tensor([0.9000, 0.9000]))
     """
 
     counts: Tensor
 
-    def __init__(self, num_classes: int, threshold: float = 0.95) -> None:
+    def __init__(
+        self, num_classes: int, threshold: float = 0.95, decay: float | None = None
+    ) -> None:
         super().__init__()
-        self.threshold = threshold
+        if decay is not None and not 0 <= decay < 1:
+            raise ValueError(f"expected decay in [0, 1), got {decay}")
+        self.threshold, self.decay = threshold, decay
         # Whole numbers: float32 would stop counting at 2^24 pixels.
-        self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.long))
+        dtype = torch.long if decay is None else torch.float
+        self.register_buffer("counts", torch.zeros(num_classes, dtype=dtype))
+
+    @property
+    def eta(self) -> Tensor:
+        """The class thresholds `(C,)`, see `class_thresholds`."""
+        return class_thresholds(self.counts, self.threshold)
 
     @torch.no_grad()
     def update(self, logits: Tensor) -> None:
-        """Count the confident pixels of `logits (B, C, h, w)`."""
+        """Count the confident pixels of `logits (B, C, h, w)`; every process calls it."""
         confidence, label = logits.float().softmax(1).max(1)
-        found = label[confidence >= self.threshold]
-        self.counts += torch.bincount(found, minlength=len(self.counts))
+        new = torch.bincount(label[confidence >= self.threshold], minlength=len(self.counts))
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(new)
+        if self.decay is None:
+            self.counts += new
+        else:
+            self.counts.lerp_(new.to(self.counts), 1 - self.decay)

@@ -1,9 +1,16 @@
+import math
+
 import pytest
 import torch
 from dense import class_level, normalize, semantic
 from safetensors.torch import load_file
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from graphs import AnchorMemory, maps_to_nodes, pixel_batch
 from pyg_mllc.nn import LabelCorrector, class_thresholds, trusted
+from pyg_mllc.nn.rounds import label_graph
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.float64, 1e-5)])
@@ -142,3 +149,227 @@ def test_bad_options_and_values_are_refused():
         LabelCorrector(3)(torch.full((1, 3, 2, 2), torch.nan), torch.zeros(1, 4, 2, 2))
     with pytest.raises(ValueError, match="finite numbers in x"):
         LabelCorrector(3)(torch.zeros(1, 3, 2, 2), torch.full((1, 4, 2, 2), torch.inf))
+
+
+def inputs(b=2, c=3, d=8, h=5, w=6):
+    return torch.randn(b, c, h, w), torch.randn(b, d, h, w)
+
+
+def test_maps_lists_and_batches_give_the_same():
+    logits, features = inputs()
+    corrector = LabelCorrector(3, k=4)
+    maps = corrector(logits, features)
+    lists = corrector(list(logits), list(features))
+    batch = corrector(pixel_batch(features, logits=logits))
+    for one, two, three in zip(maps, lists, batch, strict=True):
+        for part in ("logits", "features"):
+            assert torch.allclose(getattr(one, part), torch.stack(getattr(two, part)), atol=1e-6)
+            nodes, _ = maps_to_nodes(getattr(one, part))
+            assert torch.allclose(nodes, getattr(three, part), atol=1e-6)
+
+
+def test_maps_of_different_sizes_are_corrected_as_each_alone():
+    logits = [torch.randn(3, 4, 5), torch.randn(3, 6, 3)]
+    features = [torch.randn(8, 4, 5), torch.randn(8, 6, 3)]
+    corrector = LabelCorrector(3, k=4)
+    together = corrector(logits, features)[-1].logits
+    for z, f, out in zip(logits, features, together, strict=True):
+        alone = corrector(z[None], f[None])[-1].logits[0]
+        assert out.shape == z.shape and torch.allclose(out, alone, atol=1e-5)
+
+
+def test_correct_gives_labels_of_any_size_and_what_became_of_them(device):
+    truth, features, logits = (t.to(device) for t in blocky(size=24))
+    corrector = LabelCorrector(3).to(device)
+    out = corrector.correct(logits, features)
+    assert (out.label == truth).float().mean() > 0.97
+    assert torch.equal(out.changed, out.label != logits.argmax(1))
+    before = torch.bincount(logits.argmax(1).flatten(), minlength=3)
+    assert torch.equal(out.moves.sum(1).to(device), before)
+    assert torch.equal(out.moves.sum(0).to(device), torch.bincount(out.label.flatten()))
+    assert int(out.moves.sum() - out.moves.trace()) == int(out.changed.sum())
+    assert (out.confidence >= 1 / 3).all() and (out.confidence <= 1).all()
+    large = corrector.correct(logits, features, size=(50, 70))
+    assert large.label.shape == large.confidence.shape == (1, 50, 70)
+
+
+def test_correct_writes_the_change_back_and_keeps_detail():
+    features = torch.randn(1, 8, 6, 6)
+    fine = 20 * torch.eye(3)[torch.randint(3, (1, 48, 48))].permute(0, 3, 1, 2)
+    nothing = LabelCorrector(3, rounds=0).correct(fine, features)
+    assert not nothing.changed.any()  # although one in eight pixels fits the features' size
+    assert LabelCorrector(3).correct(fine, features).label.shape == (1, 48, 48)
+
+
+def test_correct_takes_lists():
+    logits, features = [torch.randn(3, 8, 9), torch.randn(3, 5, 4)], [torch.randn(4, 4, 4)] * 2
+    out = LabelCorrector(3, k=3).correct(logits, features)
+    assert [tuple(m.shape) for m in out.label] == [(8, 9), (5, 4)]
+
+
+@pytest.mark.parametrize("levels", ["both", "semantic", "class", "none"])
+def test_levels_switch_the_flows_off(levels):
+    logits, features = inputs()
+    first, last = LabelCorrector(3, k=4, levels=levels)(logits, features)[::2]
+    assert torch.allclose(last.logits, first.logits) == (levels in ("class", "none"))
+    assert torch.allclose(last.features, first.features) == (levels in ("semantic", "none"))
+
+
+def test_the_published_round_is_what_both_levels_are():
+    logits, features = inputs()
+    one = LabelCorrector(3, rounds=1, k=4)
+    semantic = LabelCorrector(3, rounds=1, k=4, levels="semantic")
+    assert torch.equal(one(logits, features)[-1].logits, semantic(logits, features)[-1].logits)
+
+
+def test_rounds_may_share_their_weights():
+    own, shared = LabelCorrector(3, 8, rounds=3), LabelCorrector(3, 8, rounds=3, share_weights=True)
+    count = [sum(p.numel() for p in c.parameters()) for c in (own, shared)]
+    assert count[0] == 3 * count[1] and len(shared(*inputs())) == 4
+
+
+def test_no_graph_is_built_twice(monkeypatch):
+    built = []
+
+    def counted(*args):
+        built.append(1)
+        return label_graph(*args)
+
+    monkeypatch.setattr("pyg_mllc.nn.correction.label_graph", counted)
+    logits, features = inputs()
+    for options, given, expected in [
+        ({}, {}, 3),
+        ({"rebuild": False}, {}, 1),
+        ({"levels": "semantic"}, {}, 1),
+        ({"levels": "class"}, {}, 0),
+        ({}, {"graph_features": features}, 1),
+    ]:
+        built.clear()
+        LabelCorrector(3, rounds=3, k=4, **options)(logits, features, **given)
+        assert len(built) == expected, options
+
+
+def test_the_blend_can_be_learned():
+    corrector = LabelCorrector(3, k=4, learn_blend=True)
+    logits, features = inputs()
+    fixed = LabelCorrector(3, k=4)(logits, features)[-1].logits
+    out = corrector(logits, features)[-1].logits
+    assert torch.allclose(out, fixed, atol=1e-5)
+    out.square().sum().backward()
+    assert all(r.blending.grad.any() for r in corrector.rounds)
+
+
+def anchored(budget=300):
+    """Logits that tell nothing, and anchors that do."""
+    truth, features, logits = blocky(noise=0.1)
+    memory = AnchorMemory(3, 3, budget)
+    label = torch.randint(3, (budget,))
+    memory.add(torch.eye(3)[label] + 0.1 * torch.randn(budget, 3), label, 7)
+    return truth, features, torch.zeros_like(logits), memory
+
+
+@pytest.mark.parametrize("conv", ["affinity", "SimpleConv"])
+def test_anchors_tell_pixels_their_label(conv):
+    truth, features, logits, memory = anchored()
+    corrector = LabelCorrector(3, conv=conv)
+    assert (corrector(logits, features)[-1].logits.argmax(1) == truth).float().mean() < 0.5
+    out = corrector(logits, features, anchors=memory)[-1].logits.argmax(1)
+    assert (out == truth).float().mean() > 0.97
+    own = corrector(logits, features, anchors=memory, image=torch.tensor([7]))[-1].logits
+    assert (own.argmax(1) == truth).float().mean() < 0.5  # an image's own anchors are hidden
+
+
+def test_anchors_and_neighbors_are_one_weighted_sum():
+    logits, features = inputs(1, 3, 4, 4, 4)
+    logits, features = logits.double(), features.double()
+    memory = AnchorMemory(3, 4, budget=6).double()
+    memory.add(torch.randn(6, 4).double(), torch.tensor([0, 0, 1, 1, 2, 2]))
+    corrector = LabelCorrector(3, rounds=1, k=3, anchor_share=0.3, blend=(1, 1))
+    z, f = (m[0].flatten(1).T for m in (logits, features))
+    a_hat = normalize(semantic(f, 3, torch.zeros(16).long()))
+    d = torch.cdist(f, memory.x).square()
+    near = d.topk(3, largest=False)
+    r = torch.zeros_like(d).scatter(
+        1, near.indices, (-(near.values - near.values[:, :1]) / 0.2).exp()
+    )
+    r = r / r.sum(1, keepdim=True)
+    known = math.log(0.99 / 0.01 * 2) * torch.eye(3).double()[memory.label]
+    expected = 0.7 * a_hat @ z + 0.3 * r @ known
+    out = corrector(logits, features, anchors=memory)[-1].logits
+    assert torch.allclose(out[0].flatten(1).T, expected)
+
+
+def test_graph_features_decide_who_looks_alike():
+    truth, features, logits = blocky()
+    blind = torch.randn(1, 5, 24, 24)
+    corrector = LabelCorrector(3)
+    out = corrector(logits, blind, graph_features=features)[-1].logits.argmax(1)
+    assert (out == truth).float().mean() > 0.97
+
+
+def test_sampled_messages_are_the_same_each_time_once_trained():
+    corrector = LabelCorrector(3, 8, k=4, feature_conv="SAGEConv")
+    logits, features = inputs()
+    corrector.eval()
+    first, again = (corrector(logits, features)[-1].features for _ in range(2))
+    assert torch.equal(first, again)
+    corrector.train()
+    assert not torch.equal(*(corrector(logits, features)[-1].features for _ in range(2)))
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remember the size of the largest tensor that any operation gives."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self.largest = max(self.largest, tensor.untyped_storage().nbytes() // 4)
+        return out
+
+
+def test_no_tensor_has_a_number_for_each_pair_of_pixels():
+    n = 60 * 60
+    logits = torch.randn(1, 5, 60, 60, requires_grad=True)
+    features = torch.randn(1, 16, 60, 60, requires_grad=True)
+    with LargestTensor() as mode:
+        out = LabelCorrector(5, 16)(logits, features)[-1]
+        (out.logits.sum() + out.features.sum()).backward()
+    assert 0 < mode.largest < n * n / 10
+
+
+def test_compiles_with_graph_breaks_and_gives_the_same():
+    logits, features = inputs()
+    corrector = LabelCorrector(3, feature_dim=8, k=4)
+    compiled = torch.compile(corrector, backend="aot_eager")
+    for one, other in zip(corrector(logits, features), compiled(logits, features), strict=True):
+        assert torch.allclose(one.logits, other.logits, atol=1e-5)
+        assert torch.allclose(one.features, other.features, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"levels": "all"}, "levels to be 'both'.*got 'all'"),
+        ({"blend": (0.2, 1.8)}, r"blend in \[0, 1\], got 1.0 and \(0.2, 1.8\)"),
+        ({"anchor_share": 2}, r"in \[0, 1\], got 2"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        LabelCorrector(3, **options)
+
+
+def test_forms_that_do_not_fit_are_refused():
+    logits, features = inputs()
+    corrector = LabelCorrector(3, k=4)
+    with pytest.raises(ValueError, match="expected features beside logits, got none"):
+        corrector(logits)
+    with pytest.raises(ValueError, match=r"features \(B, D, h, w\), got .* and list"):
+        corrector(logits, list(features))
+    with pytest.raises(ValueError, match=r"graph_features of the same images and size"):
+        corrector(logits, features, graph_features=features[..., :3])
+    with pytest.raises(ValueError, match="no features beside a Batch"):
+        corrector(pixel_batch(features, logits=logits), features)

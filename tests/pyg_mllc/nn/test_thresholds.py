@@ -1,4 +1,6 @@
+import pytest
 import torch
+import torch.distributed as dist
 
 from pyg_mllc.nn import ClassThresholds, class_thresholds
 
@@ -28,3 +30,29 @@ def test_counts_are_saved():
     again = ClassThresholds(2)
     again.load_state_dict(thresholds.state_dict())
     assert again.counts.tolist() == [1, 1]
+
+
+def test_a_moving_average_forgets():
+    thresholds = ClassThresholds(2, decay=0.5)
+    first, then = (9 * torch.eye(2)[c].view(1, 2, 1, 1).expand(1, 2, 1, 8) for c in (0, 1))
+    thresholds.update(first)
+    assert thresholds.counts.tolist() == [4, 0]
+    for _ in range(20):
+        thresholds.update(then)
+    assert thresholds.eta[0] < 1e-4 and torch.allclose(thresholds.eta[1], torch.tensor(0.95))
+    with pytest.raises(ValueError, match=r"decay in \[0, 1\), got 1"):
+        ClassThresholds(2, decay=1)
+
+
+def count_in_process(rank, meeting):
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    thresholds = ClassThresholds(2)
+    logits = 9 * torch.eye(2)[rank].view(1, 2, 1, 1)
+    thresholds.update(logits.expand(1, 2, 1, 3 + rank))  # 3 pixels of one class, 4 of the other
+    assert thresholds.counts.tolist() == [3, 4]
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
+def test_counts_are_summed_over_processes(tmp_path):
+    torch.multiprocessing.spawn(count_in_process, (tmp_path / "meeting",), nprocs=2)

@@ -1,0 +1,192 @@
+"""Correct noisy masks and an under-trained network's predictions, with several correctors.
+
+MLLC_DATA=... python -m experiments.label_noise.correct
+
+Writes a row as soon as it is measured, and goes on where it stopped.
+"""
+
+import csv
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from experiments.label_noise import rivals
+from experiments.label_noise.noise import KINDS
+from graphs import AnchorMemory, join_features
+from pyg_mllc.data import camvid, textures
+from pyg_mllc.data.splits import Splits
+from pyg_mllc.methods import Supervised
+from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.training import TrainerSettings, train
+
+HERE = Path(__file__).parent
+SIZE, IMAGES, VOID = (96, 128), 8, 255
+CERTAINTY = 2.0  # logit of the label that a mask gives
+
+
+class Case(NamedTuple):
+    """One image to correct."""
+
+    image: Tensor  # (3, H, W), 0 to 255
+    truth: Tensor  # (H, W)
+    look: Tensor  # (D, H, W), frozen features
+    logits: Tensor  # (C, H, W), what an under-trained network says
+
+
+class Setting:
+    """A data set, its labeled images as anchors, and an under-trained network."""
+
+    def __init__(self, name: str) -> None:
+        torch.manual_seed(0)
+        if name == "camvid":
+            root = Path(os.environ["MLLC_DATA"]) / "camvid"
+            self.splits: Splits = camvid(root, labeled=23, size=SIZE, val=IMAGES)
+        else:
+            self.splits = textures(labeled=8, unlabeled=0, val=IMAGES, size=SIZE)
+        self.classes = self.splits.spec.num_classes
+        self.network = Segmenter(self.classes, weights="package")
+        self.frozen = Segmenter(self.classes, weights="package").eval()
+        out = Path("outputs/label_noise") / name
+        settings = TrainerSettings(max_steps=60, val_every=60, accelerator="cpu")
+        train(Supervised(self.network), self.splits, settings, seed=0, out=out, name=name)
+        self.network.eval()
+        self.labeled = [self.case(s) for s in self.splits.labeled]
+        self.cases = [self.case(s) for s in self.splits.val]
+        self.memory = AnchorMemory(self.classes, len(self.cases[0].look), budget=40_000)
+        for number, case in enumerate(self.labeled):
+            x, label = case.look[:, ::4, ::4].flatten(1).T, case.truth[::4, ::4].flatten()
+            self.memory.add(x[label != VOID], label[label != VOID], number)
+
+    @torch.no_grad()
+    def case(self, sample: Any) -> Case:
+        """A sample with what is needed to correct its mask."""
+        image = sample["image"][None] / 255
+        stages = self.frozen.encoder((image - self.frozen.mean) / self.frozen.std)[1:4]
+        first = F.interpolate(stages[0], SIZE, mode="bilinear")  # the others follow its size
+        look = join_features([first, *stages[1:]])[0]
+        logits = F.interpolate(self.network(image).logits, SIZE, mode="bilinear")[0]
+        return Case(sample["image"], sample["label"], look, logits)
+
+
+def noisy_logits(case: Case, kind: str, share: float, rng: np.random.Generator, c: int) -> Tensor:
+    """Logits of a wrong mask `(C, H, W)`, or those of the network."""
+    if kind == "network":
+        return case.logits
+    image = case.image.permute(1, 2, 0).numpy()
+    mask = torch.from_numpy(KINDS[kind](case.truth.numpy(), image, share, rng))
+    known = (mask != VOID)[..., None]
+    return (CERTAINTY * F.one_hot(mask.where(mask != VOID, 0), c) * known).permute(2, 0, 1)
+
+
+def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) -> LabelCorrector:
+    """A corrector trained on crops of the labeled images, with all kinds of noise."""
+    torch.manual_seed(0)
+    rng, c = np.random.default_rng(0), setting.classes
+    dim = len(setting.labeled[0].look)
+    corrector = LabelCorrector(c, dim, learn_blend=True)
+    optimizer = torch.optim.AdamW(corrector.parameters(), lr=3e-3, weight_decay=0)
+    kinds = [*KINDS, "network"]
+    for _ in range(steps):
+        parts = []
+        for number in rng.choice(len(setting.labeled), 2, replace=False):
+            case = setting.labeled[number]
+            kind, share = rng.choice(kinds), rng.uniform(0.1, 0.4)
+            z = noisy_logits(case, kind, share, rng, c)
+            top, left = rng.integers(SIZE[0] // 2), rng.integers(SIZE[1] // 2)
+            crop = (..., slice(top, top + SIZE[0] // 2), slice(left, left + SIZE[1] // 2))
+            parts.append((z[crop], case.look[crop], case.truth[crop], torch.tensor(number)))
+        z, look, truth, number = (torch.stack(part) for part in zip(*parts, strict=True))
+        if (truth == VOID).all():
+            continue
+        history = corrector(z.float(), look, anchors=anchors, image=number if anchors else None)
+        loss = sum(F.cross_entropy(p.logits, truth, ignore_index=VOID) for p in history[1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return corrector.eval()
+
+
+def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
+    """Each gives the corrected labels `(H, W)` of logits `(C, H, W)`."""
+    c, memory = setting.classes, setting.memory
+
+    def ours(corrector: LabelCorrector, anchors: AnchorMemory | None) -> Callable:
+        def run(z: Tensor, case: Case) -> Tensor:
+            return corrector.correct(z[None], case.look[None], anchors=anchors).label[0]
+
+        return run
+
+    def nodes(case: Case) -> Tensor:
+        return case.look.flatten(1).T
+
+    return {
+        "none": lambda z, case: z.argmax(0),
+        "majority 7x7": lambda z, case: rivals.majority(z),
+        "dense CRF": lambda z, case: rivals.dense_crf(z, case.image),
+        "LabelPropagation": lambda z, case: rivals.label_propagation(z, nodes(case)),
+        "LabelPropagation + anchors": lambda z, case: rivals.label_propagation(
+            z, nodes(case), memory
+        ),
+        "CorrectAndSmooth + anchors": lambda z, case: rivals.correct_and_smooth(
+            z, nodes(case), memory
+        ),
+        "LabelCorrector": ours(LabelCorrector(c), None),
+        "LabelCorrector, semantic level": ours(LabelCorrector(c, levels="semantic"), None),
+        "LabelCorrector + anchors": ours(LabelCorrector(c), memory),
+        "LabelCorrector, trained": ours(trained(setting, None), None),
+        "LabelCorrector + anchors, trained": ours(trained(setting, memory), memory),
+    }
+
+
+def scores(confusion: Tensor) -> tuple[float, float]:
+    """Accuracy and mIoU over the classes there are, in percent."""
+    hit, there = confusion.diag(), confusion.sum(1)
+    iou = hit / (there + confusion.sum(0) - hit).clamp(min=1)
+    return 100 * float(hit.sum() / there.sum()), 100 * float(iou[there > 0].mean())
+
+
+FIELDS = ["data", "noise", "share", "method", "accuracy", "miou", "seconds_per_image", "images"]
+
+
+def main() -> None:
+    """Measure what `label_noise.csv` does not have yet."""
+    file = HERE / "label_noise.csv"
+    done = set()
+    if file.exists():
+        with file.open(newline="") as old:
+            done = {tuple(row[f] for f in FIELDS[:4]) for row in csv.DictReader(old)}
+    else:
+        file.write_text(",".join(FIELDS) + "\n")
+    for data in ("camvid", "textures"):
+        setting = Setting(data)
+        todo = methods(setting)
+        noises = [(kind, share) for kind in KINDS for share in (0.1, 0.2, 0.4)]
+        for kind, share in [("network", 0.0), *noises]:
+            rng, c = np.random.default_rng(1), setting.classes
+            given = [noisy_logits(case, kind, share, rng, c).float() for case in setting.cases]
+            for name, correct in todo.items():
+                if (data, kind, str(share), name) in done:
+                    continue
+                confusion, begun = torch.zeros(c, c), time.perf_counter()
+                labels = [correct(z, case) for z, case in zip(given, setting.cases, strict=True)]
+                seconds = (time.perf_counter() - begun) / len(given)
+                for label, case in zip(labels, setting.cases, strict=True):
+                    known = case.truth != VOID
+                    pairs = case.truth[known] * c + label[known]
+                    confusion += torch.bincount(pairs, minlength=c * c).view(c, c)
+                accuracy, miou = (f"{v:.2f}" for v in scores(confusion))
+                row = [data, kind, share, name, accuracy, miou, f"{seconds:.3f}", len(given)]
+                with file.open("a", newline="") as out:
+                    csv.writer(out).writerow(row)
+                print(*row, sep="  ", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Label correction in a form that exporters take."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphs.propagate import EPS
+from pyg_mllc.nn.correction import LabelCorrector
+from pyg_mllc.nn.rounds import CorrectionRound, trusted
+from pyg_mllc.nn.thresholds import class_thresholds
+
+
+class ExportableCorrector(nn.Module):
+    """What a `LabelCorrector` computes, as matrices of all pairs of pixels.
+
+    Exporters need shapes that depend on no values, which edges and blocks of agreeing pixels are
+    not. So memory grows with the square of the pixels of an image: 64 MB at 64 x 64, per matrix.
+    For inference; without anchors. Give it to `torch.export.export` or `torch.onnx.export`.
+
+    Args:
+        corrector: with the layers of the paper (`affinity`).
+        class_counts: `n (C,)`, for the class thresholds, fixed from then on.
+
+    Raises:
+        ValueError: if the corrector has other layers.
+
+    >>> corrector = LabelCorrector(3, k=4)
+    >>> logits, features = torch.randn(1, 3, 6, 8), torch.randn(1, 16, 6, 8)
+    >>> exportable = ExportableCorrector(corrector)
+    >>> expected = corrector(logits, features)[-1].logits
+    >>> torch.allclose(exportable(logits, features), expected, atol=1e-4)
+    True
+    """
+
+    eta: Tensor | None
+
+    def __init__(self, corrector: LabelCorrector, class_counts: Tensor | None = None) -> None:
+        super().__init__()
+        if any(r.conv is not None or r.feature_conv is not None for r in _rounds(corrector)):
+            raise ValueError("expected a corrector with conv and feature_conv 'affinity'")
+        self.corrector = corrector
+        eta = None if class_counts is None else class_thresholds(class_counts, corrector.threshold)
+        self.register_buffer("eta", eta)
+
+    def forward(self, logits: Tensor, features: Tensor) -> Tensor:
+        """Give the logits `(B, C, h, w)` after the last round.
+
+        Args:
+            logits: `Z (B, C, h, w)`.
+            features: `F (B, D, h, w)`; h * w more than k.
+        """
+        z, f = (m.flatten(2).transpose(1, 2) for m in (logits, features))  # (B, N, C), (B, N, D)
+        graph = None
+        for step in _rounds(self.corrector):
+            if step.semantic and (graph is None or self.corrector.rebuild):
+                graph = _semantic(f, self.corrector.k)
+            z, f = self._round(step, z, f, graph)
+        return z.transpose(1, 2).unflatten(2, logits.shape[-2:])
+
+    def _round(
+        self, step: CorrectionRound, z: Tensor, f: Tensor, graph: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        label = z.argmax(2)
+        if graph is not None:
+            trust = trusted(z.flatten(0, 1), step.threshold, self.eta).view_as(label)
+            of_trusted, of_others = step.blend_weights(z).unbind()
+            a = torch.where(trust, of_trusted, of_others)[..., None]
+            z = (1 - a) * z + a * (graph @ z)
+        z = step.class_transform(z)
+        if step.class_level:
+            q = F.normalize(z.softmax(2), dim=2)
+            agree = label[:, :, None] == label[:, None]
+            f = _normalized(q @ q.transpose(1, 2) * agree) @ f
+        return z, step.feature_transform(f)
+
+
+def _semantic(f: Tensor, k: int) -> Tensor:
+    unit = F.normalize(f, dim=2)
+    cosine = (unit @ unit.transpose(1, 2)).clamp(min=0)
+    itself = torch.eye(f.size(1), dtype=torch.bool, device=f.device)
+    value, index = cosine.masked_fill(itself, -1).topk(k, dim=2)
+    s = torch.zeros_like(cosine).scatter(2, index, value) + itself.to(f)
+    return _normalized(s + s.transpose(1, 2))
+
+
+def _normalized(a: Tensor) -> Tensor:
+    scale = (a.sum(2, keepdim=True) + EPS).rsqrt()
+    return scale * a * scale.transpose(1, 2)
+
+
+def _rounds(corrector: LabelCorrector) -> list[CorrectionRound]:
+    return list(corrector.rounds)  # type: ignore[arg-type]
