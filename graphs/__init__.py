@@ -13,10 +13,12 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     import torch_geometric.data  # noqa: F401
 
-from graphs.anchors import AnchorMemory, anchor_graph, join_features
+from graphs.anchors import anchor_graph, join_features
 from graphs.cells import CellSearch
-from graphs.class_level import ClassHubs, ClassLevelGraph, class_graph, class_hubs
+from graphs.class_level import ClassLevelGraph, class_graph
+from graphs.hubs import ClassHubs, class_hubs
 from graphs.index import NeighborIndex, Neighbors, automatic_search
+from graphs.memory import AnchorMemory
 from graphs.neighbors import nearest_neighbors
 from graphs.pixels import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
 from graphs.propagate import propagate, random_walk_norm, symmetric_norm

@@ -12,9 +12,9 @@ class CellSearch:
     """Compare each query only with the nodes of the cells nearest to its own cell.
 
     A node belongs to the nearest of `cells` centers, found by three rounds of k-means on a sample.
-    All queries of a cell share their candidates, so the work stays in matrix products. The same
-    input always gives the same output. Neighbors that are not found in the cells probed are
-    missing (index -1).
+    All queries of a cell share their candidates, so the work stays in matrix products. On a CPU the
+    same input always gives the same output. Neighbors that are not found in the cells probed are
+    missing (index -1), also where all nodes of these cells are hidden.
 
     Args:
         x: `(N, D)`.
@@ -22,6 +22,7 @@ class CellSearch:
         cells: number of cells; by default the square root of N.
         probes: cells compared per query: more find more, and take longer.
         rows: queries compared at once.
+        budget: comparisons at once, fewer rows if need be; bounds memory where cells are large.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class CellSearch:
         cells: int | None = None,
         probes: int = 16,
         rows: int = 512,
+        budget: int = 2**24,
     ) -> None:
-        check_positive(probes=probes, rows=rows, cells=1 if cells is None else cells)
-        self.metric, self.rows = metric, rows
+        check_positive(probes=probes, rows=rows, budget=budget, cells=1 if cells is None else cells)
+        self.metric, self.rows, self.budget = metric, rows, budget
         self.centers = _centers(x, min(cells or round(len(x) ** 0.5), len(x)), metric)
         near = similarities(self.centers, self.centers, metric).fill_diagonal_(torch.inf)
         self.near = near.topk(min(probes, len(near)), dim=1).indices.tolist()  # the own cell first
@@ -47,11 +49,13 @@ class CellSearch:
         else:
             order, sizes = self._assign(query)
             queries = query[order].split(sizes)
-        found = [
-            self._ask(part[start : start + self.rows], cell, start, k, query is None, hidden)
-            for cell, part in enumerate(queries)
-            for start in range(0, len(part), self.rows)
-        ]
+        found = []
+        for cell, part in enumerate(queries):
+            candidates = sum(self.sizes[c] for c in self.near[cell])
+            rows = max(1, min(self.rows, self.budget // max(1, candidates)))
+            for start in range(0, len(part), rows):
+                some = part[start : start + rows]
+                found.append(self._ask(some, cell, start, k, query is None, hidden))
         index, value = join(found, 0)
         back = order.argsort()
         return index[back], value[back]

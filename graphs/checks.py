@@ -23,6 +23,27 @@ def check_nodes(x: Tensor, name: str = "x") -> None:
         )
 
 
+def check_queries(query: Tensor, width: int) -> None:
+    """Refuse queries that are no node features of this width.
+
+    Raises:
+        ValueError: if so, saying what was given.
+    """
+    check_nodes(query, "query")
+    if query.size(1) != width:
+        raise ValueError(f"expected query (M, {width}), as wide as x, got {tuple(query.shape)}")
+
+
+def check_neighbors(k: int) -> None:
+    """Refuse what is no number of neighbors.
+
+    Raises:
+        ValueError: if so, saying what was given.
+    """
+    if not isinstance(k, int) or k < 1:
+        raise ValueError(f"expected k to be a whole number of neighbors >= 1, got {k!r}")
+
+
 def check_batch(batch: Tensor | None, num_nodes: int, name: str = "batch") -> None:
     """Refuse a batch vector that does not give each node its image, in ascending order.
 

@@ -1,136 +1,18 @@
-"""Class-level graph: who agrees."""
+"""Class-level graph, by explicit edges: who agrees."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch_geometric.data import Data, HeteroData
+from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from graphs.adjacency import check_options, describe_transform, store_edges
-from graphs.checks import check_batch, check_labels, check_nodes, describe
-from graphs.propagate import EPS
+from graphs.checks import check_neighbors
+from graphs.hubs import agreement
 
 Form = Literal["sampled", "dense"]
-
-
-class ClassHubs(NamedTuple):
-    r"""The class-level graph, factored through hubs.
-
-    Every pair of nodes that agree on the label is joined, far too many pairs to store. But inside a
-    block of agreeing nodes the weights are :math:`G = Q Q^\top`, so a node reaches all of its block
-    through C hubs: node -> hub -> node costs O(N C D) and gives the same as all pairs.
-    """
-
-    order: Tensor  # (N,), nodes sorted by block (image and label)
-    sizes: list[int]  # nodes in each block
-    weight: Tensor  # (N, C), joins each node to the C hubs of its block
-
-    def propagate(self, x: Tensor) -> Tensor:
-        r"""Sum the values of all agreeing nodes: :math:`x' = \hat G x`.
-
-        Args:
-            x: values `(N, D)`; the sum is differentiable with respect to them.
-
-        Returns:
-            `(N, D)`.
-
-        Raises:
-            ValueError: if there is not one value per node.
-        """
-        if x.dim() != 2 or len(x) != len(self.weight):
-            raise ValueError(f"expected values ({len(self.weight)}, D), got {describe(x)}")
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.to(torch.promote_types(x.dtype, torch.float32))
-            weight, values = self.weight[self.order].to(x.dtype), x[self.order]
-            blocks = zip(weight.split(self.sizes), values.split(self.sizes), strict=True)
-            out = [q @ (q.T @ part) for q, part in blocks]
-            return torch.zeros_like(x).index_copy(0, self.order, torch.cat([x[:0], *out]))
-
-    def to_hetero(self) -> HeteroData:
-        """Give the hubs as a bipartite PyG graph: node to hub, and hub to node.
-
-        Messages over both edge types, summed, give what `propagate` gives.
-
-        Returns:
-            `HeteroData` with node types `pixel` (N) and `hub` (C per block), and edge types
-            `(pixel, joins, hub)` and `(hub, reaches, pixel)` with `edge_index (2, N * C)`, sorted
-            by target, and `edge_weight (N * C,)`.
-        """
-        n, c = self.weight.shape
-        block = torch.arange(len(self.sizes), device=self.order.device)
-        of_sorted = block.repeat_interleave(torch.tensor(self.sizes, device=block.device))
-        hub = of_sorted[:, None] * c + torch.arange(c, device=block.device)  # of nodes by block
-        pixel = self.order[:, None].expand(n, c)
-        weight = self.weight[self.order]
-        to_pixel = hub.flatten(), pixel.flatten(), weight.flatten()
-        graph = HeteroData()
-        graph["pixel"].num_nodes, graph["hub"].num_nodes = n, len(self.sizes) * c
-        for name, (source, target, value) in {
-            ("pixel", "joins", "hub"): (to_pixel[1], to_pixel[0], to_pixel[2]),
-            ("hub", "reaches", "pixel"): to_pixel,
-        }.items():
-            target, place = target.sort(stable=True)
-            graph[name].edge_index = torch.stack([source[place], target])
-            graph[name].edge_weight = value[place]
-        return graph
-
-
-def _agreement(
-    logits: Tensor, label: Tensor | None, batch: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit posteriors q `(N, C)`, labels and images of the nodes, all checked."""
-    check_nodes(logits, "logits")
-    label = logits.argmax(1) if label is None else label
-    check_labels(label, *logits.shape)
-    check_batch(batch, len(logits))
-    with torch.autocast(logits.device.type, enabled=False):
-        q = F.normalize(logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1))
-    return q, label, torch.zeros_like(label) if batch is None else batch
-
-
-@torch.no_grad()
-def class_hubs(
-    logits: Tensor, label: Tensor | None = None, batch: Tensor | None = None
-) -> ClassHubs:
-    r"""Join all nodes of an image that agree on their label, exactly, through hubs.
-
-    .. math::
-        q_i = \frac{\mathrm{softmax}(Z_i)}{\|\mathrm{softmax}(Z_i)\|_2}, \quad
-        G_{ij} = [y_i = y_j]\, q_i^\top q_j, \quad
-        \hat G = e^{-1/2} G e^{-1/2}, \; e_i = \sum_j G_{ij} + 10^{-10}
-
-    Features flow over this graph: nodes of one class should look alike. (MLLC, class-level graph.)
-
-    Args:
-        logits: `Z (N, C)`, finite.
-        label: `y (N,)`, by which nodes agree; by default the largest logit.
-        batch: image of each node `(N,)`, ascending; by default all belong to one image.
-
-    Returns:
-        `ClassHubs`, normalized.
-
-    Raises:
-        ValueError: if the shapes do not fit each other, or a label is out of range.
-
-    >>> hubs = class_hubs(torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0]]))
-    >>> hubs.propagate(torch.tensor([[1.0], [3.0], [5.0]])).round(decimals=3).flatten()
-    tensor([2., 2., 5.])
-    """
-    q, label, batch = _agreement(logits, label, batch)
-    block, order = (batch * logits.size(1) + label).sort(stable=True)
-    sizes = block.unique_consecutive(return_counts=True)[1].tolist()
-    place = torch.empty_like(order).index_copy_(0, order, _numbered(block))
-    total = q.new_zeros(len(sizes), q.size(1)).index_add_(0, place, q)
-    degree = (q * total[place]).sum(1) + EPS  # e_i = q_i . (sum of the block's q_j)
-    return ClassHubs(order, sizes, q * degree.rsqrt()[:, None])
-
-
-def _numbered(sorted_block: Tensor) -> Tensor:
-    """Number sorted blocks 0, 1, 2, ..."""
-    return sorted_block.unique_consecutive(return_inverse=True)[1]
 
 
 @torch.no_grad()
@@ -148,9 +30,10 @@ def class_graph(
     r"""Join nodes of an image that agree, by explicit edges: a sample of them, or all.
 
     For layers that need an edge for each pair (attention). `sampled` draws `k` partners of each
-    node uniformly from all that agree with it, with replacement, so that a mean over them is an
-    unbiased estimate of the mean over all. (The *most similar* k would not do: saturated posteriors
-    all tie, and a few nodes become everyone's neighbor.) `dense` keeps all N^2 pairs, for tests.
+    node uniformly from all that agree with it, with replacement, so that the plain mean of
+    :math:`w_{ij} x_j` over them is an unbiased estimate of that over all. (The *most similar* k
+    would not do: saturated posteriors all tie, and a few nodes become everyone's neighbor.)
+    `dense` keeps all N^2 pairs, for tests.
 
     Args:
         logits: `Z (N, C)`, finite.
@@ -171,13 +54,12 @@ def class_graph(
         ValueError: if the shapes do not fit each other, a label is out of range, or an option is
             unknown.
     """
-    q, label, batch = _agreement(logits, label, batch)
+    q, label, batch = agreement(logits, label, batch)
     if form not in ("sampled", "dense"):
         raise ValueError(f"expected form 'sampled' or 'dense', got {form!r}")
     if agree not in ("label", "overlap"):
         raise ValueError(f"expected agree 'label' or 'overlap', got {agree!r}")
-    if not isinstance(k, int) or k < 1:
-        raise ValueError(f"expected k to be a whole number >= 1, got {k!r}")
+    check_neighbors(k)
     if not 0 <= threshold <= 1:
         raise ValueError(f"expected threshold in [0, 1], got {threshold!r}")
     group = batch * logits.size(1) + label if agree == "label" else batch

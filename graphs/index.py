@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphs.cells import CellSearch
-from graphs.checks import check_nodes
+from graphs.checks import check_neighbors, check_nodes, check_queries
 from graphs.search import ExactSearch, MakeSearch, Metric, Search
 
 
@@ -37,8 +37,8 @@ class NeighborIndex:
     Args:
         x: node features `(N, D)`, finite.
         metric: `cosine` or `l2`.
-        search: how: `ExactSearch`, `CellSearch` for 10,000 nodes and more, or `automatic_search`,
-            which chooses between them; `functools.partial` sets their options.
+        search: how: `ExactSearch`, `CellSearch` for tens of thousands of nodes, or
+            `automatic_search`, which chooses between them; `functools.partial` sets their options.
 
     Raises:
         ValueError: if features are no finite matrix, or `metric` is unknown.
@@ -74,15 +74,10 @@ class NeighborIndex:
         Raises:
             ValueError: if queries are no finite matrix of the nodes' width, or `k` is below 1.
         """
-        if not isinstance(k, int) or k < 1:
-            raise ValueError(f"expected k to be a whole number of neighbors >= 1, got {k!r}")
+        check_neighbors(k)
         if query is not None:
-            check_nodes(query, "query")
+            check_queries(query, self.width)
             query = query.to(self.center.dtype)
-            if query.size(1) != self.width:
-                raise ValueError(
-                    f"expected query (M, {self.width}), as wide as x, got {tuple(query.shape)}"
-                )
         num_queries = self.num_nodes if query is None else len(query)
         indices = torch.full((num_queries, k), -1, device=self.center.device)
         similarity = self.center.new_full((num_queries, k), -torch.inf)
@@ -94,7 +89,9 @@ class NeighborIndex:
             indices[:, : index.size(1)] = index
             similarity[:, : index.size(1)] = value
             indices[similarity.isneginf()] = -1
-        return Neighbors(indices, similarity.clamp_(max=1 if self.metric == "cosine" else 0))
+        if self.metric == "cosine":  # rounding may pass 1
+            similarity = torch.where(similarity.isneginf(), similarity, similarity.clamp(-1, 1))
+        return Neighbors(indices, similarity.clamp(max=0) if self.metric == "l2" else similarity)
 
     def _vectors(self, x: Tensor) -> Tensor:
         """What is compared; distances do not feel a shift, rounding does."""

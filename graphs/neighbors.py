@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphs.checks import check_batch, describe
+from graphs.checks import check_batch, check_neighbors, check_nodes, check_queries, describe
 from graphs.index import NeighborIndex, Neighbors
 from graphs.search import ExactSearch, MakeSearch, Metric
 from graphs.window import WindowSearch
@@ -37,9 +37,9 @@ def nearest_neighbors(
             its own neighbor.
         query_batch: image of each query `(M,)`, ascending.
         metric: `cosine` or `l2`.
-        search: how one image is searched: `ExactSearch`, `CellSearch` for images of 10,000 nodes
-            and more, or `automatic_search`, which chooses between them; `functools.partial` sets
-            their options.
+        search: how one image is searched: `ExactSearch`, `CellSearch` for images of tens of
+            thousands of nodes, or `automatic_search`, which chooses between them;
+            `functools.partial` sets their options.
         pos: row and column of each node `(N, 2)`, needed with `radius`.
         radius: choose only among nodes at most so many rows and columns away: exact, linear in N,
             and instead of `search`.
@@ -56,6 +56,8 @@ def nearest_neighbors(
     >>> nearest_neighbors(x, k=2).indices.tolist()
     [[1, 2], [0, 2], [1, 0]]
     """
+    check_nodes(x)
+    check_neighbors(k)
     check_batch(batch, len(x))
     _check_window(x, query, pos, radius)
     if query is None:
@@ -63,6 +65,7 @@ def nearest_neighbors(
     else:
         if (batch is None) != (query_batch is None):
             raise ValueError("expected batch and query_batch together, got one without the other")
+        check_queries(query, x.size(1))
         check_batch(query_batch, len(query), "query_batch")
     ids = _image_ids(batch, query_batch)
     sizes = _image_sizes(ids, batch, len(x))

@@ -112,7 +112,7 @@ def batch_to_maps(value: Tensor, batch: Batch) -> list[Tensor]:
 
     Args:
         value: `(N, C)` or `(N,)`.
-        batch: the graphs; `map_size` and `ptr` are read.
+        batch: the graphs; `map_size` is read.
 
     Returns:
         B maps `(C, h_i, w_i)` or `(h_i, w_i)`; `torch.stack` joins them where sizes agree.

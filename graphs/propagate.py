@@ -88,11 +88,11 @@ def propagate(
     if x.dim() != 2:
         raise ValueError(f"expected values (N, D), got {tuple(x.shape)}")
     if edge_index.numel():
-        low, high = edge_index.aminmax(dim=1)
-        if low.min() < 0 or high[0] >= len(x) or high[1] >= n:
+        low, (source, target) = (side.tolist() for side in edge_index.aminmax(dim=1))
+        if min(low) < 0 or source >= len(x) or target >= n:
             raise ValueError(
-                f"expected sources below {len(x)} and targets below {n}, "
-                f"got up to {high[0]} and {high[1]}"
+                f"expected sources from 0 to {len(x) - 1} and targets from 0 to {n - 1}, "
+                f"got {low[0]} to {source} and {low[1]} to {target}"
             )
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(torch.promote_types(x.dtype, torch.float32))

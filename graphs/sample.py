@@ -38,7 +38,8 @@ def sample_nodes(
         generator: source of the draw.
 
     Returns:
-        Numbers of the chosen nodes `(S,)`, ascending. `batch.subgraph(chosen)` is their graph.
+        Numbers of the chosen nodes `(S,)`, ascending. `batch.x[chosen]`,
+        `batch.batch[chosen]` and so on are their values.
 
     Raises:
         ValueError: if `count` is below 1, the rule is unknown, or what it needs is missing.

@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from graphs.checks import check_positive
+
 Metric = Literal["cosine", "l2"]
 Found = tuple[Tensor, Tensor]
 """Indices `(M, k)` and similarities `(M, k)` of the most similar nodes, the most similar first."""
@@ -80,6 +82,7 @@ class ExactSearch:
     """
 
     def __init__(self, x: Tensor, metric: Metric, rows: int = 256, columns: int = 32_768) -> None:
+        check_positive(rows=rows, columns=columns)
         self.x, self.metric, self.rows, self.columns = x, metric, rows, columns
 
     def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:

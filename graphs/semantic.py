@@ -95,7 +95,7 @@ def _symmetric_edges(neighbors: Neighbors, affinity: Affinity) -> tuple[Tensor, 
             "expected affinities in [0, 1], got others; cosine_affinity is for metric='cosine', "
             "gaussian_affinity for metric='l2'"
         )
-    kept = weight > 0
+    kept = (weight > 0) & (neighbors.indices.flatten() >= 0)
     source, weight = neighbors.indices.flatten()[kept], weight[kept]
     target = node.repeat_interleave(k)[kept]
     key = torch.cat([target * n + source, source * n + target, node * (n + 1)])
@@ -132,7 +132,7 @@ class SemanticLevelGraph(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         options = dict(self.options)
-        if "radius" in options:
+        if options.get("radius") is not None:
             options["pos"] = data.pos
         graph = semantic_graph(data.x, self.k, data.batch, **options)
         return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse, self.name)

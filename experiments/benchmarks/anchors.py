@@ -25,26 +25,26 @@ SEARCHES: dict[str, MakeSearch] = {
 }
 
 
-def embeddings(count: int) -> tuple[Tensor, Tensor]:
-    """Unit embeddings of `count` pixels of CamVid images at stride 2, and their predicted class."""
-    nodes, labels, image = [], [], 1
-    while sum(map(len, labels)) < count:
-        prediction = predict(180, 240, image)[0]
-        nodes.append(maps_to_nodes(prediction.features)[0])
-        labels.append(prediction.logits.argmax(1).flatten())
+def embeddings(count: int) -> Tensor:
+    """Unit embeddings of `count` pixels of CamVid images, in random order `(count, 256)`."""
+    nodes, image = [], 1
+    while sum(map(len, nodes)) < count:
+        nodes.append(maps_to_nodes(predict(135, 180, image)[0].features)[0])
         image += 1
-    return torch.nn.functional.normalize(torch.cat(nodes)[:count]), torch.cat(labels)[:count]
+    every = torch.nn.functional.normalize(torch.cat(nodes))
+    return every[torch.randperm(len(every), generator=torch.Generator().manual_seed(0))[:count]]
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Fill memories, and ask each for the 20 nearest of one image's pixels (45 x 60)."""
-    query = torch.nn.functional.normalize(maps_to_nodes(predict(45, 60)[0].features)[0])
+    """Fill memories, and ask each for the 20 nearest of 2,700 pixels of another image."""
+    query = torch.nn.functional.normalize(maps_to_nodes(predict(135, 180)[0].features)[0])
+    query = query[torch.randperm(len(query), generator=torch.Generator().manual_seed(0))[:2700]]
     everything = embeddings(1_000_000)
     for size in (10_000, 100_000, 1_000_000):
         exact = None
         for name, search in SEARCHES.items():
             memory = AnchorMemory(1, 256, budget=size, search=search)
-            memory.add(everything[0][:size], torch.zeros(size).long())
+            memory.add(everything[:size], torch.zeros(size).long())
             begun = time.perf_counter()
             memory.nearest(query[:1], 20)
             prepared = time.perf_counter()

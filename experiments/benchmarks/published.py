@@ -46,16 +46,18 @@ def _normalized(a: Tensor) -> Tensor:
 
 
 def dense_tuned(z: Tensor, f: Tensor, label: Tensor, k: int = 20) -> tuple[Tensor, Tensor]:
-    """The same N x N matrices, as a careful programmer would write them."""
+    """The same N x N matrices in two buffers, as a careful programmer would write them."""
     unit = F.normalize(f)
-    cosine = unit @ unit.T
-    value, index = cosine.topk(k + 1, dim=1)
-    s = torch.zeros_like(cosine).scatter_(1, index, value.clamp_(min=0))
-    a = s.add_(s.T.clone())
-    scale = (a.sum(1, keepdim=True) + EPS).rsqrt()
-    z_out = scale * (a @ (scale * z))
-    del cosine, s, a
+    s = unit @ unit.T
+    value, index = s.topk(k + 1, dim=1)
+    value.clamp_(min=0)
+    s.zero_().scatter_add_(1, index, value)
+    # S + S^T in place: the entries of S^T one by one, for they are few.
+    row = torch.arange(len(f))[:, None].expand_as(index)
+    s.view(-1).index_add_(0, (index * len(f) + row).flatten(), value.flatten())
+    scale = (s.sum(1, keepdim=True) + EPS).rsqrt()
+    z_out = scale * (s @ (scale * z))
     q = F.normalize(z.softmax(1))
-    g = (q @ q.T).mul_(label[:, None] == label)
+    g = torch.mm(q, q.T, out=s).mul_(label[:, None] == label)
     scale = (g.sum(1, keepdim=True) + EPS).rsqrt()
     return z_out, scale * (g @ (scale * f))

@@ -14,41 +14,6 @@ from graphs import (
 )
 
 
-def test_memory_is_balanced_by_class_under_its_budget():
-    memory = AnchorMemory(num_classes=3, feature_dim=2, budget=30)
-    for _ in range(5):
-        label = torch.tensor([0] * 100 + [1] * 3)
-        memory.add(label[:, None].float().expand(-1, 2), label)
-    assert torch.bincount(memory.label, minlength=3).tolist() == [10, 10, 0] and len(memory) == 20
-    assert torch.equal(memory.x[:, 0].long(), memory.label)
-
-
-def test_memory_keeps_a_uniform_sample_of_all_it_was_given():
-    memory = AnchorMemory(num_classes=1, feature_dim=1, budget=400)
-    for part in torch.arange(4000.0).split(37):
-        memory.add(part[:, None], torch.zeros(len(part)).long())
-    assert memory.x.unique().numel() == 400
-    assert memory.x.mean() == pytest.approx(2000, abs=180)  # three standard errors
-
-
-def test_state_is_saved_and_what_follows_is_the_same():
-    data = [(torch.randn(50, 4), torch.randint(2, (50,))) for _ in range(3)]
-    memory, again = (AnchorMemory(2, 4, budget=20) for _ in range(2))
-    memory.add(*data[0])
-    memory.add(*data[1])
-    again.load_state_dict(memory.state_dict())
-    for m in (memory, again):
-        m.add(*data[2])
-    assert torch.equal(memory.x, again.x) and torch.equal(memory.label, again.label)
-
-
-def test_clearing_forgets():
-    memory = AnchorMemory(2, 4, budget=20)
-    memory.add(torch.randn(5, 4), torch.ones(5).long())
-    memory.clear()
-    assert len(memory) == 0 and memory.x.shape == (0, 4)
-
-
 @pytest.mark.parametrize("search", [ExactSearch, CellSearch])
 def test_anchors_tell_nodes_of_other_images_their_label(search, device):
     centers = 3 * torch.randn(5, 8)
@@ -72,21 +37,6 @@ def test_the_nearest_anchor_weighs_one_and_others_by_their_distance():
     graph = anchor_graph(torch.tensor([[0.0]]), memory, k=3, temperature=10.0)
     expected = torch.exp(-torch.tensor([0.0, 3.0, 15.0]) / 10)
     assert torch.allclose(graph["anchor", "pixel"].edge_weight, expected)
-
-
-def test_the_memory_is_prepared_anew_after_each_change():
-    memory = AnchorMemory(1, 2, budget=4)
-    memory.add(torch.tensor([[1.0, 0.0]]), torch.zeros(1).long())
-    query = torch.zeros(1, 2)
-    assert memory.nearest(query, 1).similarity.tolist() == [[-1]]
-    saved = {name: value.clone() for name, value in memory.state_dict().items()}
-    memory.add(torch.tensor([[0.5, 0.0]]), torch.zeros(1).long())
-    assert memory.nearest(query, 1).similarity.tolist() == [[-0.25]]
-    memory.load_state_dict(saved)
-    assert memory.nearest(query, 1).similarity.tolist() == [[-1]]
-    assert memory.double().nearest(query, 1).similarity.dtype == torch.float64
-    memory.clear()
-    assert memory.nearest(query, 1).indices.tolist() == [[-1]]
 
 
 @pytest.mark.parametrize("search", [ExactSearch, partial(CellSearch, cells=2, probes=2)])

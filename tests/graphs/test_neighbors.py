@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 import torch
 
-from graphs import CellSearch, ExactSearch, nearest_neighbors
+from graphs import CellSearch, ExactSearch, automatic_search, nearest_neighbors
 
 SEARCHES = [
     *(partial(ExactSearch, rows=size, columns=11) for size in (1, 7, 4096)),
@@ -90,7 +90,8 @@ def test_images_without_nodes_or_with_a_single_one(sizes):
 
 
 def test_a_node_is_not_its_own_neighbor_even_among_duplicates():
-    indices, similarity = nearest_neighbors(torch.ones(6, 4), 3)
+    indices, similarity = nearest_neighbors(torch.full((6, 4), 0.3), 3)
+    assert (similarity <= 1).all()
     assert (indices != torch.arange(6)[:, None]).all()
     assert torch.allclose(similarity, torch.ones(6, 3))
 
@@ -100,12 +101,33 @@ def test_zero_vectors_are_similar_to_nothing():
     assert similarity[0].tolist() == [0, 0]
 
 
-def test_computes_in_float32_under_autocast(device):
+@pytest.mark.parametrize("window", [False, True])
+def test_computes_in_float32_under_autocast(window, device):
     x = torch.randn(50, 16, device=device)
+    pos = torch.cartesian_prod(torch.arange(5), torch.arange(10)).to(device)
+    options = {"pos": pos, "radius": 2} if window else {}
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        indices, similarity = nearest_neighbors(x, 5)
-    assert similarity.dtype == torch.float32
-    assert torch.equal(indices, nearest_neighbors(x, 5).indices)
+        found = nearest_neighbors(x, 5, **options)
+    expected = nearest_neighbors(x, 5, **options)
+    assert found.similarity.dtype == torch.float32
+    assert torch.equal(found.indices, expected.indices)
+    assert torch.equal(found.similarity, expected.similarity)
+    half = nearest_neighbors(x.bfloat16(), 5, **options)
+    assert half.similarity.dtype == torch.float32
+
+
+def test_long_rows_match_brute_force():
+    x, query = torch.randn(1500, 4).double(), torch.randn(3, 4).double()
+    found = nearest_neighbors(x, 5, query=query, metric="l2")
+    for i in range(3):
+        expected = brute_force(torch.cat([x, query]), 1500 + i, range(1500), "l2")
+        assert found.indices[i].tolist() == sorted(expected, key=lambda j: -expected[j])[:5]
+
+
+def test_automatic_search_is_exact_as_long_as_it_can_be():
+    x = torch.randn(100, 4)
+    assert isinstance(automatic_search(x, "cosine"), ExactSearch)
+    assert isinstance(automatic_search(x, "cosine", exact_up_to=99), CellSearch)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +163,7 @@ def test_options_that_do_not_fit_are_refused(options, message):
 
 
 def test_distances_are_right_far_from_the_origin():
-    x = 100 + 0.1 * torch.randn(200, 16)
+    x = 100 + 0.1 * torch.randn(200, 64)
     exact = nearest_neighbors(x.double(), 5, metric="l2")
     found = nearest_neighbors(x, 5, metric="l2")
     assert (found.indices == exact.indices).float().mean() > 0.99

@@ -67,8 +67,8 @@ def test_the_order_of_the_edges_does_not_matter():
         ((3, 2), (2,), (4, 1), None, r"edge_index \(2, E\).*got \(3, 2\) and \(2,\)"),
         ((2, 3), (2,), (4, 1), None, r"got \(2, 3\) and \(2,\)"),
         ((2, 3), (3,), (4,), None, r"values \(N, D\), got \(4,\)"),
-        ((2, 3), (3,), (4, 1), 3, "sources below 4 and targets below 3, got up to 3 and 3"),
-        ((2, 3), (3,), (3, 1), 4, "sources below 3 and targets below 4, got up to 3 and 3"),
+        ((2, 3), (3,), (4, 1), 3, "targets from 0 to 2, got 3 to 3 and 3 to 3"),
+        ((2, 3), (3,), (3, 1), 4, "sources from 0 to 2 and targets from 0 to 3"),
     ],
 )
 def test_edges_that_do_not_fit_are_refused(edges, weight, x, targets, message):

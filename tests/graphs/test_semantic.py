@@ -114,6 +114,13 @@ def test_both_graphs_over_the_same_nodes_keep_names_of_their_own():
         assert torch.equal(edges[0] // 20, edges[1] // 20) and edges.max() >= 20
 
 
+def test_an_affinity_of_one_joins_no_missing_neighbors():
+    graph = semantic_graph(
+        torch.randn(4, 3), 3, torch.tensor([0, 0, 1, 1]), affinity=torch.ones_like
+    )
+    assert graph.edge_index.min() >= 0 and graph.edge_index.size(1) == 8
+
+
 def test_affinities_that_do_not_fit_the_metric_are_refused():
     with pytest.raises(ValueError, match=r"affinities in \[0, 1\]"):
         semantic_graph(torch.randn(5, 3), 2, affinity=gaussian_affinity)
