@@ -63,7 +63,7 @@ def largest(value: Tensor, k: int, group: int = 16) -> Found:
         values, column = value.topk(k, dim=1)
         return column, values
     grouped = value[:, : groups * group].unflatten(1, (group, groups))
-    best = grouped.amax(1).topk(k, dim=1).indices
+    best = grouped.amax(1).topk(k, dim=1, sorted=False).indices
     member = torch.arange(0, groups * group, groups, device=value.device)
     rest = torch.arange(groups * group, value.size(1), device=value.device)
     column = torch.cat([(best[:, :, None] + member).flatten(1), rest.expand(len(value), -1)], 1)

@@ -25,13 +25,13 @@ SIZES = (1_681, 4_225, 9_409, 37_249)
 DIM, CLASSES = 256, 21
 
 
-def inputs(n: int) -> tuple[Tensor, Tensor, Tensor]:
+def inputs(n: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, features and labels of n pixels: blobs with noise, without ties.
 
     Where a 20th and a 21st neighbor are equally near to float32's last digits, each order of
     summation chooses its own: such pixels are drawn anew until there are none.
     """
-    generator = torch.Generator().manual_seed(n)
+    generator = torch.Generator().manual_seed(n + seed)
     truth = torch.arange(n) * 40 // n % CLASSES
     center = torch.randn(CLASSES, DIM, generator=generator)
     f = center[truth] + torch.randn(n, DIM, generator=generator)
