@@ -64,9 +64,12 @@ def _train(cfg: DictConfig) -> float:
         name = config._target_.rsplit(".", 1)[-1].lower()
         L.seed_everything(cfg.seed, verbose=False)
         segmenter = instantiate(cfg.model)(num_classes=splits.spec.num_classes)
-        corrector = instantiate(cfg.corrector)(
-            num_classes=splits.spec.num_classes, feature_dim=segmenter.feature_dim
-        )
+        try:
+            corrector = instantiate(cfg.corrector)(
+                num_classes=splits.spec.num_classes, feature_dim=segmenter.feature_dim
+            )
+        except ValueError as error:  # an option out of range, or a layer that does not fit
+            raise InputError(f"corrector: {error}") from error
         method = instantiate(config)(segmenter=segmenter, corrector=corrector)
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
         rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")

@@ -1,13 +1,17 @@
 """Any layer of PyTorch Geometric, called one way."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
 import torch
-import torch_geometric.nn.conv
 from torch import Tensor, nn
+
+with warnings.catch_warnings():  # see graphs/__init__.py
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
+    import torch_geometric.nn.conv
 
 Layer = str | Callable[..., nn.Module]
 """Name of a layer in `torch_geometric.nn`, a class, or a factory such as `functools.partial`."""

@@ -47,6 +47,14 @@ def test_demo_compares_the_baseline_with_mllc_and_writes_the_report(mllc, tmp_pa
     assert (tmp_path / "outputs/demo/mllc/last.ckpt").is_file()
 
 
+def test_layers_are_swapped_by_name(mllc):
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "~method@baseline"]
+    swap = ["corrector.conv=GATv2Conv", "corrector.feature_conv=SAGEConv", "corrector.k=5"]
+    code, out, err = mllc("train", "experiment=demo", *TINY, *data, *swap)
+    assert code == 0, err
+    assert "supervised" not in out and "mllc" in out
+
+
 @pytest.mark.parametrize("name, folder", [("camvid", "camvid"), ("voc", "voc2012")])
 def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
     root = f"data.root={real_data / folder}"
@@ -69,6 +77,8 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", "data.lebeled=1"], "data.lebeled.*There is no such option"),
         (["train", "trainer.max_steps"], "trainer.max_steps"),
         (["train", "data.labeled=1", "hydra.run.dir=/proc/x"], "/proc/x: No such file"),
+        (["train", "corrector.conv=GATConv2", *TINY], "corrector: conv='GATConv2'.*GATv2Conv"),
+        (["train", "corrector.levels=all", *TINY], "corrector: expected levels to be 'both'"),
         (["train", "data.unlabeled=0", *TINY], "lower data.labeled or raise data.unlabeled"),
     ],
 )
