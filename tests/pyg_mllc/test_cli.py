@@ -50,7 +50,7 @@ def test_demo_compares_the_baseline_with_mllc_and_writes_the_report(mllc, tmp_pa
 def test_layers_are_swapped_by_name(mllc):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2"]
     swap = ["corrector.conv=GATv2Conv", "corrector.feature_conv=SAGEConv", "corrector.k=5"]
-    code, out, err = mllc("train", "experiment=demo", *TINY, *data, *swap)
+    code, _, err = mllc("train", "experiment=demo", *TINY, *data, *swap)
     assert code == 0, err
 
 
