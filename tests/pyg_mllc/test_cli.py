@@ -131,6 +131,8 @@ def test_ctrl_c_ends_with_a_sentence(tmp_path):
         [sys.executable, "-c", "from pyg_mllc.cli import main; main()", "train", *TINY,
          "trainer.max_steps=100000", "trainer.log_every=1"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        # A shell's background job ignores Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     while not list(tmp_path.rglob("mllc/metrics.csv")) and run.poll() is None:
         time.sleep(0.2)
