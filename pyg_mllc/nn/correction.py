@@ -54,7 +54,8 @@ class LabelCorrector(nn.Module):
         share_weights: one set of weights for all rounds.
         rebuild: build each round's semantic-level graph from the features that the round before has
             moved; else keep the first one.
-        anchor_share: weight of the anchors among a pixel's neighbors, where there are anchors.
+        anchor_share: weight of the anchors among a pixel's neighbors, where there are anchors; the
+            better the labels to correct, the less.
         temperature: of the anchors' weights, see `anchor_graph`.
 
     Raises:
@@ -80,7 +81,7 @@ class LabelCorrector(nn.Module):
         levels: Levels = "both",
         share_weights: bool = False,
         rebuild: bool = True,
-        anchor_share: float = 1.0,
+        anchor_share: float = 0.5,
         temperature: float = 0.2,
     ) -> None:
         super().__init__()

@@ -353,7 +353,7 @@ def test_compiles_with_graph_breaks_and_gives_the_same():
     "options, message",
     [
         ({"levels": "all"}, "levels to be 'both'.*got 'all'"),
-        ({"blend": (0.2, 1.8)}, r"blend in \[0, 1\], got 1.0 and \(0.2, 1.8\)"),
+        ({"blend": (0.2, 1.8)}, r"blend in \[0, 1\], got 0.5 and \(0.2, 1.8\)"),
         ({"anchor_share": 2}, r"in \[0, 1\], got 2"),
     ],
 )
