@@ -1,0 +1,147 @@
+"""Do labeled pixels of other images correct a network's labels?
+
+An under-trained network labels 40 unlabeled CamVid images; their truth only scores.
+
+MLLC_DATA=... python -m experiments.anchors.correct
+"""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphs import AnchorMemory, join_features, maps_to_nodes
+from pyg_mllc.data import camvid
+from pyg_mllc.data.dataset import SegmentationDataset
+from pyg_mllc.losses import masked_cross_entropy
+from pyg_mllc.methods import Supervised
+from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
+from pyg_mllc.training import TrainerSettings, train
+
+HERE = Path(__file__).parent
+ROOT = Path(os.environ.get("MLLC_DATA", ".")) / "camvid"
+SIZE, CLASSES, VOID = (180, 240), 11, 255
+
+
+class Images:
+    """Images with labels, a network's prediction for them, and what they look like."""
+
+    def __init__(self, samples: Any, network: Segmenter, frozen: Segmenter) -> None:
+        every = [samples[i] for i in range(len(samples))]
+        image = torch.stack([sample["image"] for sample in every]) / 255
+        self.label = torch.stack([sample["label"] for sample in every])
+        with torch.no_grad():
+            parts = [network(some) for some in image.split(8)]
+            self.prediction = Prediction(*(torch.cat(part) for part in zip(*parts, strict=True)))
+            stages = [frozen.encoder((x - frozen.mean) / frozen.std)[2:4] for x in image.split(8)]
+        maps = [torch.cat(stage) for stage in zip(*stages, strict=True)]
+        self.look = join_features([self.prediction.features, *maps])
+
+    def small_label(self) -> Tensor:
+        """Labels at the prediction's size."""
+        size = self.prediction.logits.shape[-2:]
+        return F.interpolate(self.label[:, None].float(), size, mode="nearest-exact").long()[:, 0]
+
+
+def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
+    """23 labeled and 40 unlabeled images, seen by a network trained for a few steps."""
+    torch.manual_seed(seed)
+    network, frozen = (Segmenter(CLASSES, weights="package") for _ in range(2))
+    splits = camvid(ROOT, labeled=23, size=SIZE, seed=seed, val=2)
+    settings = TrainerSettings(max_steps=steps, val_every=steps, accelerator="cpu")
+    out = Path("outputs/anchors") / f"{steps}_{seed}"
+    train(Supervised(network), splits, settings, seed=seed, out=out, name="anchors")
+    others = splits.unlabeled.images  # type: ignore[attr-defined]
+    drawn = [others[i] for i in np.random.default_rng(seed).permutation(len(others))[:40]]
+    masks = [ROOT / "trainannot" / f"{path.stem}.png" for path in drawn]
+    unlabeled = SegmentationDataset(drawn, masks, splits.spec, SIZE)
+    network.eval(), frozen.eval()
+    return Images(splits.labeled, network, frozen), Images(unlabeled, network, frozen)
+
+
+def fill(labeled: Images) -> AnchorMemory:
+    """All labeled pixels at the prediction's size, and which image each is from."""
+    x, image = maps_to_nodes(labeled.look)
+    label = labeled.small_label().flatten()
+    memory = AnchorMemory(CLASSES, x.size(1), budget=60_000)
+    memory.add(x[label != VOID], label[label != VOID], image[label != VOID])
+    return memory
+
+
+def trained(labeled: Images, memory: AnchorMemory | None, steps: int = 150) -> LabelCorrector:
+    """Rounds trained on the labeled images, whose own anchors are hidden from them."""
+    torch.manual_seed(0)
+    corrector = LabelCorrector(CLASSES, 256, learn_blend=True)
+    optimizer = torch.optim.AdamW(corrector.parameters(), lr=3e-3, weight_decay=0)
+    for _ in range(steps):
+        some = torch.randperm(len(labeled.label))[:4]
+        history = corrector(
+            labeled.prediction.logits[some],
+            labeled.prediction.features[some],
+            anchors=memory,
+            image=some if memory else None,
+            graph_features=labeled.look[some],
+        )
+        losses = [masked_cross_entropy(p.logits, labeled.label[some]) for p in history[1:]]
+        optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        optimizer.step()
+    return corrector.eval()
+
+
+def scores(label: Tensor, truth: Tensor) -> tuple[float, float]:
+    """Accuracy and mIoU in percent, void pixels left out."""
+    known = truth != VOID
+    pairs = CLASSES * truth[known] + label[known]
+    confusion = torch.bincount(pairs, minlength=CLASSES**2).view(CLASSES, CLASSES)
+    hit, there = confusion.diag(), confusion.sum(1)
+    iou = hit / (there + confusion.sum(0) - hit).clamp(min=1)
+    return 100 * float(hit.sum() / there.sum()), 100 * float(iou[there > 0].mean())
+
+
+def rows(steps: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Score the labels before and after each kind of correction."""
+    labeled, unlabeled = under_trained(steps, seed)
+    memory = fill(labeled)
+    variants: dict[str, tuple[LabelCorrector, AnchorMemory | None]] = {
+        "before": (LabelCorrector(CLASSES, rounds=0), None),
+        "rounds": (LabelCorrector(CLASSES), None),
+        "rounds, trained": (trained(labeled, None), None),
+        "rounds + anchors": (LabelCorrector(CLASSES), memory),
+        "rounds + anchors alone (share 1)": (LabelCorrector(CLASSES, anchor_share=1.0), memory),
+        "rounds + anchors, trained": (trained(labeled, memory), memory),
+    }
+    for name, (corrector, anchors) in variants.items():
+        logits, features = unlabeled.prediction
+        look = {"graph_features": unlabeled.look}
+        result = corrector.correct(logits, features, size=SIZE, anchors=anchors, **look)
+        accuracy, miou = scores(result.label, unlabeled.label)
+        yield {
+            "steps": steps,
+            "seed": seed,
+            "labels": name,
+            "accuracy": f"{accuracy:.2f}",
+            "miou": f"{miou:.2f}",
+        }
+
+
+def main() -> None:
+    """Three seeds of a network after 100 steps, and one after 300; write `anchors.csv`."""
+    with open(HERE / "anchors.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ["steps", "seed", "labels", "accuracy", "miou"])
+        writer.writeheader()
+        for steps, seed in ((100, 0), (100, 1), (100, 2), (300, 0)):
+            for row in rows(steps, seed):
+                writer.writerow(row)
+                file.flush()
+                print(*row.values(), sep="  ", flush=True)
+
+
+if __name__ == "__main__":
+    main()
