@@ -25,7 +25,7 @@ ifdef MLLC_DATA  # these measure on CamVid
 BENCHMARKS += search anchors whole_image
 endif
 
-bench: .venv/ready  ## time and memory of the graphs, ten minutes on an otherwise idle machine
+bench: .venv/ready  ## time and memory of the graphs, a quarter of an hour on an otherwise idle machine
 	@for name in $(BENCHMARKS); do \
 		echo "== bench: $$name" && $(BIN)/python -m experiments.benchmarks.$$name || exit 1; \
 	done

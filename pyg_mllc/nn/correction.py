@@ -100,8 +100,8 @@ class LabelCorrector(nn.Module):
             )
         self.num_classes, self.feature_dim, self.threshold = num_classes, feature_dim, threshold
         self.k, self.flows = k, levels in ("both", "semantic")  # whether labels flow
-        # Features that no class-level graph moves give the same semantic-level graph again.
-        self.rebuild = rebuild and levels == "both"
+        # Features that nothing moves would give the same semantic-level graph again.
+        self.rebuild = rebuild and (levels == "both" or feature_dim is not None)
         self.anchor_share, self.temperature = anchor_share, temperature
         make = partial(
             CorrectionRound,
@@ -235,6 +235,7 @@ class LabelCorrector(nn.Module):
 
 
 def _resize(map_: Tensor, size: Sequence[int]) -> Tensor:
+    map_ = map_.to(torch.promote_types(map_.dtype, torch.float32))
     return F.interpolate(
-        map_[None].float(), tuple(size), mode="bilinear", align_corners=False, antialias=True
+        map_[None], tuple(size), mode="bilinear", align_corners=False, antialias=True
     )[0]

@@ -241,6 +241,7 @@ def test_no_graph_is_built_twice(monkeypatch):
         ({}, {}, 3),
         ({"rebuild": False}, {}, 1),
         ({"levels": "semantic"}, {}, 1),
+        ({"levels": "semantic", "feature_dim": 8}, {}, 3),  # its transform moves the features
         ({"levels": "class"}, {}, 0),
         ({}, {"graph_features": features}, 1),
     ]:
