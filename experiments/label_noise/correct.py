@@ -140,6 +140,7 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
         "LabelCorrector": ours(LabelCorrector(c), None),
         "LabelCorrector, semantic level": ours(LabelCorrector(c, levels="semantic"), None),
         "LabelCorrector + anchors": ours(LabelCorrector(c), memory),
+        "LabelCorrector + anchors, a fifth": ours(LabelCorrector(c, anchor_share=0.2), memory),
         "LabelCorrector, trained": ours(trained(setting, None), None),
         "LabelCorrector + anchors, trained": ours(trained(setting, memory), memory),
     }

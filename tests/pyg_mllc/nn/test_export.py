@@ -26,14 +26,29 @@ def test_computes_what_the_corrector_computes(levels, feature_dim, device):
     assert torch.allclose(out, expected, atol=1e-4)
 
 
-def test_exports_with_sizes_other_than_the_traced_one(corrector):
-    exportable = ExportableCorrector(corrector)
+SIZES = {0: Dim("b", max=64), 2: Dim("h", min=4, max=512), 3: Dim("w", min=4, max=512)}
+
+
+def traced(corrector):
     example = torch.randn(2, 4, 9, 8).double(), torch.randn(2, 8, 9, 8).double()
-    sizes = {0: Dim("b", max=64), 2: Dim("h", min=4, max=512), 3: Dim("w", min=4, max=512)}
-    program = export(exportable, example, dynamic_shapes=(sizes, sizes))
+    return export(ExportableCorrector(corrector), example, dynamic_shapes=(SIZES, SIZES))
+
+
+def test_exports_with_sizes_other_than_the_traced_one(corrector):
+    program = traced(corrector).module()
     logits, features = torch.randn(3, 4, 5, 12).double(), torch.randn(3, 8, 5, 12).double()
     expected = corrector(logits, features)[-1].logits
-    assert torch.allclose(program.module()(logits, features), expected, atol=1e-6)
+    assert torch.allclose(program(logits, features), expected, atol=1e-6)
+
+
+def test_onnxruntime_computes_the_same(corrector, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.onnx.export(traced(corrector), f=tmp_path / "corrector.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "corrector.onnx")
+    logits, features = torch.randn(3, 4, 5, 12).double(), torch.randn(3, 8, 5, 12).double()
+    (out,) = session.run(None, {"logits": logits.numpy(), "features": features.numpy()})
+    expected = corrector(logits, features)[-1].logits
+    assert torch.allclose(torch.from_numpy(out), expected, atol=1e-6)
 
 
 def test_other_layers_are_refused():
