@@ -45,11 +45,18 @@ def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None
     return torch.cat(
         [
             weight**0.5
-            * F.normalize(F.interpolate(m, size, mode="bilinear", align_corners=False), dim=1)
+            * F.normalize(
+                F.interpolate(_wide(m), size, mode="bilinear", align_corners=False), dim=1
+            )
             for m, weight in zip(maps, weights, strict=True)
         ],
         dim=1,
     )
+
+
+def _wide(m: Tensor) -> Tensor:
+    """In float32 at least: half precision makes NaN of a vector of zeros."""
+    return m.to(torch.promote_types(m.dtype, torch.float32))
 
 
 @torch.no_grad()

@@ -102,11 +102,11 @@ class AnchorMemory(nn.Module):
         # What is drawn depends on seed and state alone, so that a resumed run draws the same.
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + int(self.calls))
         new_key = torch.randint(2**62, (len(x),), generator=generator).to(self.key)
-        self.calls += 1
-        self._index = None
         image = torch.as_tensor(image, device=self.source.device)
         image = image.expand(len(x)) if image.dim() == 0 else image
         check_numbers("image", image, len(x), "one per node")
+        self.calls += 1
+        self._index = None
         for c in label.unique().tolist():
             mine = label == c
             key, kept = torch.cat([self.key[c], new_key[mine]]).topk(self.share)
@@ -138,7 +138,7 @@ class AnchorMemory(nn.Module):
         if image is None:
             return self._index(x, k)
         indices = torch.full((len(x), k), -1, device=x.device)
-        similarity = torch.full((len(x), k), -torch.inf, device=x.device)
+        similarity = x.new_full((len(x), k), -torch.inf)
         check_numbers("image", image, len(x), "one per node")
         for number in image.unique().tolist():
             mine = image == number

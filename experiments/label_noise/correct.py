@@ -6,6 +6,7 @@ Writes a row as soon as it is measured, and goes on where it stopped.
 """
 
 import csv
+import math
 import os
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from pyg_mllc.training import TrainerSettings, train
 
 HERE = Path(__file__).parent
 SIZE, IMAGES, VOID = (96, 128), 8, 255
-CERTAINTY = 2.0  # logit of the label that a mask gives
+BELIEF = 0.8  # that a pixel of a mask is right
 
 
 class Case(NamedTuple):
@@ -59,10 +60,20 @@ class Setting:
         self.network.eval()
         self.labeled = [self.case(s) for s in self.splits.labeled]
         self.cases = [self.case(s) for s in self.splits.val]
+        self.told = torch.empty(0)  # what is said of the anchors, under the noise at hand
         self.memory = AnchorMemory(self.classes, len(self.cases[0].look), budget=40_000)
         for number, case in enumerate(self.labeled):
             x, label = case.look[:, ::4, ::4].flatten(1).T, case.truth[::4, ::4].flatten()
             self.memory.add(x[label != VOID], label[label != VOID], number)
+
+    def opinion(self, kind: str, share: float) -> Tensor:
+        """What the source of the labels says of the anchors `(M, C)`, as wrong as elsewhere."""
+        rng, c = np.random.default_rng(2), self.classes
+        told = AnchorMemory(c, c, budget=40_000)  # of the same seed: keeps the same nodes
+        for number, case in enumerate(self.labeled):
+            z, label = noisy_logits(case, kind, share, rng, c), case.truth[::4, ::4].flatten()
+            told.add(z[:, ::4, ::4].flatten(1).T[label != VOID], label[label != VOID], number)
+        return told.x
 
     @torch.no_grad()
     def case(self, sample: Any) -> Case:
@@ -82,7 +93,8 @@ def noisy_logits(case: Case, kind: str, share: float, rng: np.random.Generator, 
     image = case.image.permute(1, 2, 0).numpy()
     mask = torch.from_numpy(KINDS[kind](case.truth.numpy(), image, share, rng))
     known = (mask != VOID)[..., None]
-    return (CERTAINTY * F.one_hot(mask.where(mask != VOID, 0), c) * known).permute(2, 0, 1)
+    margin = math.log(BELIEF / (1 - BELIEF) * (c - 1))
+    return (margin * F.one_hot(mask.where(mask != VOID, 0), c) * known).permute(2, 0, 1)
 
 
 def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) -> LabelCorrector:
@@ -90,7 +102,7 @@ def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) ->
     torch.manual_seed(0)
     rng, c = np.random.default_rng(0), setting.classes
     dim = len(setting.labeled[0].look)
-    corrector = LabelCorrector(c, dim, learn_blend=True)
+    corrector = LabelCorrector(c, dim, learn_blend=True, anchor_share=0.2)
     optimizer = torch.optim.AdamW(corrector.parameters(), lr=3e-3, weight_decay=0)
     kinds = [*KINDS, "network"]
     for _ in range(steps):
@@ -130,19 +142,20 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
         "none": lambda z, case: z.argmax(0),
         "majority 7x7": lambda z, case: rivals.majority(z),
         "dense CRF": lambda z, case: rivals.dense_crf(z, case.image),
+        "dense CRF, narrow": lambda z, case: rivals.dense_crf(z, case.image, extent=20),
         "LabelPropagation": lambda z, case: rivals.label_propagation(z, nodes(case)),
         "LabelPropagation + anchors": lambda z, case: rivals.label_propagation(
             z, nodes(case), memory
         ),
         "CorrectAndSmooth + anchors": lambda z, case: rivals.correct_and_smooth(
-            z, nodes(case), memory
+            z, nodes(case), memory, setting.told
         ),
         "LabelCorrector": ours(LabelCorrector(c), None),
         "LabelCorrector, semantic level": ours(LabelCorrector(c, levels="semantic"), None),
         "LabelCorrector + anchors": ours(LabelCorrector(c), memory),
         "LabelCorrector + anchors, a fifth": ours(LabelCorrector(c, anchor_share=0.2), memory),
         "LabelCorrector, trained": ours(trained(setting, None), None),
-        "LabelCorrector + anchors, trained": ours(trained(setting, memory), memory),
+        "LabelCorrector + anchors, a fifth, trained": ours(trained(setting, memory), memory),
     }
 
 
@@ -171,6 +184,7 @@ def main() -> None:
         noises = [(kind, share) for kind in KINDS for share in (0.1, 0.2, 0.4)]
         for kind, share in [("network", 0.0), *noises]:
             rng, c = np.random.default_rng(1), setting.classes
+            setting.told = setting.opinion(kind, share)
             given = [noisy_logits(case, kind, share, rng, c).float() for case in setting.cases]
             for name, correct in todo.items():
                 if (data, kind, str(share), name) in done:

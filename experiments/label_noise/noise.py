@@ -10,6 +10,8 @@ Mask = np.ndarray  # (H, W), class numbers, 255 void
 def flips(mask: Mask, image: np.ndarray, share: float, rng: np.random.Generator) -> Mask:
     """Single pixels get any other class of the image."""
     classes = np.unique(mask[mask != 255])
+    if len(classes) < 2:
+        return mask
     other = (np.searchsorted(classes, mask) + rng.integers(1, len(classes), mask.shape)) % len(
         classes
     )
@@ -18,12 +20,10 @@ def flips(mask: Mask, image: np.ndarray, share: float, rng: np.random.Generator)
 
 
 def confusions(mask: Mask, image: np.ndarray, share: float, rng: np.random.Generator) -> Mask:
-    """Superpixels get the class that their own is always confused with."""
-    classes = np.unique(mask[mask != 255])
+    """Superpixels get the class that their own is confused with throughout the image."""
+    classes = rng.permutation(np.unique(mask[mask != 255]))
     partner = np.full(256, 255)
-    partner[classes] = np.roll(rng.permutation(classes), 1)[np.argsort(np.argsort(classes))]
-    same = partner == np.arange(256)
-    partner[same & (np.arange(256) != 255)] = classes[0]
+    partner[classes] = np.roll(classes, 1)
     return _by_superpixel(mask, image, share, rng, lambda m: partner[m])
 
 

@@ -1,5 +1,7 @@
 """What else corrects masks: two PyG models on the same graph, a dense CRF, a majority filter."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,8 +20,11 @@ def majority(logits: Tensor, size: int = 7) -> Tensor:
     return F.avg_pool2d(votes[None], size, 1, size // 2)[0].argmax(0)
 
 
-def dense_crf(logits: Tensor, image: Tensor) -> Tensor:
-    """Fully connected CRF (Krähenbühl and Koltun, 2011) with the settings usual since DeepLab."""
+def dense_crf(logits: Tensor, image: Tensor, extent: float = 80) -> Tensor:
+    """Fully connected CRF (Krähenbühl and Koltun, 2011) with the settings usual since DeepLab.
+
+    Those are for images of 500 pixels; a smaller `extent` in pixels suits smaller ones.
+    """
     import pydensecrf.densecrf as dcrf
     from pydensecrf.utils import unary_from_softmax
 
@@ -28,7 +33,7 @@ def dense_crf(logits: Tensor, image: Tensor) -> Tensor:
     model.setUnaryEnergy(unary_from_softmax(logits.softmax(0).numpy()))
     model.addPairwiseGaussian(sxy=3, compat=3)
     rgb = np.ascontiguousarray(image.permute(1, 2, 0).numpy().astype(np.uint8))
-    model.addPairwiseBilateral(sxy=80, srgb=13, rgbim=rgb, compat=10)
+    model.addPairwiseBilateral(sxy=extent, srgb=13, rgbim=rgb, compat=10)
     return torch.from_numpy(np.array(model.inference(10))).view_as(logits).argmax(0)
 
 
@@ -36,19 +41,31 @@ def label_propagation(logits: Tensor, x: Tensor, anchors: AnchorMemory | None = 
     """PyG's `LabelPropagation` over the graph that the corrector uses."""
     y, graph = _beliefs(logits, x, anchors)
     propagate = LabelPropagation(num_layers=10, alpha=0.9)
-    out = propagate(y, graph.edge_index, edge_weight=graph.edge_weight)
+    post_step = _keep(y, len(x))
+    out = propagate(y, graph.edge_index, edge_weight=graph.edge_weight, post_step=post_step)
     return out[: len(x)].argmax(1).view(logits.shape[1:])
 
 
-def correct_and_smooth(logits: Tensor, x: Tensor, anchors: AnchorMemory) -> Tensor:
-    """PyG's `CorrectAndSmooth` (Huang et al., 2021); its known labels are the anchors'."""
+def correct_and_smooth(logits: Tensor, x: Tensor, anchors: AnchorMemory, opinion: Tensor) -> Tensor:
+    """PyG's `CorrectAndSmooth` (Huang et al., 2021); its known labels are the anchors'.
+
+    `opinion (M, C)` is what the source of the labels says of the anchors: its errors there are what
+    is spread. Known nodes stay what they are in both steps, for nothing flows to anchors.
+    """
     y, graph = _beliefs(logits, x, anchors)
     known = torch.arange(len(y)) >= len(x)
-    model = CorrectAndSmooth(10, 0.9, 10, 0.9, autoscale=True)
-    truth = y[known].argmax(1)
-    error = model.correct(y, truth, known, graph.edge_index, graph.edge_weight)
-    out = model.smooth(error, truth, known, graph.edge_index, graph.edge_weight)
+    model = CorrectAndSmooth(10, 0.9, 10, 0.9, autoscale=False)
+    guess = torch.cat([y[~known], opinion.softmax(1)[graph.used]])
+    corrected = model.correct(guess, y[known].argmax(1), known, graph.edge_index, graph.edge_weight)
+    mixed = torch.where(known[:, None], y, corrected)
+    weight, post_step = graph.edge_weight, _keep(y, len(x))
+    out = model.prop2(mixed, graph.edge_index, edge_weight=weight, post_step=post_step)
     return out[: len(x)].argmax(1).view(logits.shape[1:])
+
+
+def _keep(y: Tensor, n: int) -> Callable[[Tensor], Tensor]:
+    """Give anchors, the nodes from n on, their label again after each step."""
+    return lambda out: torch.cat([out[:n], y[n:]])
 
 
 def _beliefs(logits: Tensor, x: Tensor, anchors: AnchorMemory | None):
@@ -59,4 +76,5 @@ def _beliefs(logits: Tensor, x: Tensor, anchors: AnchorMemory | None):
         return y, graph
     found = anchor_graph(x, anchors, K, temperature=0.2)
     graph = add_anchors(graph, found, anchors.label, y.size(1), share=0.5)
+    graph.used = found["anchor", "tells", "pixel"].edge_index[0].unique()
     return torch.cat([y, graph.fixed.softmax(1)]), graph

@@ -43,8 +43,10 @@ class Teacher(nn.Module):
     def update(self, student: nn.Module) -> None:
         """Move the average towards `student`; counters are copied."""
         alpha = min(1 - 1 / (int(self.updates) + 1), self.decay)
-        state = zip(self.network.state_dict().values(), student.state_dict().values(), strict=True)
-        for mine, theirs in state:
+        # Not the state dict, which holds tensors that modules share more than once.
+        mine_all = [*self.network.parameters(), *self.network.buffers()]
+        theirs_all = [*student.parameters(), *student.buffers()]
+        for mine, theirs in zip(mine_all, theirs_all, strict=True):
             if mine.is_floating_point():
                 mine.lerp_(theirs, 1 - alpha)
             else:

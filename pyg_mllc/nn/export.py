@@ -15,7 +15,8 @@ class ExportableCorrector(nn.Module):
 
     Exporters need shapes that depend on no values, which edges and blocks of agreeing pixels are
     not. So memory grows with the square of the pixels of an image: 64 MB at 64 x 64, per matrix.
-    For inference; without anchors. Give it to `torch.export.export` or `torch.onnx.export`.
+    For inference, without anchors and not under autocast. Give it to `torch.export.export` or
+    `torch.onnx.export`.
 
     Args:
         corrector: with the layers of the paper (`affinity`).
@@ -52,7 +53,7 @@ class ExportableCorrector(nn.Module):
         z, f = (m.flatten(2).transpose(1, 2) for m in (logits, features))  # (B, N, C), (B, N, D)
         graph = None
         for step in _rounds(self.corrector):
-            if step.semantic and (graph is None or self.corrector.rebuild):
+            if self.corrector.flows and (graph is None or self.corrector.rebuild):
                 graph = _semantic(f, self.corrector.k)
             z, f = self._round(step, z, f, graph)
         return z.transpose(1, 2).unflatten(2, logits.shape[-2:])

@@ -40,6 +40,10 @@ def pixel_nodes(
     if isinstance(logits, Batch):
         if features is not None:
             raise ValueError("expected no features beside a Batch, which carries its own as x")
+        if "logits" not in logits or "x" not in logits:
+            raise ValueError(
+                f"expected a Batch with node values logits (N, C) and x (N, D), got {logits}"
+            )
         look: Any = graph_features
         z, f = logits.logits, logits.x
         return Nodes(Prediction(z, f), z, f, look, logits.batch, lambda value: value)

@@ -91,9 +91,7 @@ def add_anchors(
     beta = share * pull.new_zeros(n).index_fill(0, target, 1)
     used, source = edges.edge_index[0].unique(return_inverse=True)
     edge_index = torch.cat([graph.edge_index, torch.stack([n + source, target])], dim=1)
-    weight = torch.cat(
-        [(1 - beta[graph.edge_index[1]]) * graph.edge_weight, beta[target] * pull.to(beta)]
-    )
+    weight = torch.cat([(1 - beta[graph.edge_index[1]]) * graph.edge_weight, beta[target] * pull])
     order = edge_index[1].argsort(stable=True)
     # A label is a belief of 0.99 in its class, and of the rest in equal parts in the others.
     margin = math.log(CERTAINTY / (1 - CERTAINTY) * (num_classes - 1))
@@ -132,23 +130,23 @@ class CorrectionRound(nn.Module):
     def __init__(
         self,
         num_classes: int,
-        feature_dim: int | None = None,
-        k: int = 20,
-        threshold: float = 0.95,
-        blend: tuple[float, float] = (0.2, 0.8),
-        learn_blend: bool = False,
-        conv: Layer = "affinity",
-        feature_conv: Layer = "affinity",
-        levels: Levels = "both",
+        feature_dim: int | None,
+        *,
+        k: int,
+        threshold: float,
+        blend: tuple[float, float],
+        learn_blend: bool,
+        conv: Layer,
+        feature_conv: Layer,
+        levels: Levels,
     ) -> None:
         super().__init__()
         self.k, self.threshold = k, threshold
-        self.semantic = levels in ("both", "semantic")
-        self.class_level = levels in ("both", "class")
-        blending = torch.tensor(blend).logit(eps=1e-3)
-        self.blending = nn.Parameter(blending) if learn_blend else None
-        self.blend = tuple(blend)
-        self.conv = _layer(conv, num_classes) if self.semantic else None
+        semantic, self.class_level = levels in ("both", "semantic"), levels in ("both", "class")
+        self.blend, self.blending = tuple(blend), None
+        if learn_blend and semantic:
+            self.blending = nn.Parameter(torch.tensor(blend).logit(eps=1e-3))
+        self.conv = _layer(conv, num_classes) if semantic else None
         self.feature_conv = None
         if self.class_level and feature_conv != "affinity":
             if feature_dim is None:
@@ -183,11 +181,11 @@ class CorrectionRound(nn.Module):
             logits: `(N, C)`.
             features: `(N, D)`.
             batch: image of each node `(N,)`.
-            graph: of `label_graph`, with or without anchors; None without the semantic level.
+            graph: of `label_graph`, with or without anchors; None lets no labels flow.
             eta: class thresholds `(C,)`, see `trusted`.
         """
         label = logits.detach().argmax(1)
-        if graph is not None and self.semantic:
+        if graph is not None:
             trust = trusted(logits.detach(), self.threshold, eta)
             of_trusted, of_others = self.blend_weights(logits).unbind()
             a = torch.where(trust, of_trusted, of_others)[:, None]
@@ -210,7 +208,13 @@ class CorrectionRound(nn.Module):
             beliefs = torch.cat([logits, graph.fixed.to(logits)])
         if self.conv is None:
             return propagate(graph.edge_index, graph.edge_weight, beliefs, num_targets=n)
-        return self.conv(beliefs, graph.edge_index, graph.edge_weight.to(logits))[:n]
+        edge_index, weight = graph.edge_index, graph.edge_weight.to(logits)
+        if len(beliefs) > n:
+            # Anchors hear of nobody; layers that normalize by what a node hears would mute them.
+            anchors = torch.arange(n, len(beliefs), device=edge_index.device)
+            edge_index = torch.cat([edge_index, anchors.expand(2, -1)], dim=1)
+            weight = torch.cat([weight, weight.new_ones(len(anchors))])
+        return self.conv(beliefs, edge_index, weight)[:n]
 
     def _agreement(self, logits: Tensor, label: Tensor, batch: Tensor, features: Tensor) -> Tensor:
         """What the features of those that agree with each node are like."""

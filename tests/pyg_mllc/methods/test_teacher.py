@@ -33,3 +33,14 @@ def test_cannot_be_trained():
     assert not any(module.training for module in teacher.modules())
     assert not any(p.requires_grad for p in teacher.parameters())
     assert not teacher(torch.randn(1, 3, 2, 2, requires_grad=True)).requires_grad
+
+
+def test_weights_that_modules_share_are_averaged_once():
+    network = nn.Sequential(nn.Linear(3, 3))
+    network.append(network[0])
+    teacher = Teacher(network, decay=0.9)
+    teacher.updates += 100
+    with torch.no_grad():
+        network[0].weight.add_(1)
+    teacher.update(network)
+    assert torch.allclose(teacher.network[0].weight, network[0].weight - 0.9)

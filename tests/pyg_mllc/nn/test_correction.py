@@ -141,14 +141,34 @@ def test_sizes_that_do_not_fit_are_refused(logits, features, message):
 
 
 def test_bad_options_and_values_are_refused():
-    with pytest.raises(ValueError, match="rounds >= 0, got -1"):
-        LabelCorrector(3, rounds=-1)
-    with pytest.raises(ValueError, match="k >= 1 neighbors, got 0"):
-        LabelCorrector(3, k=0)
+    for options in ({"rounds": -1}, {"feature_dim": 0}):
+        with pytest.raises(ValueError, match="feature_dim >= 1 and rounds >= 0, got 3, "):
+            LabelCorrector(3, **options)
+    for k in (0, 2.5):
+        with pytest.raises(ValueError, match=f"whole number of neighbors >= 1, got {k}"):
+            LabelCorrector(3, k=k)
+    with pytest.raises(ValueError, match="temperature above 0, got 0"):
+        LabelCorrector(3, temperature=0)
     with pytest.raises(ValueError, match="finite logits"):
         LabelCorrector(3)(torch.full((1, 3, 2, 2), torch.nan), torch.zeros(1, 4, 2, 2))
-    with pytest.raises(ValueError, match="finite numbers in x"):
-        LabelCorrector(3)(torch.zeros(1, 3, 2, 2), torch.full((1, 4, 2, 2), torch.inf))
+    for levels in ("both", "class"):
+        with pytest.raises(ValueError, match="finite numbers in features"):
+            bad = torch.full((1, 4, 2, 2), torch.inf)
+            LabelCorrector(3, levels=levels)(torch.zeros(1, 3, 2, 2), bad)
+    with pytest.raises(ValueError, match=r"class_counts \(3,\), got \(2,\)"):
+        LabelCorrector(3, k=2)(*inputs(), torch.ones(2))
+    with pytest.raises(ValueError, match="half precision; leave it in float32"):
+        LabelCorrector(3, 8, k=2).half()(*inputs())
+
+
+def test_anchors_that_do_not_fit_are_refused():
+    memory = AnchorMemory(2, 8, budget=4)
+    with pytest.raises(ValueError, match="anchors of 3 classes, got 2"):
+        LabelCorrector(3)(*inputs(), anchors=memory)
+    with pytest.raises(ValueError, match="levels 'both' or 'semantic'"):
+        LabelCorrector(2, levels="class")(*inputs(c=2), anchors=memory)
+    with pytest.raises(ValueError, match=r"each of 2 images, got \(3,\)"):
+        LabelCorrector(2)(*inputs(c=2), anchors=memory, image=torch.arange(3))
 
 
 def inputs(b=2, c=3, d=8, h=5, w=6):
@@ -215,17 +235,55 @@ def test_levels_switch_the_flows_off(levels):
     assert torch.allclose(last.features, first.features) == (levels in ("semantic", "none"))
 
 
-def test_the_published_round_is_what_both_levels_are():
-    logits, features = inputs()
-    one = LabelCorrector(3, rounds=1, k=4)
-    semantic = LabelCorrector(3, rounds=1, k=4, levels="semantic")
-    assert torch.equal(one(logits, features)[-1].logits, semantic(logits, features)[-1].logits)
-
-
 def test_rounds_may_share_their_weights():
     own, shared = LabelCorrector(3, 8, rounds=3), LabelCorrector(3, 8, rounds=3, share_weights=True)
     count = [sum(p.numel() for p in c.parameters()) for c in (own, shared)]
     assert count[0] == 3 * count[1] and len(shared(*inputs())) == 4
+
+
+def test_each_image_is_blind_to_its_own_anchors_only():
+    truth, features, logits, memory = anchored()  # all of image 7
+    two = logits.repeat(2, 1, 1, 1), features.repeat(2, 1, 1, 1)
+    corrector = LabelCorrector(3)
+    out = corrector(*two, anchors=memory, image=torch.tensor([7, 8]))[-1].logits.argmax(1)
+    assert (out[0] == truth[0]).float().mean() < 0.5
+    assert (out[1] == truth[0]).float().mean() > 0.97
+
+
+def test_anchors_are_found_by_the_graph_features():
+    truth, features, logits, memory = anchored()
+    blind = torch.randn(1, 5, 24, 24)
+    out = LabelCorrector(3)(logits, blind, anchors=memory, graph_features=features)[-1]
+    assert (out.logits.argmax(1) == truth).float().mean() > 0.97
+
+
+def test_sampled_messages_are_the_mean_of_those_that_agree_in_the_image():
+    """With so many draws that chance does not matter, and a layer that only sums."""
+    logits, features = inputs(h=3, w=4)
+    label = logits.argmax(1).flatten(1)
+    corrector = LabelCorrector(3, 8, rounds=1, k=5000, levels="class", feature_conv="SimpleConv")
+    out = corrector.eval()(logits, features)[-1].features.flatten(2)
+    q = torch.nn.functional.normalize(logits.flatten(2).softmax(1), dim=1)
+    for i in range(2):
+        g = (q[i].T @ q[i]) * (label[i][:, None] == label[i][None])
+        expected = features[i].flatten(1) @ (g / g.sum(1, keepdim=True)).T
+        assert torch.allclose(out[i], expected, atol=0.1)
+
+
+@pytest.mark.parametrize("given", ["class_counts", "anchors", "graph_features"])
+def test_correct_uses_all_that_it_is_given(given):
+    _, features, logits, memory = anchored()
+    logits = logits + torch.randn_like(logits)
+    value = {
+        "class_counts": torch.tensor([9, 0, 0]),
+        "anchors": memory,
+        "graph_features": torch.randn_like(features),
+    }[given]
+    corrector = LabelCorrector(3, rounds=1)
+    plain = corrector.correct(logits, features).confidence
+    expected = corrector(logits, features, **{given: value})[-1].logits.softmax(1).amax(1)
+    out = corrector.correct(logits, features, **{given: value}).confidence
+    assert torch.allclose(out, expected, atol=1e-5) and not torch.allclose(out, plain, atol=1e-3)
 
 
 def test_no_graph_is_built_twice(monkeypatch):
@@ -269,7 +327,7 @@ def anchored(budget=300):
     return truth, features, torch.zeros_like(logits), memory
 
 
-@pytest.mark.parametrize("conv", ["affinity", "SimpleConv"])
+@pytest.mark.parametrize("conv", ["affinity", "SimpleConv", "LGConv"])
 def test_anchors_tell_pixels_their_label(conv):
     truth, features, logits, memory = anchored()
     corrector = LabelCorrector(3, conv=conv)
@@ -354,8 +412,9 @@ def test_compiles_with_graph_breaks_and_gives_the_same():
     "options, message",
     [
         ({"levels": "all"}, "levels to be 'both'.*got 'all'"),
-        ({"blend": (0.2, 1.8)}, r"blend in \[0, 1\], got 0.5 and \(0.2, 1.8\)"),
-        ({"anchor_share": 2}, r"in \[0, 1\], got 2"),
+        ({"blend": (0.2, 1.8)}, r"in \[0, 1\], got 0.95, 0.5 and \(0.2, 1.8\)"),
+        ({"anchor_share": 2}, r"in \[0, 1\], got 0.95, 2"),
+        ({"threshold": 95}, r"in \[0, 1\], got 95"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

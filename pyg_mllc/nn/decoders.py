@@ -1,0 +1,185 @@
+"""Encoder and decoder of a segmentation network: our own small decoders, and those of smp."""
+
+from typing import Any, NamedTuple
+
+import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as F
+from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder
+from segmentation_models_pytorch.encoders import TimmViTEncoder
+from torch import Tensor, nn
+
+from pyg_mllc.errors import InputError
+from pyg_mllc.nn.encoder import build_filled, create_encoder, weight_options
+
+SMP = {"deeplabv3plus", "fpn", "segformer", "unet", "unetplusplus", "upernet"}
+DECODERS = ("fusion", "deeplabv2", "dpt", *sorted(SMP))
+
+
+class Pair(NamedTuple):
+    """An encoder and the decoder that fits it."""
+
+    encoder: nn.Module  # images (B, 3, H, W) -> list of maps
+    decoder: nn.Module  # list of maps -> one map (B, width, h, w)
+    config: dict[str, Any]  # the encoder's, of timm
+    multiple: int  # of which height and width of the images must be
+
+
+class Fusion(nn.Module):
+    """Bring an encoder's stages to the size of the finest, and sum them.
+
+    Args:
+        in_channels: channels of each stage, the finest first.
+        width: channels of the sum.
+    """
+
+    def __init__(self, in_channels: list[int], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
+            for channels in in_channels
+        )
+        self.mix = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
+            nn.Conv2d(width, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        )
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        stages = stages[-len(self.lateral) :]
+        size = stages[0].shape[-2:]
+        maps = [
+            F.interpolate(lateral(stage), size, mode="bilinear", align_corners=False)
+            for lateral, stage in zip(self.lateral, stages, strict=True)
+        ]
+        return self.mix(torch.stack(maps).sum(0))
+
+
+class DeepLabV2(nn.Module):
+    r"""Sum of four atrous convolutions of the last stage (Chen et al., 2018).
+
+    .. math::
+        x = \sum_{d \in \{6, 12, 18, 24\}} W_d *_d s + b_d
+
+    Linear, so that the linear class head after it can give whatever the published one can, which
+    sums four such convolutions to the classes at once.
+
+    Args:
+        in_channels: channels of the last stage.
+        width: channels of the sum.
+    """
+
+    def __init__(self, in_channels: int, width: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Conv2d(in_channels, width, 3, padding=d, dilation=d) for d in (6, 12, 18, 24)
+        )
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        return torch.stack([branch(stages[-1]) for branch in self.branches]).sum(0)
+
+
+class Stages(nn.Module):
+    """timm's feature extractor, its maps always `(B, channels, h, w)`."""
+
+    def __init__(self, extractor: nn.Module) -> None:
+        super().__init__()
+        self.extractor = extractor
+        self.last = str(getattr(extractor, "output_fmt", "NCHW")).endswith("NHWC")
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps = self.extractor(images)
+        return [m.permute(0, 3, 1, 2) for m in maps] if self.last else list(maps)
+
+
+class _Tokens(nn.Module):
+    """All outputs of smp's vision transformer in one list: four maps, then their tokens."""
+
+    def __init__(self, vit: nn.Module) -> None:
+        super().__init__()
+        self.vit = vit
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps, tokens = self.vit(images)
+        return [*maps, *(t for t in tokens if t is not None)]
+
+
+class _Readout(nn.Module):
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        return self.decoder(stages[:4], stages[4:] or [None] * 4)
+
+
+def _own(
+    encoder: str, weights: str | None, decoder: str, width: int, stride: int, **more: Any
+) -> Pair:
+    extractor: Any = create_encoder(encoder, weights, **more)
+    reductions, channels = extractor.feature_info.reduction(), extractor.feature_info.channels()
+    made: nn.Module
+    if decoder == "deeplabv2":
+        made = DeepLabV2(channels[-1], width)
+    else:
+        coarse = [c for c, r in zip(channels, reductions, strict=True) if r >= stride]
+        made = Fusion(coarse or channels[-1:], width)
+    # Vision transformers need whole patches.
+    return Pair(Stages(extractor), made, extractor.pretrained_cfg, multiple=reductions[0])
+
+
+def _smp(encoder: str, weights: str | None, decoder: str, **more: Any) -> Pair:
+    if decoder == "deeplabv3plus" and "output_stride" in more:
+        more["encoder_output_stride"] = more.pop("output_stride")
+
+    def make(**flexible: Any) -> nn.Module:
+        source = weight_options(encoder, weights)
+        pretrained = "imagenet" if source.pop("pretrained") else None
+        return smp.create_model(decoder, f"tu-{encoder}", pretrained, **source, **more, **flexible)
+
+    model = build_filled(make, encoder, weights)
+    return Pair(model.encoder, model.decoder, model.encoder.model.pretrained_cfg, multiple=32)
+
+
+def _dpt(encoder: str, weights: str | None, **more: Any) -> Pair:
+    def make(**flexible: Any) -> nn.Module:
+        return TimmViTEncoder(encoder, **weight_options(encoder, weights), **more, **flexible)
+
+    vit = build_filled(make, encoder, weights)
+    if len(set(vit.output_strides)) > 1:
+        raise InputError(
+            f"model.decoder=dpt takes vision transformers of one stride, and "
+            f"model.encoder={encoder} is none; take model.decoder=upernet"
+        )
+    # Patches of 14 pixels as if they had 16: only then does the decoder double sizes exactly.
+    decoder = DPTDecoder(vit.out_channels, [16] * 4, vit.has_prefix_tokens)
+    # It halves the grid of tokens and doubles it again.
+    multiple = 2 * vit.output_stride
+    return Pair(_Tokens(vit), _Readout(decoder), vit.model.pretrained_cfg, multiple)
+
+
+def create_pair(
+    encoder: str, weights: str | None, decoder: str, width: int, stride: int, **more: Any
+) -> Pair:
+    """Make an encoder and a decoder that fits it.
+
+    Args:
+        encoder: name of a timm model.
+        weights: see `weight_options`.
+        decoder: one of `DECODERS`.
+        width: channels of `fusion` and `deeplabv2`; the others have their own, see smp.
+        stride: of the finest stage that `fusion` takes.
+        **more: options of encoder (timm) or decoder (smp), such as `output_stride`.
+
+    Raises:
+        InputError: if there is no such thing, or the two do not fit.
+    """
+    if decoder in ("fusion", "deeplabv2"):
+        return _own(encoder, weights, decoder, width, stride, **more)
+    if decoder == "dpt":
+        return _dpt(encoder, weights, **more)
+    if decoder in SMP:
+        return _smp(encoder, weights, decoder, **more)
+    raise InputError(f"model.decoder={decoder} is none of {', '.join(DECODERS)}")
