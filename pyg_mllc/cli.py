@@ -6,16 +6,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pyg_mllc.errors import InputError
+from pyg_mllc.processes import rank_and_size
 
 USAGE = """mllc <command> [option=value ...]
 
@@ -25,8 +26,13 @@ commands:
 examples:
   mllc train experiment=demo
   mllc train experiment=camvid data.root=path/to/camvid trainer.max_steps=60
+  mllc train resume=outputs/camvid/2026-01-31_12-00-00
   mllc train --help            all options of a command
 """
+
+
+RUN = "run.yaml"  # all options of a run, in its folder
+CHANGEABLE = ("trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator")
 
 
 @contextmanager
@@ -57,8 +63,15 @@ def _train(cfg: DictConfig) -> float:
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
 
-    out = Path(HydraConfig.get().runtime.output_dir)
+    out, resume = (
+        Path(HydraConfig.get().runtime.output_dir),
+        not OmegaConf.is_missing(cfg, "resume"),
+    )
+    cfg = _resumed(out) if resume else cfg
     settings, splits = instantiate(cfg.trainer), instantiate(cfg.data)
+    if not resume:
+        (out / RUN).write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    print(f"{'going on' if resume else 'run'}: {_short(out)}")
     runs = []
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         name = config._target_.rsplit(".", 1)[-1].lower()
@@ -73,7 +86,13 @@ def _train(cfg: DictConfig) -> float:
         method = instantiate(config)(segmenter=segmenter, corrector=corrector)
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
         rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
-        runs.append(training.train(method, splits, settings, cfg.seed, out / name, name))
+        try:
+            run = training.train(method, splits, settings, cfg.seed, out / name, name, resume)
+        except KeyboardInterrupt:
+            _refuse(f"stopped; mllc train resume={_short(out)} goes on", 130)
+        runs.append(run)
+    if rank_and_size()[0]:
+        return runs[-1].last_miou  # one process reports
     rich.print(comparison_table(runs))
 
     spec, examples = splits.spec, correction_examples(method, splits)
@@ -82,6 +101,21 @@ def _train(cfg: DictConfig) -> float:
     write_report(out / "report.html", cfg.name, runs, examples, spec.classes, spec.colors, facts)
     print(f"report: {_short(out / 'report.html')}")
     return runs[-1].last_miou
+
+
+def _resumed(out: Path) -> DictConfig:
+    """The options of an earlier run, but for what the command line may change."""
+    file = out / RUN
+    if not file.is_file():
+        raise InputError(f"resume={_short(out)} is no folder of a run: it has no {RUN}")
+    changes = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
+    for change in changes:
+        if change.split("=")[0] not in CHANGEABLE:
+            raise InputError(
+                f"resume= takes all options from the run; leave out {change} "
+                f"(only {', '.join(CHANGEABLE)} may change)"
+            )
+    return cast(DictConfig, OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(changes)))
 
 
 def _facts(cfg: DictConfig, splits: Any) -> dict[str, str]:
@@ -124,7 +158,7 @@ def main() -> None:
         with one_sentence():
             command()
     except KeyboardInterrupt:
-        print("mllc: stopped before the end; no report was written", file=sys.stderr)
+        print("mllc: stopped before the training began", file=sys.stderr)
         sys.exit(130)
 
 
@@ -152,6 +186,10 @@ def _plain(message: str) -> str:
     return f"{told} There is no such option; --help lists all." if advice else told
 
 
-def _refuse(sentence: str) -> NoReturn:
+def _refuse(sentence: str, code: int = 2) -> NoReturn:
     print(f"mllc: {sentence}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
+
+
+if __name__ == "__main__":  # as torchrun starts it
+    main()

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.processes import mean_over_processes
 
 
 def upsample(logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
@@ -34,7 +35,38 @@ def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = 
     loss = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
     if weight is not None:
         loss = loss * weight
-    return loss.sum() / (label != IGNORE).sum().clamp(min=1)
+    return loss.sum() / _at_least_one((label != IGNORE).sum())
+
+
+def pseudo_label_weight(
+    confidence: Tensor, rule: str, threshold: float = 0.95, power: float = 6.0
+) -> Tensor:
+    r"""Weigh each pixel of a teacher's label by its confidence m.
+
+    Args:
+        confidence: m `(B, H, W)`.
+        rule: `power`: :math:`m^p`, as published for MLLC; `hard`: 1 where :math:`m \ge \tau`, else
+            0; `uniform`: the image's share of pixels with :math:`m \ge 0.968`.
+        threshold: tau.
+        power: p.
+
+    Returns:
+        `(B, H, W)`.
+
+    Raises:
+        ValueError: if there is no such rule.
+
+    >>> pseudo_label_weight(torch.tensor([[[0.5, 0.97]]]), "uniform")
+    tensor([[[0.5000, 0.5000]]])
+    """
+    if rule == "power":
+        return confidence**power
+    if rule == "hard":
+        return (confidence >= threshold).to(confidence)
+    if rule == "uniform":
+        sure = (confidence >= 0.968).to(confidence)
+        return sure.mean((1, 2), keepdim=True).expand_as(confidence)
+    raise ValueError(f"expected the weight to be power, hard or uniform, got {rule!r}")
 
 
 def info_nce(features: Tensor, label: Tensor, temperature: float = 0.1) -> Tensor:
@@ -65,7 +97,7 @@ def info_nce(features: Tensor, label: Tensor, temperature: float = 0.1) -> Tenso
     log_p = similarity.masked_fill(~pair, floor).log_softmax(-1).masked_fill(~positive, 0)
     count = positive.sum(-1)
     per_node = -log_p.sum(-1) / count.clamp(min=1)
-    return per_node.sum() / (count > 0).sum().clamp(min=1)
+    return per_node.sum() / _at_least_one((count > 0).sum())
 
 
 def prototype_loss(
@@ -91,4 +123,9 @@ def prototype_loss(
     takes_part = (label != IGNORE) & seen[label.clamp(max=len(seen) - 1)]
     target = torch.where(takes_part, label, IGNORE)
     loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
-    return loss / takes_part.sum().clamp(min=1)
+    return loss / _at_least_one(takes_part.sum())
+
+
+def _at_least_one(count: Tensor) -> Tensor:
+    """The mean number of terms per process, against division by zero."""
+    return mean_over_processes(count.float()).clamp(min=1)

@@ -6,7 +6,6 @@ Writes a row as soon as it is measured, and goes on where it stopped.
 """
 
 import csv
-import math
 import os
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from graphs import AnchorMemory, join_features
 from pyg_mllc.data import camvid, textures
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.methods import Supervised
-from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerSettings, train
 
 HERE = Path(__file__).parent
@@ -92,9 +91,7 @@ def noisy_logits(case: Case, kind: str, share: float, rng: np.random.Generator, 
         return case.logits
     image = case.image.permute(1, 2, 0).numpy()
     mask = torch.from_numpy(KINDS[kind](case.truth.numpy(), image, share, rng))
-    known = (mask != VOID)[..., None]
-    margin = math.log(BELIEF / (1 - BELIEF) * (c - 1))
-    return (margin * F.one_hot(mask.where(mask != VOID, 0), c) * known).permute(2, 0, 1)
+    return label_logits(mask, c, BELIEF).permute(2, 0, 1)
 
 
 def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) -> LabelCorrector:

@@ -3,7 +3,7 @@
 from pyg_mllc.data.dataset import SegmentationDataset
 from pyg_mllc.data.loaders import EndlessBatches, endless_loader, eval_loader
 from pyg_mllc.data.published import camvid, voc
-from pyg_mllc.data.samples import Sample, SampleSet
+from pyg_mllc.data.samples import ReadableSet, Sample, SampleSet
 from pyg_mllc.data.specs import CAMVID, IGNORE, VOC, DatasetSpec
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.data.textures import TEXTURES, Textures, textures
@@ -15,6 +15,7 @@ __all__ = [
     "VOC",
     "DatasetSpec",
     "EndlessBatches",
+    "ReadableSet",
     "Sample",
     "SampleSet",
     "SegmentationDataset",

@@ -9,13 +9,15 @@ from torch.utils.data import DataLoader, Sampler
 
 from pyg_mllc.data.samples import Sample, SampleSet, check_count
 from pyg_mllc.errors import InputError
+from pyg_mllc.processes import rank_and_size
 
 
 class EndlessBatches(Sampler[list[int]]):
     """Batches of indices forever: shuffled passes over the data, joined and cut into equal batches.
 
     No batch is ever smaller, so batches may span two passes. Each pass has a seed of its own, so a
-    run that resumes continues exactly where it stopped without drawing what came before.
+    run that resumes continues exactly where it stopped without drawing what came before. Where
+    several processes train together, each gets its part of the same batches.
 
     Args:
         n: Number of samples.
@@ -51,8 +53,30 @@ class EndlessBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         indices = self._indices()
+        rank, processes = rank_and_size()
         while True:
-            yield list(islice(indices, self.batch_size))
+            yield list(islice(indices, self.batch_size))[rank::processes]
+
+
+class Share(Sampler[int]):
+    """This process's part of a data set, in order; no sample is in two parts.
+
+    Args:
+        n: Number of samples.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def _places(self) -> range:
+        rank, processes = rank_and_size()
+        return range(rank, self.n, processes)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places())
+
+    def __len__(self) -> int:
+        return len(self._places())
 
 
 def endless_loader(
@@ -94,5 +118,9 @@ def eval_loader(dataset: SampleSet, batch_size: int, workers: int = 0) -> DataLo
     check_count("workers", workers, 0)
     # A generator of its own leaves the global random state alone: evaluating changes no training.
     return DataLoader(
-        dataset, batch_size=batch_size, num_workers=workers, generator=torch.Generator()
+        dataset,
+        batch_size=batch_size,
+        sampler=Share(len(dataset)),
+        num_workers=workers,
+        generator=torch.Generator(),
     )

@@ -1,11 +1,14 @@
 """What every data set of this package is: a list of samples of one size."""
 
+import logging
 from typing import Any
 
 from torch.utils.data import Dataset
 
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
+
+log = logging.getLogger(__name__)
 
 Sample = dict[str, Any]  # tensors and a name
 """``image`` uint8 (3, H, W) and ``name``, with ``label`` int64 (H, W) or ``valid`` bool (H, W)."""
@@ -26,6 +29,32 @@ class SampleSet(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         raise NotImplementedError
+
+
+class ReadableSet(SampleSet):
+    """A data set whose samples carry their position, and that may pass over unreadable ones.
+
+    Args:
+        samples: Data set.
+        skip: Whether the next readable sample takes the place of an unreadable one, with a warning
+            that names the file; else reading it raises `InputError`.
+    """
+
+    def __init__(self, samples: SampleSet, skip: bool = False) -> None:
+        self.samples, self.skip = samples, skip
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        for position in [*range(index, len(self)), *range(index)]:
+            try:
+                return {**self.samples[position], "index": position}
+            except InputError as error:
+                if not self.skip:
+                    raise
+                log.warning("skipped: %s", error)
+        raise InputError("No sample of the data set can be read; the warnings name the files.")
 
 
 def check_index(index: int, length: int) -> int:

@@ -1,20 +1,22 @@
 """Multi-Level Label Correction (Xiao et al., IEEE TMM 2024)."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphs import maps_to_nodes
-from pyg_mllc.augment import StrongView, WeakView
+from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, upsample
-from pyg_mllc.methods.method import Method
+from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseudo_label_weight
+from pyg_mllc.methods.method import SemiSupervised
 from pyg_mllc.methods.prototypes import Prototypes
+from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 
 
-class MLLC(Method):
+class MLLC(SemiSupervised):
     r"""Learn from labels, and from the teacher's graph-corrected labels of other images.
 
     .. math::
@@ -22,16 +24,25 @@ class MLLC(Method):
 
     Every round's logits are supervised, by labels on labeled images and by the teacher's labels
     after its last round on strong views of unlabeled ones; embeddings of every round are contrasted
-    within an image and against one prototype per class.
+    within an image and against one prototype per class. Beyond the paper: labeled pixels of other
+    images as anchors, and graphs over a frozen encoder's features.
 
     Args:
         segmenter: the network to train.
         corrector: its correction rounds, trained along.
         weak: makes the weak views.
         strong: makes the strong views.
+        sight: what graphs look at, made from the size of the embedding; by default the embedding.
+        anchors: labeled pixels kept as anchors, in all; 0 for none, as published.
+        refresh: steps after which anchors are forgotten and gathered anew, as features move.
         lambda_clg: weight of the teacher's labels.
         lambda_slg: weight of the contrastive losses.
-        power: exponent of the confidence that weights a pixel of the teacher's label.
+        intra: weight of the contrast within an image, in the contrastive loss.
+        inter: weight of the contrast against prototypes.
+        deep: supervise every round, not the segmenter's own logits and the last round's alone.
+        weighting: of a pixel of the teacher's label, see `pseudo_label_weight`.
+        power: exponent of the confidence with `weighting="power"`.
+        thresholds: of trust per class: `counts`, as published; `ema`, which forgets; `fixed`.
         samples: pixels per image that the contrastive loss compares.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
@@ -40,18 +51,23 @@ class MLLC(Method):
         decay: of the teacher.
     """
 
-    uses_unlabeled = True
-    step: Tensor
-
     def __init__(
         self,
         segmenter: Segmenter,
         corrector: LabelCorrector,
         weak: nn.Module | None = None,
         strong: nn.Module | None = None,
+        sight: Callable[..., FrozenFeatures] | None = None,
+        anchors: int = 0,
+        refresh: int = 40,
         lambda_clg: float = 1.0,
         lambda_slg: float = 0.1,
+        intra: float = 1.0,
+        inter: float = 1.0,
+        deep: bool = True,
+        weighting: str = "power",
         power: float = 6.0,
+        thresholds: str = "counts",
         samples: int = 256,
         total_steps: int = 1000,
         warmup: float = 0.1,
@@ -63,79 +79,120 @@ class MLLC(Method):
                 "expected 0 <= method.contrast_from <= method.warmup < 1, "
                 f"got {contrast_from} and {warmup}"
             )
-        super().__init__(CorrectedSegmenter(segmenter, corrector), decay)
-        self.thresholds = ClassThresholds(segmenter.num_classes, corrector.threshold)
-        self.prototypes = Prototypes(segmenter.num_classes, segmenter.feature_dim)
-        self.weak, self.strong = weak or WeakView(), strong or StrongView()
+        if thresholds not in ("counts", "ema", "fixed"):
+            raise InputError(
+                f"expected method.thresholds to be counts, ema or fixed, got {thresholds}"
+            )
+        student, tau = CorrectedSegmenter(segmenter, corrector), corrector.threshold
+        super().__init__(student, weak, strong, tau, total_steps, warmup, decay)
+        classes, dim = segmenter.num_classes, segmenter.feature_dim
+        ema = 0.99 if thresholds == "ema" else None
+        self.thresholds = None if thresholds == "fixed" else ClassThresholds(classes, tau, ema)
+        self.prototypes = Prototypes(classes, dim)
+        self.sight = None if sight is None else sight(feature_dim=dim)
+        self.anchors, self.refresh = None, refresh
+        if anchors:
+            seen = dim if self.sight is None else self.sight.feature_dim
+            self.anchors = AnchorMemory(classes, seen, anchors)
         self.lambda_clg, self.lambda_slg = lambda_clg, lambda_slg
-        self.power, self.samples = power, samples
-        self.warmup_steps = int(warmup * total_steps)
+        self.intra, self.inter, self.deep = intra, inter, deep
+        self.weighting, self.power, self.samples = weighting, power, samples
+        pseudo_label_weight(torch.ones(1, 1, 1), weighting)  # refuses what there is not
         self.contrast_step = int(contrast_from * total_steps)
-        self.register_buffer("step", torch.zeros((), dtype=torch.long))
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Give the losses of one step.
 
         Args:
-            batch: `image`, `label`, `unlabeled` and `valid`, see `Method`.
+            batch: see `Method`; `index` only with anchors.
         """
         image, label = self.weak(batch["image"], batch["label"])
-        if self.step < self.warmup_steps:
-            history = self.student(image, self.thresholds.counts)
-            self.thresholds.update(history[0].logits.detach())
-            supervised = _deep_loss(history, label)
-            slg = self._contrast(history, label)
+        index = None if self.anchors is None else batch["index"]
+        if self.warming_up:
+            history, look = self._predict(self.student, image, index)
+            self._count(history[0], label)
+            losses = {"supervised": self._supervise(history, label)}
+            losses["contrast"] = self._contrast(history, label)
             self.prototypes.update(*_nodes(history[0].features.detach(), label))
-            loss = supervised + self.lambda_slg * slg
-            return {"loss": loss, "supervised": supervised.detach(), "contrast": slg.detach()}
+            self._gather(look, label, index)
+            return self._total(losses)
 
-        view, pseudo, confidence, taught = self._pseudo_label(batch["unlabeled"], batch["valid"])
-        strong, mixed, mixed_confidence = self.strong(view, pseudo, confidence)
+        guess = self.guess(batch["unlabeled"], batch["valid"])
+        tau = self.threshold
+        weight = pseudo_label_weight(guess.confidence, self.weighting, tau, self.power)
+        strong, mixed, weight = self.strong(guess.view, guess.label, weight)
+        if index is not None:
+            index = torch.cat([index, torch.full((len(strong),), -1).to(index)])
         # One forward for both parts: batch normalization sees labeled and strong views together.
-        history = self.student(torch.cat([image, strong]), self.thresholds.counts)
+        history, look = self._predict(self.student, torch.cat([image, strong]), index)
         known = [Prediction(*(part[: len(image)] for part in p)) for p in history]
         guessed = [Prediction(*(part[len(image) :] for part in p)) for p in history]
-        self.thresholds.update(known[0].logits.detach())
-        self.thresholds.update(taught.logits)
-
-        supervised = _deep_loss(known, label)
-        clg = _deep_loss(guessed, mixed, mixed_confidence**self.power)
-        slg = self._contrast(history, torch.cat([label, mixed]))
-        self.prototypes.update(*_nodes(known[0].features.detach(), label))
-        self.prototypes.update(*_nodes(taught.features, pseudo))
-        valid = pseudo != IGNORE
-        trusted = (confidence >= self.thresholds.threshold) & valid
-        return {
-            "loss": supervised + self.lambda_clg * clg + self.lambda_slg * slg,
-            "supervised": supervised.detach(),
-            "unsupervised": clg.detach(),
-            "contrast": slg.detach(),
-            "trusted": trusted.sum() / valid.sum().clamp(min=1),
+        self._count(known[0], label)
+        self._count(guess.belief, guess.label)
+        losses = {
+            "supervised": self._supervise(known, label),
+            "unsupervised": self._supervise(guessed, mixed, weight),
+            "contrast": self._contrast(history, torch.cat([label, mixed])),
         }
-
-    def update(self) -> None:
-        """Move the teacher towards the student; call it after each optimizer step."""
-        super().update()
-        self.step += 1
+        seen = known[0].features.detach(), guess.belief.features
+        (x, y), (u, v) = _nodes(seen[0], label), _nodes(seen[1], guess.label)
+        self.prototypes.update(torch.cat([x, u]), torch.cat([y, v]))
+        self._gather(look[: len(image)], label, index)
+        return {**self._total(losses), "trusted": self.trusted(guess)}
 
     def teach(self, images: Tensor) -> list[Prediction]:
         """Predict with the teacher: before correction, and after each round."""
-        return self.teacher(images, self.thresholds.counts)
+        with torch.no_grad():
+            return self._predict(self.teacher.network, images)[0]
 
-    @torch.no_grad()
-    def _pseudo_label(
-        self, images: Tensor, valid: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Prediction]:
-        """Weak views, the teacher's corrected label and confidence for them, its raw belief."""
-        known = torch.where(valid, 0, IGNORE)
-        view, known = self.weak(images, known)
-        history = self.teach(view)
-        confidence, label = upsample(history[-1].logits, view.shape[-2:]).softmax(1).max(1)
-        return view, torch.where(known == IGNORE, IGNORE, label), confidence, history[0]
+    @property
+    def class_counts(self) -> Tensor | None:
+        """What the class thresholds come from, see `LabelCorrector`."""
+        return None if self.thresholds is None else self.thresholds.counts
+
+    def _predict(
+        self, network: CorrectedSegmenter, images: Tensor, index: Tensor | None = None
+    ) -> tuple[list[Prediction], Tensor]:
+        """Predictions of student or teacher, and what the graphs looked at."""
+        prediction, more = network.segmenter(images), {}
+        look = prediction.features.detach()
+        if self.sight is not None:
+            more["graph_features"] = look = self.sight(images, look)
+        if self.anchors is not None and not self.warming_up and len(self.anchors):
+            more |= {"anchors": self.anchors, "image": index}
+        return network.correct(prediction, self.class_counts, **more), look
+
+    def _gather(self, look: Tensor, label: Tensor, index: Tensor | None) -> None:
+        """Keep pixels of labeled images as anchors."""
+        if self.anchors is None or index is None:
+            return
+        if int(self.step) % self.refresh == 0:
+            self.anchors.clear()
+        x, y = _nodes(look, label)
+        image = index[: len(label)].repeat_interleave(len(y) // len(label))
+        self.anchors.add(x[y != IGNORE], y[y != IGNORE], image[y != IGNORE])
+
+    def _count(self, prediction: Prediction, label: Tensor) -> None:
+        if self.thresholds is not None:
+            logits = prediction.logits.detach()
+            self.thresholds.update(logits, _resized(label, logits.shape[-2:]) != IGNORE)
+
+    def _total(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        factors = {"supervised": 1.0, "unsupervised": self.lambda_clg, "contrast": self.lambda_slg}
+        total = torch.stack([factors[name] * value for name, value in losses.items()]).sum()
+        return {"loss": total, **{name: value.detach() for name, value in losses.items()}}
+
+    def _supervise(
+        self, history: list[Prediction], label: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        """Sum over rounds of the cross entropy."""
+        chosen = history if self.deep or len(history) < 3 else [history[0], history[-1]]
+        losses = [masked_cross_entropy(p.logits, label, weight) for p in chosen]
+        return torch.stack(losses).sum()
 
     def _contrast(self, history: list[Prediction], label: Tensor) -> Tensor:
         """Intra- and inter-image contrastive loss, the mean over all rounds."""
-        if self.step < self.contrast_step:
+        if int(self.step) < self.contrast_step or not self.lambda_slg:
             return label.new_zeros((), dtype=torch.float)
         losses = []
         for prediction in history:
@@ -143,16 +200,16 @@ class MLLC(Method):
             inter = prototype_loss(nodes, target, self.prototypes.mean, self.prototypes.seen)
             nodes, target = (v.unflatten(0, (len(label), -1)) for v in (nodes, target))
             chosen = torch.randperm(target.size(1))[: self.samples].to(label.device)
-            losses.append(inter + info_nce(nodes[:, chosen], target[:, chosen]))
+            intra = info_nce(nodes[:, chosen], target[:, chosen])
+            losses.append(self.inter * inter + self.intra * intra)
         return torch.stack(losses).mean()
+
+
+def _resized(label: Tensor, size: torch.Size) -> Tensor:
+    """Labels `(B, H, W)` at another size."""
+    return F.interpolate(label[:, None].float(), size, mode="nearest-exact")[:, 0].long()
 
 
 def _nodes(features: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """Features `(N, D)` of all pixels of the maps, and their labels `(N,)` at the maps' size."""
-    small = F.interpolate(label[:, None].float(), features.shape[-2:], mode="nearest-exact")
-    return maps_to_nodes(features)[0], small.long().flatten()
-
-
-def _deep_loss(history: list[Prediction], label: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Sum over rounds of the cross entropy."""
-    return torch.stack([masked_cross_entropy(p.logits, label, weight) for p in history]).sum()
+    return maps_to_nodes(features)[0], _resized(label, features.shape[-2:]).flatten()

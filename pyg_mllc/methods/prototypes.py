@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.processes import sum_over_processes
 
 
 class Prototypes(nn.Module):
@@ -32,11 +33,15 @@ class Prototypes(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor, label: Tensor) -> None:
-        """Take in `features (N, D)` of the classes `label (N,)`, IGNORE left out."""
+        """Take in `features (N, D)` of the classes `label (N,)`, IGNORE left out.
+
+        Every process calls it; together they move the prototypes.
+        """
         known = label != IGNORE
         unit, label = F.normalize(features[known].float(), dim=1), label[known]
         count = torch.bincount(label, minlength=len(self.seen))
         total = torch.zeros_like(self.mean).index_add_(0, label, unit)
+        count, total = sum_over_processes(count), sum_over_processes(total)
         present = count > 0
         mean = total[present] / count[present, None]
         momentum = torch.where(self.seen[present], self.momentum, 0.0)[:, None]

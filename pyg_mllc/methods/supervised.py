@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from pyg_mllc.augment import WeakView
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.method import Method
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
@@ -26,12 +25,10 @@ class Supervised(Method):
         decay: float = 0.99,
     ) -> None:
         untouched = LabelCorrector(segmenter.num_classes, rounds=0)
-        super().__init__(CorrectedSegmenter(segmenter, untouched), decay)
-        self.weak = weak or WeakView()
+        super().__init__(CorrectedSegmenter(segmenter, untouched), weak, decay)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Give the losses of `image (B, 3, H, W)` in [0, 1] and `label (B, H, W)`."""
         image, label = self.weak(batch["image"], batch["label"])
-        [prediction] = self.student(image)
-        loss = masked_cross_entropy(prediction.logits, label)
+        loss = masked_cross_entropy(self.student.segmenter(image).logits, label)
         return {"loss": loss, "supervised": loss.detach()}

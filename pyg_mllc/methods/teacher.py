@@ -25,7 +25,7 @@ class Teacher(nn.Module):
 
     def __init__(self, student: nn.Module, decay: float = 0.99) -> None:
         super().__init__()
-        self.network = deepcopy(student).requires_grad_(False)
+        self.network: Any = deepcopy(student).requires_grad_(False)
         self.decay = decay
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.eval()

@@ -33,7 +33,10 @@ class LabelCorrector(nn.Module):
     Multi-Level Label Correction (Xiao et al., IEEE TMM 2024). In each round labels flow between
     pixels that look alike, then features between pixels that agree, see `CorrectionRound`.
     Gradients flow through logits and features, none through a graph's weights. Computes in float32,
-    under autocast too; in float64 if it has float64 weights, or none and float64 logits.
+    under autocast too; in float64 if it has float64 weights, or none and float64 logits. After a
+    round's class level, features of one label nearly coincide, so that the neighbors of the next
+    round hang on rounding: there, two devices or precisions agree in nearly all labels, but in the
+    logits only to a tenth or two. `torch.compile` works, with graph breaks at searches.
 
     Args:
         num_classes: C.
@@ -47,7 +50,8 @@ class LabelCorrector(nn.Module):
         blend: weight of the neighbors' opinion for a pixel that is (trusted, not trusted).
         learn_blend: learn these weights, round by round.
         conv: what passes labels over the semantic-level graph: `affinity`, the weighted sum of the
-            paper, or any layer of PyG that fits, by name, class or factory, see `GraphLayer`.
+            paper, or any layer of PyG that fits, by name, class or factory, see `GraphLayer`; those
+            with weights start at random and must be trained.
         feature_conv: what passes features over the class-level graph, likewise; `affinity` needs no
             edges, other layers get `k` agreeing pixels per pixel, drawn anew at each call in
             training.
@@ -189,12 +193,15 @@ class LabelCorrector(nn.Module):
         *,
         size: tuple[int, int] | None = None,
         anchors: AnchorMemory | None = None,
+        image: Tensor | None = None,
         graph_features: Maps | None = None,
     ) -> Correction:
         """Give corrected labels of any size.
 
         The correction happens at the features' size; its change of the logits, not the logits
-        themselves, is brought to the output's size: fine detail of the logits stays.
+        themselves, is brought to the output's size. So detail of the logits that is finer than the
+        features stays, and errors as fine stay with it: to mend single wrong pixels, bring the
+        features to the logits' size first.
 
         Args:
             logits: `Z (B, C, h', w')`, of any size, or B maps `(C, h'_i, w'_i)`.
@@ -202,8 +209,20 @@ class LabelCorrector(nn.Module):
             class_counts: see `forward`.
             size: height and width (H, W) of the labels; by default those of the logits.
             anchors: see `forward`.
+            image: see `forward`.
             graph_features: see `forward`.
+
+        Raises:
+            ValueError: as `forward`, but for the size.
         """
+        for name, given in (("logits", logits), ("features", features)):
+            if isinstance(given, Batch) or given is None or any(m.dim() != 3 for m in given):
+                raise ValueError(f"expected {name} to be maps (B, ., h, w), or a list of (., h, w)")
+        if len(logits) != len(features) or not len(logits):
+            raise ValueError(
+                f"expected logits and features of the same images, at least one, "
+                f"got {len(logits)} and {len(features)}"
+            )
         with torch.no_grad():
             small = [_resize(z, f.shape[-2:]) for z, f in zip(logits, features, strict=True)]
             history = self(
@@ -211,6 +230,7 @@ class LabelCorrector(nn.Module):
                 features,
                 class_counts,
                 anchors=anchors,
+                image=image,
                 graph_features=graph_features,
             )
             maps: Any = [], [], []
@@ -252,6 +272,8 @@ class LabelCorrector(nn.Module):
                 "expected a corrector in float32 or float64, got one in half precision; leave it "
                 "in float32 and use torch.autocast around the call"
             )
+        if image is not None and anchors is None:
+            raise ValueError("image tells whose anchors to hide, so it needs anchors")
         if class_counts is not None and class_counts.shape != (self.num_classes,):
             raise ValueError(
                 f"expected class_counts ({self.num_classes},), got {tuple(class_counts.shape)}"
@@ -272,7 +294,8 @@ class LabelCorrector(nn.Module):
 
 
 def _resize(map_: Tensor, size: Sequence[int]) -> Tensor:
+    """Mean of the pixels where a map shrinks, linear between them where it grows."""
     map_ = map_.to(torch.promote_types(map_.dtype, torch.float32))
-    return F.interpolate(
-        map_[None], tuple(size), mode="bilinear", align_corners=False, antialias=True
-    )[0]
+    shrinks = size[0] <= map_.size(1) and size[1] <= map_.size(2)
+    mode = "area" if shrinks else "bilinear"
+    return F.interpolate(map_[None], tuple(size), mode=mode)[0]

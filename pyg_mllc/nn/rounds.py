@@ -4,7 +4,6 @@ import math
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data, HeteroData
 
@@ -43,6 +42,32 @@ def trusted(logits: Tensor, threshold: float, eta: Tensor | None = None) -> Tens
     if eta is None:
         return confidence >= threshold
     return confidence >= eta.to(confidence)[label].clamp(max=threshold)
+
+
+def label_logits(label: Tensor, num_classes: int, belief: float = 0.8) -> Tensor:
+    r"""Give logits that say as much as a label does.
+
+    .. math::
+        Z_{ic} = [y_i = c] \, \log \frac{b\,(C - 1)}{1 - b}
+
+    so that softmax gives b to the label and the rest in equal parts to the other classes.
+
+    Args:
+        label: `(...)`, class numbers; any other number, such as 255 for void, gets logits of 0,
+            which say nothing.
+        num_classes: C, at least 2.
+        belief: b, how likely a label is right, in (0, 1). Above the corrector's threshold, labels
+            count as trusted and hardly move.
+
+    Returns:
+        `(..., C)`.
+
+    >>> label_logits(torch.tensor([1, 255]), num_classes=2, belief=0.9).softmax(-1)
+    tensor([[0.1000, 0.9000],
+            [0.5000, 0.5000]])
+    """
+    margin = math.log(belief * (num_classes - 1) / (1 - belief))
+    return margin * (label[..., None] == torch.arange(num_classes, device=label.device)).float()
 
 
 @torch.no_grad()
@@ -93,9 +118,7 @@ def add_anchors(
     edge_index = torch.cat([graph.edge_index, torch.stack([n + source, target])], dim=1)
     weight = torch.cat([(1 - beta[graph.edge_index[1]]) * graph.edge_weight, beta[target] * pull])
     order = edge_index[1].argsort(stable=True)
-    # A label is a belief of 0.99 in its class, and of the rest in equal parts in the others.
-    margin = math.log(CERTAINTY / (1 - CERTAINTY) * (num_classes - 1))
-    fixed = margin * F.one_hot(label[used], num_classes).to(weight)
+    fixed = label_logits(label[used], num_classes, CERTAINTY).to(weight)
     return Data(
         edge_index=edge_index[:, order],
         edge_weight=weight[order],

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mllc.errors import InputError
+from pyg_mllc.losses import upsample
 from pyg_mllc.nn.correction import LabelCorrector
 from pyg_mllc.nn.decoders import create_pair
 from pyg_mllc.nn.encoder import has_packaged_weights
@@ -141,7 +142,28 @@ class CorrectedSegmenter(nn.Module):
 
     def forward(self, images: Tensor, class_counts: Tensor | None = None) -> list[Prediction]:
         """Predict from `images (B, 3, H, W)` in [0, 1]: before correction, and after each round."""
-        return self.corrector(*self.segmenter(images), class_counts)
+        return self.correct(self.segmenter(images), class_counts)
+
+    def correct(
+        self, prediction: Prediction, class_counts: Tensor | None = None, **more: Any
+    ) -> list[Prediction]:
+        """Correct what the segmenter predicts, at the size of its features.
+
+        Finer logits keep their detail: the change is written back to them, not the correction.
+
+        Args:
+            prediction: of the segmenter.
+            class_counts: see `LabelCorrector`, as all others.
+            **more: `anchors`, `image` and `graph_features`.
+        """
+        fine, features = prediction
+        size = features.shape[-2:]
+        if fine.shape[-2:] == size:
+            return self.corrector(fine, features, class_counts, **more)
+        coarse = F.interpolate(fine.float(), size, mode="area")
+        history = self.corrector(coarse, features, class_counts, **more)
+        changes = [upsample(p.logits - coarse, fine.shape[-2:]) for p in history]
+        return [Prediction(fine + d, p.features) for d, p in zip(changes, history, strict=True)]
 
 
 def _choose(encoder: str) -> str | None:

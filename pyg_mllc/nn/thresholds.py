@@ -1,8 +1,9 @@
 """Class thresholds: less confidence is asked of classes that are seldom predicted with it."""
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+
+from pyg_mllc.processes import sum_over_processes
 
 
 def class_thresholds(class_counts: Tensor, threshold: float = 0.95) -> Tensor:
@@ -18,9 +19,14 @@ def class_thresholds(class_counts: Tensor, threshold: float = 0.95) -> Tensor:
     Returns:
         `eta (C,)`; a class without any count gets 0: all its pixels are trusted, as published.
 
+    Raises:
+        ValueError: if the counts are negative or not finite.
+
     >>> class_thresholds(torch.tensor([10.0, 5.0, 0.0]), 0.9)
     tensor([0.9000, 0.4500, 0.0000])
     """
+    if not class_counts.isfinite().all() or (class_counts < 0).any():
+        raise ValueError(f"expected counts of 0 or more, got {class_counts.tolist()}")
     most = class_counts.max()
     return threshold * class_counts / torch.where(most > 0, most, 1)
 
@@ -65,12 +71,18 @@ class ClassThresholds(nn.Module):
         return class_thresholds(self.counts, self.threshold)
 
     @torch.no_grad()
-    def update(self, logits: Tensor) -> None:
-        """Count the confident pixels of `logits (B, C, h, w)`; every process calls it."""
+    def update(self, logits: Tensor, valid: Tensor | None = None) -> None:
+        """Count the confident pixels of `logits (B, C, h, w)`; every process calls it.
+
+        Args:
+            logits: `(B, C, h, w)`.
+            valid: `(B, h, w)` bool, pixels that may count; by default all.
+        """
         confidence, label = logits.float().softmax(1).max(1)
-        new = torch.bincount(label[confidence >= self.threshold], minlength=len(self.counts))
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(new)
+        sure = confidence >= self.threshold
+        sure = sure if valid is None else sure & valid
+        new = torch.bincount(label[sure], minlength=len(self.counts))
+        new = sum_over_processes(new)
         if self.decay is None:
             self.counts += new
         else:

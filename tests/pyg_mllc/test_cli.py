@@ -138,4 +138,6 @@ def test_ctrl_c_ends_with_a_sentence(tmp_path):
         time.sleep(0.2)
     run.send_signal(signal.SIGINT)
     assert run.wait(60) == 130
-    assert "mllc: stopped before the end" in run.stderr.read()
+    sentence = run.stderr.read()
+    assert "mllc: stopped; mllc train resume=outputs/train/" in sentence
+    assert len(list(tmp_path.rglob("mllc/last.ckpt"))) == 1

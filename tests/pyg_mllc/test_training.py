@@ -1,29 +1,39 @@
 import csv
+import errno
+import math
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 
-from pyg_mllc.data import textures
+from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation import iou
 from pyg_mllc.losses import upsample
-from pyg_mllc.methods import MLLC, Supervised
+from pyg_mllc.methods import MLLC, FrozenFeatures, Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerSettings, train
 
+HERE = Path(__file__).parent
 SETTINGS = TrainerSettings(
     max_steps=6, batch_size=2, unlabeled_batch_size=2, val_every=4, log_every=2, accelerator="cpu",
     progress=False,
 )  # fmt: skip
 
 
-def run(method, out, unlabeled=3, seed=0):
+def run(method, out, unlabeled=3, seed=0, settings=SETTINGS, resume=False, **more):
     torch.manual_seed(seed)
     segmenter = Segmenter(10, "test_resnet", feature_dim=8, width=16)
     options = {"total_steps": 6, "warmup": 0.2, "contrast_from": 0.0} if method is MLLC else {}
-    model = method(segmenter, LabelCorrector(10, feature_dim=8, k=4), **options)
+    model = method(segmenter, LabelCorrector(10, feature_dim=8, k=4), **options | more)
     splits = textures(labeled=2, unlabeled=unlabeled, val=3, size=(32, 48))
-    return model, splits, train(model, splits, SETTINGS, seed, out, "run")
+    return model, splits, train(model, splits, settings, seed, out, "run", resume)
 
 
 @pytest.mark.parametrize("method, rounds", [(Supervised, 0), (MLLC, 2)])
@@ -82,3 +92,160 @@ def test_the_corrector_stays_near_the_identity_while_it_learns(tmp_path):
         trained, untouched = model.student.corrector(*prediction), fresh(*prediction)
     assert torch.allclose(trained[-1].features, untouched[-1].features, atol=0.3)
     assert torch.allclose(trained[-1].logits, untouched[-1].logits, atol=0.3)
+
+
+SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
+LONG = replace(SETTINGS, max_steps=14, save_every=3, val_every=5)
+
+
+def long_run(out, resume=False):
+    more = {"total_steps": 14, "anchors": 60, "sight": SIGHT, "refresh": 4, "thresholds": "ema"}
+    return run(MLLC, out, settings=LONG, resume=resume, **more)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return long_run(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
+    """Really killed, at a random moment after its first checkpoint."""
+    code = "import sys, pathlib, test_training as t; t.long_run(pathlib.Path(sys.argv[1]), True)"
+    last = tmp_path / "last.ckpt"
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=HERE)
+    while process.poll() is None and not last.exists():
+        time.sleep(0.01)
+    time.sleep(random.Random(seed).uniform(0, 0.5))
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    model, _, result = long_run(tmp_path, resume=True)
+    expected, _, whole_result = whole
+    for name, value in expected.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    assert result.history == whole_result.history
+    assert result.label_accuracy == whole_result.label_accuracy
+
+
+def test_the_best_checkpoint_is_of_the_best_validation(tmp_path):
+    _, _, result = run(Supervised, tmp_path, settings=replace(SETTINGS, val_every=1))
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    curve = [miou for _, miou in result.curve("miou")]
+    assert best["global_step"] == len(curve) - curve[::-1].index(max(curve))
+    assert "optimizer_states" not in best
+
+
+def test_steps_count_optimizer_steps_however_many_batches_each_takes(tmp_path):
+    settings = replace(SETTINGS, accumulate=2, max_steps=3, val_every=2, log_every=1)
+    model, _, result = run(MLLC, tmp_path, settings=settings, total_steps=3)
+    assert int(model.step) == 3 and int(model.teacher.updates) == 3
+    assert [step for step, _ in result.curve("loss")] == [1, 2, 3]
+    assert [step for step, _ in result.curve("miou")] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "schedule": "cosine", "clip": 1.0},
+        {"schedule": "constant", "precision": "bf16-mixed", "channels_last": True},
+        {"window": (20, 30), "early_stop": 1},
+    ],
+)
+def test_options_train(options, tmp_path):
+    _, _, result = run(MLLC, tmp_path, settings=replace(SETTINGS, **options))
+    assert math.isfinite(result.last_miou)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"schedule": "step"}, "trainer.schedule=step is none of poly, cosine, constant"),
+        ({"loggers": ["excel"]}, "trainer.loggers has excel, none of csv"),
+        ({"devices": 4}, "trainer.batch_size=2 does not divide among 4 processes"),
+        ({"clip": None, "accumulate": 0}, r"trainer\.accumulate=0 must be 1 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        replace(SETTINGS, **options)
+
+
+class Diverges(Supervised):
+    """A method whose loss is NaN at the third step."""
+
+    calls = 0
+
+    def forward(self, batch):
+        self.calls += 1
+        figures = super().forward(batch)
+        if self.calls == 3:
+            figures["loss"] = figures["loss"] * math.nan
+        return figures
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(InputError, match=r"step 3: not finite: loss; lower trainer\.lr"):
+        run(Diverges, tmp_path, settings=replace(SETTINGS, save_every=1))
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 2
+    assert all(v.isfinite().all() for v in saved["state_dict"].values())
+
+
+def test_a_loss_that_is_not_finite_is_skipped_if_asked(tmp_path):
+    model, _, result = run(Diverges, tmp_path, settings=replace(SETTINGS, on_nonfinite="skip"))
+    assert model.calls == 6 and math.isfinite(result.last_miou)
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
+    run(Supervised, tmp_path)
+    before = (tmp_path / "last.ckpt").read_bytes()
+    real = torch.save
+
+    def full(checkpoint, file):
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        run(Supervised, tmp_path)
+    assert caught.value.filename == str(tmp_path / "last.ckpt")
+    monkeypatch.setattr(torch, "save", real)
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_strangers_checkpoint_is_refused(tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match=r"last\.ckpt is no checkpoint of a run"):
+        run(Supervised, tmp_path, resume=True)
+
+
+class Fewer(ReadableSet):
+    """The same images with labels of fewer classes."""
+
+    def __init__(self, samples, classes):
+        super().__init__(samples)
+        self.classes = classes
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        return {**sample, "label": sample["label"] % self.classes}
+
+
+@pytest.mark.parametrize("classes", [2, 150])
+def test_few_and_many_classes_train_from_one_image(classes, tmp_path):
+    segmenter = Segmenter(classes, "test_resnet", feature_dim=8, width=16)
+    options = {"total_steps": 3, "warmup": 0.0, "contrast_from": 0.0}
+    model = MLLC(segmenter, LabelCorrector(classes, feature_dim=8, k=4), **options)
+    splits = textures(labeled=1, unlabeled=1, val=1, size=(32, 48))
+    names, colors = tuple(map(str, range(classes))), ((0, 0, 0),) * classes
+    splits = Splits(
+        spec=DatasetSpec("some", names, colors),
+        labeled=Fewer(splits.labeled, classes),
+        unlabeled=splits.unlabeled,
+        val=Fewer(splits.val, classes),
+    )
+    result = train(model, splits, replace(SETTINGS, max_steps=3), 0, tmp_path, "run")
+    assert math.isfinite(result.last_miou)

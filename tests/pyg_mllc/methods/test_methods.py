@@ -1,9 +1,11 @@
+from functools import partial
+
 import pytest
 import torch
 
 from pyg_mllc.data import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.methods import MLLC, Supervised
+from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Supervised, UniMatch
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
 
@@ -18,12 +20,32 @@ def batch(device="cpu", size=2):
         "label": torch.randint(3, (size, 48, 64), device=device),
         "unlabeled": torch.rand(size, 3, 48, 64, device=device),
         "valid": torch.ones(size, 48, 64, dtype=torch.bool, device=device),
+        "index": torch.arange(size, device=device),
     }
 
 
-@pytest.mark.parametrize("method", [Supervised, MLLC])
-def test_a_plain_loop_learns_one_batch(method, device):
-    options = {"total_steps": 30, "warmup": 0.2, "contrast_from": 0.1} if method is MLLC else {}
+class Same(torch.nn.Module):
+    """A view that changes nothing."""
+
+    def forward(self, *maps):
+        return maps
+
+
+SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
+
+
+METHODS = [
+    (Supervised, {}),
+    (FixMatch, {"total_steps": 30, "warmup": 0.2}),
+    (FixMatch, {"total_steps": 30, "correct": True}),
+    (UniMatch, {"total_steps": 30}),
+    (MLLC, {"total_steps": 30, "warmup": 0.2, "contrast_from": 0.1}),
+    (MLLC, {"total_steps": 30, "anchors": 60, "sight": SIGHT, "thresholds": "ema"}),
+]
+
+
+@pytest.mark.parametrize("method, options", METHODS)
+def test_a_plain_loop_learns_one_batch(method, options, device):
     model = build(method, **options).to(device)
     data = batch(device)
     data["label"] = (data["image"][:, 0] > 0.5).long()
@@ -68,8 +90,7 @@ def test_corrections_before_embeddings_are_trained_are_refused():
 def test_padding_of_unlabeled_images_gets_no_label():
     model = build(MLLC, warmup=0.0, contrast_from=0.0)
     images, valid = torch.rand(2, 3, 48, 64), torch.zeros(2, 48, 64).bool()
-    _, pseudo, _, _ = model._pseudo_label(images, valid)
-    assert (pseudo == IGNORE).all()
+    assert (model.guess(images, valid).label == IGNORE).all()
 
 
 @pytest.mark.parametrize("void", ["label", "valid"])
@@ -86,7 +107,113 @@ def test_a_batch_of_only_void_trains(void):
 
 
 def test_class_counts_come_from_labeled_and_unlabeled_images():
-    model = build(MLLC, warmup=0.0, contrast_from=0.0)
+    model = build(MLLC, weak=Same(), warmup=0.0, contrast_from=0.0)
     model.thresholds.threshold = 0.0
-    model(batch())
+    data = batch()
+    model(data)
     assert model.thresholds.counts.sum() == 2 * 2 * 6 * 8  # both halves of the batch at stride 8
+    data["valid"][:, 24:] = False  # padding does not count
+    data["label"][:, :, 32:] = IGNORE
+    model.thresholds.counts.zero_()
+    model(data)
+    assert model.thresholds.counts.sum() == 2 * 6 * 8
+
+
+@pytest.mark.parametrize("method", [FixMatch, UniMatch])
+def test_labels_that_the_teacher_is_unsure_of_teach_nothing(method):
+    model = build(method, threshold=1.1)
+    figures = model(batch())
+    assert figures["unsupervised"] == 0 and figures["trusted"] == 0
+    assert build(method, threshold=0.0)(batch())["unsupervised"] > 0
+
+
+def test_unimatch_weighs_its_views_as_published():
+    """Without perturbations all three views agree, so that their loss is FixMatch's."""
+    options = {"weak": Same(), "strong": Same(), "threshold": 0.0}
+    model = build(UniMatch, drop=0.0, lambda_u=3.0, **options).eval()
+    figures = model(batch())
+    expected = (figures["supervised"] + 3 * figures["unsupervised"]) / 2
+    assert torch.allclose(figures["loss"], expected)
+    torch.manual_seed(0)
+    one = build(UniMatch, drop=0.0, **options).eval()
+    torch.manual_seed(0)
+    other = build(FixMatch, **options).eval()
+    data = batch()
+    assert torch.allclose(one(data)["unsupervised"], other(data)["unsupervised"], atol=1e-5)
+
+
+def test_unimatch_teaches_with_the_student_itself():
+    model = build(UniMatch)
+    with torch.no_grad():
+        model.student.segmenter.class_head.weight.add_(1)
+    model.update()
+    model.update()
+    for mine, theirs in zip(model.teacher.parameters(), model.student.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_correcting_fixmatch_gives_its_teachers_labels_another_form():
+    model = build(FixMatch, correct=True)
+    assert len(model.teach(torch.rand(1, 3, 48, 64))) == 3
+    assert len(build(FixMatch).teach(torch.rand(1, 3, 48, 64))) == 1
+
+
+def test_anchors_are_gathered_from_labeled_images_and_forgotten():
+    model = build(MLLC, anchors=3000, refresh=2, warmup=0.0, contrast_from=0.0, weak=Same())
+    data = batch()
+    data["index"] = torch.tensor([5, 9])
+    assert not len(model.anchors)
+    for expected in (1, 2, 1):  # times that two images of 48 pixels were gathered
+        model(data)
+        model.update()
+        assert len(model.anchors) == expected * 2 * 6 * 8
+        assert model.anchors.image.unique().tolist() == [5, 9]
+    model.eval()
+    images = torch.rand(1, 3, 48, 64)
+    corrected = model.teach(images)[-1].logits
+    model.anchors.clear()
+    assert not torch.allclose(model.teach(images)[-1].logits, corrected)
+
+
+@pytest.mark.parametrize(
+    "options, changes",
+    [
+        ({"lambda_slg": 0.0}, {"contrast": 0.0}),
+        ({"intra": 0.0, "inter": 0.0}, {"contrast": 0.0}),
+        ({"deep": False}, {}),
+        ({"weighting": "hard"}, {}),
+        ({"weighting": "uniform"}, {}),
+        ({"thresholds": "fixed"}, {}),
+    ],
+)
+def test_parts_switch_off(options, changes):
+    figures = build(MLLC, warmup=0.0, contrast_from=0.0, **options)(batch())
+    assert figures["loss"].isfinite()
+    for name, value in changes.items():
+        assert figures[name] == value
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"warmup": 1.5}, "contrast_from <= method.warmup < 1"),
+        ({"thresholds": "none"}, "counts, ema or fixed, got none"),
+        ({"weighting": "soft"}, "power, hard or uniform, got 'soft'"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(MLLC, **options)
+
+
+def test_frozen_features_stay_and_stand_beside_the_embedding():
+    sight = SIGHT(feature_dim=8).train()
+    assert not any(m.training for m in sight.modules())
+    assert not any(p.requires_grad for p in sight.parameters())
+    maps = sight(torch.rand(2, 3, 48, 64), torch.randn(2, 8, 6, 8))
+    assert maps.shape == (2, sight.feature_dim, 6, 8)
+    assert torch.allclose(maps[:, :8].norm(dim=1), torch.ones(2, 6, 8), atol=1e-5)
+    alone = SIGHT(feature_dim=8, embedding=False)
+    assert alone.feature_dim == sight.feature_dim - 8
+    with pytest.raises(InputError, match=r"none of \[5\]"):
+        SIGHT(feature_dim=8, strides=[5])

@@ -167,6 +167,8 @@ def test_anchors_that_do_not_fit_are_refused():
         LabelCorrector(3)(*inputs(), anchors=memory)
     with pytest.raises(ValueError, match="levels 'both' or 'semantic'"):
         LabelCorrector(2, levels="class")(*inputs(c=2), anchors=memory)
+    with pytest.raises(ValueError, match="so it needs anchors"):
+        LabelCorrector(2)(*inputs(c=2), image=torch.arange(2))
     with pytest.raises(ValueError, match=r"each of 2 images, got \(3,\)"):
         LabelCorrector(2)(*inputs(c=2), anchors=memory, image=torch.arange(3))
 
@@ -219,6 +221,24 @@ def test_correct_writes_the_change_back_and_keeps_detail():
     nothing = LabelCorrector(3, rounds=0).correct(fine, features)
     assert not nothing.changed.any()  # although one in eight pixels fits the features' size
     assert LabelCorrector(3).correct(fine, features).label.shape == (1, 48, 48)
+
+
+def test_correct_mends_errors_as_large_as_the_features_pixels():
+    truth, features, logits = blocky(size=24)
+    large = torch.nn.functional.interpolate(logits, scale_factor=4, mode="bilinear")
+    truth = truth.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    out = LabelCorrector(3).correct(large, features).label
+    assert (large.argmax(1) == truth).float().mean() < 0.85
+    assert (out == truth).float().mean() > 0.9
+
+
+def test_correct_refuses_other_forms():
+    logits, features = inputs()
+    for given in ((logits[0], features[0]), (logits, features[:, :, 0])):
+        with pytest.raises(ValueError, match=r"to be maps \(B, ., h, w\), or a list"):
+            LabelCorrector(3).correct(*given)
+    with pytest.raises(ValueError, match="same images, at least one, got 2 and 1"):
+        LabelCorrector(3).correct(logits, features[:1])
 
 
 def test_correct_takes_lists():

@@ -1,0 +1,71 @@
+"""FixMatch for segmentation: a mean teacher's confident labels of strong views."""
+
+import torch
+from torch import Tensor, nn
+
+from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
+from pyg_mllc.methods.method import SemiSupervised
+from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
+
+
+class FixMatch(SemiSupervised):
+    r"""Learn strong views with the labels that a teacher gives to weak ones, where it is sure.
+
+    .. math::
+        \mathcal{L} = \mathcal{L}_{sup} + \lambda_u \,
+        \mathrm{mean}_i \, [m_i \ge \tau]\, \mathrm{CE}(Z_i, \hat y_i)
+
+    FixMatch (Sohn et al., 2020) with a mean teacher (Tarvainen and Valpola, 2017) and CutMix
+    (French et al., 2020), as the field's baseline is.
+
+    Args:
+        segmenter: the network to train.
+        corrector: corrects the teacher's labels if `correct`; not trained.
+        weak: makes the weak views.
+        strong: makes the strong views.
+        correct: whether to correct the teacher's labels.
+        lambda_u: weight of the teacher's labels.
+        threshold: tau.
+        total_steps: length of the training.
+        warmup: share of the training that is supervised only.
+        decay: of the teacher.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        corrector: LabelCorrector | None = None,
+        weak: nn.Module | None = None,
+        strong: nn.Module | None = None,
+        correct: bool = False,
+        lambda_u: float = 1.0,
+        threshold: float = 0.95,
+        total_steps: int = 1000,
+        warmup: float = 0.0,
+        decay: float = 0.99,
+    ) -> None:
+        if not correct or corrector is None:
+            corrector = LabelCorrector(segmenter.num_classes, rounds=0)
+        student = CorrectedSegmenter(segmenter, corrector.requires_grad_(False))
+        super().__init__(student, weak, strong, threshold, total_steps, warmup, decay)
+        self.lambda_u = lambda_u
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give the losses of one step, see `Method` for the batch."""
+        image, label = self.weak(batch["image"], batch["label"])
+        if self.warming_up:
+            loss = masked_cross_entropy(self.student.segmenter(image).logits, label)
+            return {"loss": loss, "supervised": loss.detach()}
+        guess = self.guess(batch["unlabeled"], batch["valid"])
+        weight = pseudo_label_weight(guess.confidence, "hard", self.threshold)
+        strong, mixed, weight = self.strong(guess.view, guess.label, weight)
+        # One forward for both parts: batch normalization sees labeled and strong views together.
+        logits = self.student.segmenter(torch.cat([image, strong])).logits
+        supervised = masked_cross_entropy(logits[: len(image)], label)
+        unsupervised = masked_cross_entropy(logits[len(image) :], mixed, weight)
+        return {
+            "loss": supervised + self.lambda_u * unsupervised,
+            "supervised": supervised.detach(),
+            "unsupervised": unsupervised.detach(),
+            "trusted": self.trusted(guess),
+        }

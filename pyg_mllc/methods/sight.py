@@ -1,0 +1,73 @@
+"""What graphs look at: features that the network's own errors did not shape."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from graphs import join_features
+from pyg_mllc.errors import InputError
+from pyg_mllc.nn.decoders import Stages
+from pyg_mllc.nn.encoder import create_encoder
+
+
+class FrozenFeatures(nn.Module):
+    r"""A frozen encoder's stages, beside the network's embedding or in its place.
+
+    A network's own features agree with its own errors; those of an encoder that never saw the
+    labels do not.
+
+    Args:
+        feature_dim: D, size of the network's embedding.
+        encoder: any timm encoder, also a larger one than the network's own.
+        weights: see `weight_options`.
+        strides: of the stages taken.
+        embedding: whether the network's embedding is part of it.
+
+    Raises:
+        InputError: if the encoder has no stage of these strides.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        feature_dim: int,
+        encoder: str = "tf_efficientnet_lite0",
+        weights: str | None = "package",
+        strides: Sequence[int] = (8, 16),
+        embedding: bool = True,
+    ) -> None:
+        super().__init__()
+        extractor: Any = create_encoder(encoder, weights)
+        info, config = extractor.feature_info, extractor.pretrained_cfg
+        self.taken = [i for i, r in enumerate(info.reduction()) if r in strides]
+        if not self.taken:
+            raise InputError(
+                f"{encoder} has stages of strides {info.reduction()}, none of {list(strides)}"
+            )
+        self.embedding = embedding
+        self.feature_dim = sum(info.channels()[i] for i in self.taken) + embedding * feature_dim
+        self.stages = Stages(extractor).requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config["std"]).view(-1, 1, 1), persistent=False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "FrozenFeatures":
+        """Stay in eval mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, embedding: Tensor) -> Tensor:
+        """Give maps `(B, D', h, w)`, each pixel's vectors of unit length side by side.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+            embedding: `(B, D, h, w)`; sets the size.
+        """
+        stages = self.stages((images - self.mean) / self.std)
+        maps = [embedding.float(), *(stages[i].float() for i in self.taken)]
+        joined = join_features(maps)
+        return joined if self.embedding else joined[:, embedding.size(1) :]

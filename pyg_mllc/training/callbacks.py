@@ -1,0 +1,98 @@
+"""What happens around each step: seeds, the teacher, checkpoints, Ctrl-C."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Write a checkpoint beside the old one and put it in its place when it is whole."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        part = Path(f"{path}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except (OSError, RuntimeError) as error:  # torch makes a full disk a RuntimeError
+            part.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                error.filename = error.filename or str(path)
+                raise
+            raise OSError(28, "the checkpoint could not be written", str(path)) from error
+
+
+class EachStep(L.Callback):
+    """Seed each batch, move the teacher after each step, save, and stop cleanly.
+
+    Whatever is drawn for a batch depends on the seed, the batch's number and the process alone. So
+    a resumed run needs no random state, and validation changes no training.
+
+    Args:
+        seed: of the run.
+        folder: of `last.ckpt` and `best.ckpt`.
+        save_every: optimizer steps between checkpoints.
+    """
+
+    def __init__(self, seed: int, folder: Path, save_every: int) -> None:
+        self.seed, self.folder, self.save_every = seed, folder, save_every
+        self.interrupted = False
+        self.handler: Any = None
+
+    def on_fit_start(self, trainer: L.Trainer, module: Any) -> None:
+        self.steps = trainer.global_step
+        try:
+            self.handler = signal.signal(signal.SIGINT, self._interrupt)
+        except ValueError:  # not in the main thread
+            self.handler = None
+
+    def on_fit_end(self, trainer: L.Trainer, module: Any) -> None:
+        self._release()
+
+    def on_exception(self, trainer: L.Trainer, module: Any, exception: BaseException) -> None:
+        self._release()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        L.seed_everything(
+            (self.seed * 1_000_003 + module.batches * 101 + trainer.global_rank) % 2**32,
+            verbose=False,
+        )
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, *args: Any) -> None:
+        module.batches += 1
+        if trainer.global_step > self.steps:
+            self.steps = trainer.global_step
+            module.method.update()
+            if self.steps % self.save_every == 0:
+                trainer.save_checkpoint(self.folder / "last.ckpt")
+        if self.interrupted:
+            trainer.save_checkpoint(self.folder / "last.ckpt")
+            raise KeyboardInterrupt
+
+    def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
+        curve = [row["miou"] for row in module.history if "miou" in row]
+        if not trainer.sanity_checking and curve and curve[-1] >= max(curve):
+            trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
+
+    def _interrupt(self, *args: Any) -> None:
+        """Finish the step first; a second Ctrl-C does not wait for that."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def _release(self) -> None:
+        if self.handler is not None:
+            signal.signal(signal.SIGINT, self.handler)
+            self.handler = None

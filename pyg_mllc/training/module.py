@@ -1,0 +1,158 @@
+"""The Lightning side of a method: optimizer, schedule, validation, log, what is saved."""
+
+import math
+import time
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from pyg_mllc.data import IGNORE
+from pyg_mllc.errors import InputError
+from pyg_mllc.evaluation import iou, sliding_window
+from pyg_mllc.losses import upsample
+from pyg_mllc.methods import Method
+from pyg_mllc.processes import sum_over_processes
+from pyg_mllc.training.settings import TrainerSettings
+
+
+class TrainingModule(L.LightningModule):
+    """Runs a method: optimizer, schedule, validation, log.
+
+    Args:
+        method: what to train.
+        num_classes: C.
+        settings: learning rates and lengths.
+    """
+
+    def __init__(self, method: Method, num_classes: int, settings: TrainerSettings) -> None:
+        super().__init__()
+        self.method, self.settings = method, settings
+        self.batches = self.skipped = 0
+        self.history: list[dict[str, float]] = []
+        self.figures: dict[str, Any] = {"validated_at": 0}  # of the last validation
+        self.step_ends: list[float] = []
+        self.beliefs = len(method.student.corrector.rounds) + 2
+        # The student's, then the teacher's before correction and after each round.
+        self.confusion: Any = nn.ModuleList(
+            MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE) for _ in range(self.beliefs)
+        )
+
+    def training_step(self, batch: dict[str, dict[str, Tensor]], index: int) -> Tensor | None:
+        labeled = batch["labeled"]
+        images = {"image": self._image(labeled), "label": labeled["label"]}
+        if "index" in labeled:
+            images["index"] = labeled["index"]
+        if "unlabeled" in batch:
+            images["unlabeled"] = self._image(batch["unlabeled"])
+            images["valid"] = batch["unlabeled"]["valid"]
+        figures = self.method(images)
+        logged = {name: figure.detach() for name, figure in figures.items()}
+        if not self._finite(logged):
+            return None
+        shown = {name: logged[name] for name in ("loss", "trusted") if name in logged}
+        self.log_dict(shown, prog_bar=True)
+        self.log_dict({name: logged[name] for name in logged if name not in shown})
+        if index % (self.settings.log_every * self.settings.accumulate) == 0:
+            row = {name: float(figure) for name, figure in logged.items()}
+            self.history.append({"step": float(self.global_step + 1), **row})
+        return figures["loss"]
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        self.step_ends.append(time.perf_counter())
+
+    def validation_step(self, batch: dict[str, Tensor]) -> None:
+        image, label = self._image(batch), batch["label"]
+
+        def beliefs(view: Tensor) -> Tensor:
+            found = [self.method.student.segmenter(view), *self.method.teach(view)]
+            return torch.cat([upsample(p.logits.float(), view.shape[-2:]) for p in found], 1)
+
+        window = self.settings.window
+        logits = beliefs(image) if window is None else sliding_window(beliefs, image, window)
+        for confusion, belief in zip(self.confusion, logits.chunk(self.beliefs, 1), strict=True):
+            confusion.update(belief.argmax(1), label)
+
+    def on_validation_epoch_end(self) -> None:
+        matrices = [metric.compute() for metric in self.confusion]
+        for metric in self.confusion:
+            metric.reset()
+        miou = [float(iou(matrix).nanmean()) for matrix in matrices]
+        accuracy = [float(m.diag().sum() / m.sum().clamp(min=1)) for m in matrices[1:]]
+        self.figures = {
+            "class_iou": iou(matrices[0]).tolist(),
+            "label_miou": miou[1:],
+            "label_accuracy": accuracy,
+            "validated_at": self.global_step,
+        }
+        shown = {"miou": miou[0], "label_accuracy": accuracy[-1]}
+        self.log_dict(shown, prog_bar=True)
+        self.log("teacher_miou", miou[1])
+        row = {"step": float(self.global_step), "miou": miou[0], "teacher_miou": miou[1]}
+        if self.history and self.history[-1] | row == self.history[-1]:
+            return  # a resumed run validates the step that it stopped at once more
+        self.history.append({**row, "label_accuracy": accuracy[-1]})
+
+    def configure_optimizers(self) -> Any:
+        student, s = self.method.student, self.settings
+        encoder = [p for p in student.segmenter.encoder.parameters() if p.requires_grad]
+        corrector = [p for p in student.corrector.parameters() if p.requires_grad]
+        inside = {id(p) for p in student.segmenter.encoder.parameters()}
+        inside |= {id(p) for p in student.corrector.parameters()}
+        heads = [p for p in student.parameters() if id(p) not in inside]
+        groups: list[dict[str, Any]] = [
+            {"params": encoder},
+            {"params": heads, "lr": s.lr * s.head_factor},
+            # It starts as the identity: fast steps, or a pull to zero, would undo that at once.
+            {"params": corrector, "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        common: dict[str, Any] = {"lr": s.lr, "weight_decay": s.weight_decay, "fused": True}
+        if s.optimizer == "adamw":
+            optimizer: Any = torch.optim.AdamW(groups, **common)
+        else:
+            optimizer = torch.optim.SGD(groups, momentum=s.momentum, **common)
+        schedule = {"scheduler": LambdaLR(optimizer, self._factor), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Plain containers alone: checkpoints load with weights_only=True.
+        checkpoint["run"] = {
+            "batches": self.batches,
+            "skipped": self.skipped,
+            "history": self.history,
+            "figures": self.figures,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        run = checkpoint["run"]
+        self.batches, self.skipped = run["batches"], run["skipped"]
+        self.history, self.figures = run["history"], run["figures"]
+
+    def _factor(self, step: int) -> float:
+        """What the learning rates are multiplied by at a step."""
+        done = min(step / self.settings.max_steps, 1.0)
+        if self.settings.schedule == "poly":
+            return (1 - done) ** 0.9
+        return (1 + math.cos(math.pi * done)) / 2 if self.settings.schedule == "cosine" else 1.0
+
+    def _image(self, batch: dict[str, Tensor]) -> Tensor:
+        layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        return (batch["image"] / 255).contiguous(memory_format=layout)
+
+    def _finite(self, figures: dict[str, Tensor]) -> bool:
+        """Tell whether to learn from this batch; stop if it must not happen."""
+        bad = [name for name, figure in figures.items() if not figure.isfinite()]
+        if not sum_over_processes(torch.tensor(float(len(bad)), device=self.device)):
+            return True
+        if self.settings.on_nonfinite == "skip":
+            self.skipped += 1
+            self.log("skipped", float(self.skipped))
+            return False
+        raise InputError(
+            f"step {self.global_step + 1}: not finite: {', '.join(bad) or 'a loss elsewhere'}; "
+            "lower trainer.lr, set trainer.clip=1, or pass trainer.on_nonfinite=skip"
+        )

@@ -1,0 +1,186 @@
+"""One training from its first step to its last, or from where it stopped."""
+
+import logging
+import math
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch import loggers as lightning_loggers
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from lightning.pytorch.utilities import CombinedLoader
+
+from pyg_mllc.data import ReadableSet, Splits, endless_loader, eval_loader
+from pyg_mllc.errors import InputError
+from pyg_mllc.methods import Method
+from pyg_mllc.results import Run
+from pyg_mllc.training.callbacks import AtomicCheckpoints, EachStep
+from pyg_mllc.training.module import TrainingModule
+from pyg_mllc.training.settings import TrainerSettings
+
+
+def train(
+    method: Method,
+    splits: Splits,
+    settings: TrainerSettings,
+    seed: int,
+    out: Path,
+    name: str,
+    resume: bool = False,
+) -> Run:
+    """Train a method, validate it, and keep its checkpoints and log.
+
+    Args:
+        method: what to train, see `TrainingModule`.
+        splits: images.
+        settings: lengths, rates, devices.
+        seed: of whatever is drawn.
+        out: folder for `last.ckpt`, `best.ckpt` (weights only, of the best mIoU) and logs.
+        name: what the run is called in tables.
+        resume: go on from `last.ckpt` in `out`, if there is one. On the same machine, the end is
+            the same, bit for bit, as without a stop.
+
+    Returns:
+        The run's curves and its figures at the last step.
+
+    Raises:
+        InputError: if the method needs unlabeled images and there are none, if a loss is not
+            finite, if memory does not suffice, or if the checkpoint is of another network.
+    """
+    last = out / "last.ckpt"
+    saved = _saved(last) if resume and last.exists() else None
+    done = 0 if saved is None else saved["run"]["batches"]
+    module = TrainingModule(method, splits.spec.num_classes, settings)
+    if settings.channels_last:
+        method.to(memory_format=torch.channels_last)
+    loaders = _loaders(method, splits, settings, seed, done, name)
+    each = settings.batch_size + settings.unlabeled_batch_size
+    val = eval_loader(splits.val, each, settings.workers)
+    step = EachStep(seed, out, settings.save_every or settings.val_every)
+    trainer = _trainer(settings, out, step, saved)
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, an
+        # earlier run's log is meant to be replaced, and loaders start where the checkpoint ended.
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            batches = CombinedLoader(loaders, "min_size")
+            trainer.fit(module, batches, val, ckpt_path=last if saved else None, weights_only=True)
+            if module.figures["validated_at"] < trainer.global_step:
+                trainer.validate(module, val, verbose=False)  # the last step counts, too
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "not enough memory" not in str(error):
+                if not isinstance(error, torch.OutOfMemoryError):
+                    raise
+            raise InputError(
+                "memory does not suffice: lower trainer.batch_size, trainer.unlabeled_batch_size, "
+                "data.size or corrector.k, or pass trainer.precision=bf16-mixed"
+            ) from error
+    seconds = time.perf_counter() - started
+    trainer.save_checkpoint(last)
+    return Run(
+        name=name,
+        history=module.history,
+        class_iou=module.figures["class_iou"],
+        label_accuracy=module.figures["label_accuracy"],
+        label_miou=module.figures["label_miou"],
+        seconds=seconds,
+        step_seconds=_median_gap(module.step_ends),
+    )
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved["run"]["batches"]
+    except Exception as error:  # whatever a stranger's file makes of torch
+        raise InputError(f"{path} is no checkpoint of a run; remove it to start anew") from error
+    return saved
+
+
+def _loaders(
+    method: Method, splits: Splits, settings: TrainerSettings, seed: int, done: int, name: str
+) -> dict[str, Any]:
+    """Endless batches that go on after those done."""
+    skip, workers = settings.on_unreadable == "skip", settings.workers
+    labeled = ReadableSet(splits.labeled, skip)
+    loaders = {"labeled": endless_loader(labeled, settings.batch_size, seed, done, workers)}
+    if method.uses_unlabeled:
+        if not len(splits.unlabeled):
+            raise InputError(
+                f"method={name} needs unlabeled images: lower data.labeled or raise data.unlabeled"
+            )
+        unlabeled, size = ReadableSet(splits.unlabeled, skip), settings.unlabeled_batch_size
+        loaders["unlabeled"] = endless_loader(unlabeled, size, seed + 1, done, workers)
+    return loaders
+
+
+def _median_gap(ends: list[float]) -> float:
+    """Seconds per step; the median is blind to the few gaps that hold a validation."""
+    return float(np.median(np.diff(ends))) if len(ends) > 1 else math.nan
+
+
+def _trainer(
+    settings: TrainerSettings, out: Path, step: EachStep, saved: dict[str, Any] | None
+) -> L.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    callbacks: list[L.Callback] = [step]
+    if settings.progress:
+        callbacks.append(RichProgressBar(theme=RichProgressBarTheme(metrics_format=".3f")))
+    if settings.early_stop is not None:
+        callbacks.append(EarlyStopping("miou", mode="max", patience=settings.early_stop))
+    batches = settings.max_steps * settings.accumulate
+    processes = settings.devices * settings.nodes
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
+        sync_batchnorm=processes > 1 and settings.accelerator != "cpu",  # torch has none for CPUs
+        use_distributed_sampler=False,
+        precision=settings.precision,
+        max_epochs=1,
+        limit_train_batches=batches,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.clip,
+        val_check_interval=min(settings.val_every * settings.accumulate, batches),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=settings.log_every,
+        logger=_loggers(settings, out, saved),
+        callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
+        enable_progress_bar=settings.progress,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+
+
+def _loggers(settings: TrainerSettings, out: Path, saved: dict[str, Any] | None) -> list[Any]:
+    """The loggers; a resumed run's rows go beside those of before."""
+    part = "" if saved is None else f"from_step_{saved['global_step']}"
+    make = {
+        "csv": lambda: lightning_loggers.CSVLogger(out, name="", version=part),
+        "tensorboard": lambda: lightning_loggers.TensorBoardLogger(
+            out, name="", version="", sub_dir="tensorboard"
+        ),
+        "mlflow": lambda: lightning_loggers.MLFlowLogger(out.name, save_dir=str(out / "mlflow")),
+        "wandb": lambda: lightning_loggers.WandbLogger(out.name, save_dir=out),
+    }
+    try:
+        made = [
+            make[chosen]() if isinstance(chosen, str) else chosen for chosen in settings.loggers
+        ]
+    except ModuleNotFoundError as error:
+        raise InputError(f"trainer.loggers: {error}; pip install what it names") from error
+    for logger in made:
+        logger.log_hyperparams(asdict(settings) | {"loggers": str(settings.loggers)})
+    return made
