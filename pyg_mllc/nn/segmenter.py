@@ -80,6 +80,7 @@ class Segmenter(nn.Module):
         mean, std = mean or (0.485, 0.456, 0.406), std or (0.229, 0.224, 0.225)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.train()
 
     def train(self, mode: bool = True) -> "Segmenter":
         """Set the mode; a frozen encoder stays in eval mode."""

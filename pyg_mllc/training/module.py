@@ -15,7 +15,7 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation import iou, sliding_window
 from pyg_mllc.losses import upsample
 from pyg_mllc.methods import Method
-from pyg_mllc.processes import sum_over_processes
+from pyg_mllc.processes import mean_over_processes, sum_over_processes
 from pyg_mllc.training.settings import TrainerSettings
 
 
@@ -54,10 +54,10 @@ class TrainingModule(L.LightningModule):
         if not self._finite(logged):
             return None
         shown = {name: logged[name] for name in ("loss", "trusted") if name in logged}
-        self.log_dict(shown, prog_bar=True)
-        self.log_dict({name: logged[name] for name in logged if name not in shown})
+        self.log_dict(shown, prog_bar=True, sync_dist=True)
+        self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)
         if index % (self.settings.log_every * self.settings.accumulate) == 0:
-            row = {name: float(figure) for name, figure in logged.items()}
+            row = {name: float(mean_over_processes(value)) for name, value in logged.items()}
             self.history.append({"step": float(self.global_step + 1), **row})
         return figures["loss"]
 

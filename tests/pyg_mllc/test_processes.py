@@ -1,0 +1,90 @@
+"""Two processes train as one does, on the same batches."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_training import SETTINGS
+
+from pyg_mllc.data import textures
+from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
+from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.training import train
+
+
+class Same(torch.nn.Module):
+    """A view that changes nothing: chance is each process's own."""
+
+    def forward(self, *maps):
+        return maps
+
+
+class Still(Segmenter):
+    """Its batch normalization keeps its statistics: torch shares those between GPUs alone."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+METHODS = {
+    "supervised": (Supervised, {}),
+    "fixmatch": (FixMatch, {"threshold": 0.0, "strong": Same()}),
+    "unimatch": (UniMatch, {"threshold": 0.0, "drop": 0.0, "strong": Same()}),
+    "mllc": (MLLC, {"warmup": 0.2, "contrast_from": 0.0, "total_steps": 6, "strong": Same()}),
+}
+
+
+def run(name, processes, out):
+    torch.manual_seed(0)
+    method, options = METHODS[name]
+    segmenter = Still(10, "test_resnet", feature_dim=8, width=16)
+    # One round: the neighbors of a second one hang on rounding, see `LabelCorrector`.
+    corrector = LabelCorrector(10, feature_dim=8, rounds=1, k=4)
+    model = method(segmenter, corrector, weak=Same(), **options)
+    model.train()  # sets the modes; a new module was never told
+    splits = textures(labeled=6, unlabeled=7, val=3, size=(32, 48))
+    settings = replace(
+        SETTINGS, devices=processes, batch_size=4, unlabeled_batch_size=4, log_every=1
+    )
+    result = train(model, splits, settings, 0, Path(out), "run")
+    return result.history, [float(p.double().sum()) for p in model.student.parameters()]
+
+
+SCRIPT = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+import test_processes as t
+found = {name: t.run(name, 2, sys.argv[2] + "/" + name) for name in t.METHODS}
+if os.environ["RANK"] == "0":
+    with open(sys.argv[2] + "/found.json", "w") as file:
+        json.dump(found, file)
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What two processes found, per method."""
+    out = tmp_path_factory.mktemp("two")
+    (out / "two.py").write_text(SCRIPT)
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", out / "two.py"]
+    here = Path(__file__).parent
+    subprocess.run([sys.executable, "-m", *command, here, out], check=True, timeout=300)
+    return json.loads((out / "found.json").read_text())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_two_processes_train_as_one(name, found, tmp_path):
+    history, weights = found[name]
+    expected, one = run(name, 1, tmp_path)
+    assert len(history) == len(expected) >= 6
+    for row, other in zip(history, expected, strict=True):
+        assert row == pytest.approx(other, rel=1e-4, abs=1e-4)
+    assert weights == pytest.approx(one, rel=1e-3, abs=5e-3)
