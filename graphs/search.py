@@ -49,7 +49,7 @@ def similarities(query: Tensor, x: Tensor, metric: Metric, out: Tensor | None = 
     return product.clamp_(max=0)
 
 
-def largest(value: Tensor, k: int, group: int = 16) -> Found:
+def largest(value: Tensor, k: int) -> Found:
     """Find the `k` largest of each row as `topk` does, several times faster where rows are long.
 
     Columns are put in groups. If a value is among the k largest, fewer than k groups have a larger
@@ -58,10 +58,11 @@ def largest(value: Tensor, k: int, group: int = 16) -> Found:
     Returns:
         Columns `(M, k)` and values `(M, k)`, the largest first.
     """
-    groups = value.size(1) // group
-    if groups < 4 * k:
+    group = min(16, value.size(1) // (4 * k))
+    if group < 4:
         values, column = value.topk(k, dim=1)
         return column, values
+    groups = value.size(1) // group
     grouped = value[:, : groups * group].unflatten(1, (group, groups))
     best = grouped.amax(1).topk(k, dim=1, sorted=False).indices
     member = torch.arange(0, groups * group, groups, device=value.device)
@@ -77,13 +78,14 @@ class ExactSearch:
     Args:
         x: `(N, D)`.
         metric: see `similarities`.
-        rows: queries compared at once.
+        rows: queries compared at once; more if there are few nodes.
         columns: nodes compared at once.
     """
 
     def __init__(self, x: Tensor, metric: Metric, rows: int = 256, columns: int = 32_768) -> None:
         check_positive(rows=rows, columns=columns)
-        self.x, self.metric, self.rows, self.columns = x, metric, rows, columns
+        self.x, self.metric, self.columns = x, metric, columns
+        self.rows = max(rows, 2**19 // max(len(x), 1))
 
     def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
         itself = query is None

@@ -54,6 +54,30 @@ def test_layers_are_swapped_by_name(mllc):
     assert code == 0, err
 
 
+@pytest.mark.parametrize("method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors"])
+def test_every_method_trains(mllc, method):
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_every=1"]
+    frozen = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
+    more = frozen if method == "mllc_anchors" else []
+    code, out, err = mllc("train", f"method={method}", *TINY, *data, *more)
+    assert code == 0, err
+    assert method.split("_")[0] in out
+
+
+def test_a_stopped_run_goes_on_with_its_own_options(mllc, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "hydra.run.dir=outputs/mine"]
+    assert mllc("train", "method=fixmatch", *TINY, *data)[0] == 0
+    (tmp_path / "outputs/mine/report.html").unlink()
+    code, out, err = mllc("train", "resume=outputs/mine", "trainer.progress=false")
+    assert code == 0, err
+    assert "going on: outputs/mine" in out and "fixmatch" in out
+    assert (tmp_path / "outputs/mine/report.html").is_file()
+    code, _, err = mllc("train", "resume=outputs/mine", "trainer.lr=1")
+    assert code == 2 and "resume= takes all options from the run; leave out trainer.lr=1" in err
+    code, _, err = mllc("train", "resume=outputs/other")
+    assert code == 2 and "resume=outputs/other is no folder of a run: it has no run.yaml" in err
+
+
 @pytest.mark.parametrize("name, folder", [("camvid", "camvid"), ("voc", "voc2012")])
 def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
     root = f"data.root={real_data / folder}"

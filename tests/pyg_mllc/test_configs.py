@@ -1,8 +1,11 @@
 from importlib.resources import files
 
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
+
+from pyg_mllc.nn import Segmenter
 
 CONFIGS = files("pyg_mllc.configs")
 EXPERIMENTS = sorted(f.name.removesuffix(".yaml") for f in (CONFIGS / "experiment").iterdir())
@@ -19,6 +22,35 @@ def test_every_experiment_composes_and_builds(name):
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         method = instantiate(config)(segmenter=segmenter, corrector=corrector)
         assert method.student.segmenter is segmenter
+
+
+def group(name):
+    return sorted(f.name.removesuffix(".yaml") for f in (CONFIGS / name).iterdir())
+
+
+def composed(*overrides):
+    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+@pytest.mark.parametrize("name", group("method"))
+def test_every_method_builds(name):
+    more = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
+    cfg = composed(f"method={name}", *(more if name == "mllc_anchors" else []))
+    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=8)
+    corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=8)
+    assert instantiate(cfg.method)(segmenter=segmenter, corrector=corrector).student
+
+
+@pytest.mark.parametrize("name", group("model"))
+def test_every_model_builds_without_its_weights(name):
+    network = instantiate(composed(f"model={name}", "model.weights=null").model)(num_classes=3)
+    assert network(torch.rand(2, 3, 64, 64)).logits.size(1) == 3
+
+
+@pytest.mark.parametrize("name", group("trainer"))
+def test_every_trainer_builds(name):
+    assert instantiate(composed(f"trainer={name}").trainer).max_steps == 1000
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -1,0 +1,117 @@
+"""A training step of each method, and the part of it that graphs and rounds take.
+
+MLLC_DATA=... python -m experiments.benchmarks.steps
+
+CamVid at 180 x 240, 4 + 4 images, EfficientNet-Lite0: seconds a step, as a ratio
+to FixMatch's, peak memory, and for MLLC the correction (both graphs, both rounds, for student and
+teacher, backward too) as a share of the step.
+"""
+
+import csv
+import os
+from collections.abc import Callable
+from itertools import cycle
+from pathlib import Path
+
+import torch
+
+from experiments.benchmarks.measure import measure
+from pyg_mllc.data import ReadableSet, camvid, endless_loader
+from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Method, Supervised, UniMatch
+from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
+
+HERE = Path(__file__).parent
+BATCHES, REPEATS, THREADS = 4, 12, 2
+
+NOW = {"warmup": 0.0, "contrast_from": 0.0}
+METHODS = {
+    "supervised": (Supervised, {}),
+    "fixmatch": (FixMatch, {}),
+    "unimatch": (UniMatch, {}),
+    "mllc": (MLLC, NOW),
+    "mllc at stride 16": (MLLC, NOW),
+    "mllc, anchors": (MLLC, NOW | {"anchors": 4000}),
+    "mllc, anchors, frozen features": (MLLC, NOW | {"anchors": 4000, "sight": FrozenFeatures}),
+}
+
+
+def load() -> Callable[[], list[dict]]:
+    """Read a batch of 4 + 4 images."""
+    splits = camvid(Path(os.environ["MLLC_DATA"]) / "camvid", labeled=46, size=(180, 240))
+    known, rest = (
+        iter(endless_loader(ReadableSet(part), 4, 0)) for part in (splits.labeled, splits.unlabeled)
+    )
+
+    def run() -> dict:
+        labeled, unlabeled = next(known), next(rest)
+        return {
+            "image": labeled["image"] / 255,
+            "label": labeled["label"],
+            "index": labeled["index"],
+            "unlabeled": unlabeled["image"] / 255,
+            "valid": unlabeled["valid"],
+        }
+
+    return run
+
+
+def build(name: str) -> Method:
+    """A method with a network of its own."""
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    stride = 16 if "stride 16" in name else 8
+    segmenter = Segmenter(11, weights="package", feature_dim=128, feature_stride=stride)
+    method, options = METHODS[name]
+    return method(segmenter, LabelCorrector(11, 128), **options).train()
+
+
+def prepare_step(name: str) -> Callable[[], None]:
+    """One step: losses, gradients, optimizer, teacher."""
+    method, read = build(name), load()
+    optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4, fused=True)
+    batches = cycle([read() for _ in range(BATCHES)])
+
+    def run() -> None:
+        optimizer.zero_grad()
+        method(next(batches))["loss"].backward()
+        optimizer.step()
+        method.update()
+
+    return run
+
+
+def prepare_correction(name: str) -> Callable[[], None]:
+    """All that graphs and rounds do in a step: student forward and backward, then teacher."""
+    student, batch = build(name).student, load()()
+    with torch.no_grad():
+        z, f = student.segmenter(torch.cat([batch["image"], batch["unlabeled"]]))
+    z, f = z.requires_grad_(), f.requires_grad_()
+
+    def run() -> None:
+        history = student.correct(Prediction(z, f))
+        sum(p.logits.sum() + p.features.sum() for p in history[1:]).backward()
+        with torch.no_grad():
+            student.correct(Prediction(z[4:], f[4:]))
+
+    return run
+
+
+def main() -> None:
+    """Measure, print and keep a row for each method."""
+    found = {name: measure(prepare_step, name, repeats=REPEATS) for name in METHODS}
+    for name in ("mllc", "mllc at stride 16"):
+        found[f"correction in {name}"] = measure(prepare_correction, name, repeats=REPEATS)
+    reading = measure(load, repeats=REPEATS).seconds
+    with (HERE / "steps.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["part", "seconds", "to_fixmatch", "to_mllc", "peak_mb"])
+        rows = [(name, m.seconds, f"{m.megabytes:.0f}") for name, m in found.items()]
+        rows += [("reading 4 + 4 images", reading, "")]
+        for name, seconds, memory in rows:
+            ratios = [f"{seconds / found[base].seconds:.3f}" for base in ("fixmatch", "mllc")]
+            writer.writerow([name, f"{seconds:.3f}", *ratios, memory])
+            print(name, f"{seconds:.3f} s", *ratios, f"{memory} MB", sep="  ", flush=True)
+
+
+if __name__ == "__main__":
+    main()
