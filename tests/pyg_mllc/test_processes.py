@@ -55,7 +55,7 @@ def run(name, processes, out):
         SETTINGS, devices=processes, batch_size=4, unlabeled_batch_size=4, log_every=1
     )
     result = train(model, splits, settings, 0, Path(out), "run")
-    return result.history, [float(p.double().sum()) for p in model.student.parameters()]
+    return result.history, [p.double().sum().item() for p in model.student.parameters()]
 
 
 SCRIPT = """
