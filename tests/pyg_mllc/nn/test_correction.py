@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from graphs import AnchorMemory, maps_to_nodes, pixel_batch
-from pyg_mllc.nn import LabelCorrector, class_thresholds, trusted
+from pyg_mllc.data import textures
+from pyg_mllc.nn import LabelCorrector, class_thresholds, label_logits, trusted
 from pyg_mllc.nn.rounds import label_graph
 
 
@@ -453,3 +454,17 @@ def test_forms_that_do_not_fit_are_refused():
         corrector(logits, features, graph_features=features[..., :3])
     with pytest.raises(ValueError, match="no features beside a Batch"):
         corrector(pixel_batch(features, logits=logits), features)
+
+
+def test_noisy_logits_of_textures_gain(device):
+    scenes = textures(labeled=3, unlabeled=0, val=1, size=(48, 64)).labeled
+    image = torch.stack([scenes[i]["image"] for i in range(3)]).to(device) / 255
+    truth = torch.stack([scenes[i]["label"] for i in range(3)]).to(device)
+    local = torch.cat([image, image.square()], 1)  # color and contrast around each pixel
+    features = torch.nn.functional.avg_pool2d(local, 9, 1, 4, count_include_pad=False)
+    features = features - features.mean((2, 3), keepdim=True)
+    logits = label_logits(truth, 10).permute(0, 3, 1, 2)
+    logits = logits + 3 * torch.randn_like(logits)
+    history = LabelCorrector(10)(logits, features)
+    before, one, two = ((p.logits.argmax(1) == truth).float().mean() for p in history)
+    assert before < 0.6 and one > before + 0.2 and two > before + 0.2
