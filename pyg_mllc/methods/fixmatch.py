@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
-from pyg_mllc.methods.method import SemiSupervised
+from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
 
 
@@ -30,6 +30,8 @@ class FixMatch(SemiSupervised):
         warmup: share of the training that is supervised only.
         decay: of the teacher.
     """
+
+    share = 1.0  # of the loss
 
     def __init__(
         self,
@@ -58,14 +60,29 @@ class FixMatch(SemiSupervised):
             return {"loss": loss, "supervised": loss.detach()}
         guess = self.guess(batch["unlabeled"], batch["valid"])
         weight = pseudo_label_weight(guess.confidence, "hard", self.threshold)
-        strong, mixed, weight = self.strong(guess.view, guess.label, weight)
-        # One forward for both parts: batch normalization sees labeled and strong views together.
-        logits = self.student.segmenter(torch.cat([image, strong])).logits
-        supervised = masked_cross_entropy(logits[: len(image)], label)
-        unsupervised = masked_cross_entropy(logits[len(image) :], mixed, weight)
+        supervised, unsupervised = self.terms(image, label, guess, weight)
         return {
-            "loss": supervised + self.lambda_u * unsupervised,
+            "loss": self.share * (supervised + self.lambda_u * unsupervised),
             "supervised": supervised.detach(),
             "unsupervised": unsupervised.detach(),
             "trusted": self.trusted(guess),
         }
+
+    def terms(
+        self, image: Tensor, label: Tensor, guess: Guess, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Give the supervised and the unsupervised loss.
+
+        Args:
+            image: weak views of labeled images `(B, 3, H, W)`.
+            label: of them `(B, H, W)`.
+            guess: weak views of unlabeled images, with the teacher's labels.
+            weight: of these labels `(U, H, W)`.
+        """
+        strong, mixed, weight = self.strong(guess.view, guess.label, weight)
+        # One forward for both parts: batch normalization sees labeled and strong views together.
+        logits = self.student.segmenter(torch.cat([image, strong])).logits
+        return (
+            masked_cross_entropy(logits[: len(image)], label),
+            masked_cross_entropy(logits[len(image) :], mixed, weight),
+        )
