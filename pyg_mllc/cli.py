@@ -69,6 +69,12 @@ def _train(cfg: DictConfig) -> float:
     )
     cfg = _resumed(out) if resume else cfg
     settings, splits = instantiate(cfg.trainer), instantiate(cfg.data)
+    processes = settings.devices * settings.nodes
+    if processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
+        raise InputError(
+            f"trainer.devices={settings.devices} trainer.nodes={settings.nodes} need {processes} "
+            "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
+        )
     if not resume:
         (out / RUN).write_text(OmegaConf.to_yaml(cfg, resolve=True))
     print(f"{'going on' if resume else 'run'}: {_short(out)}")

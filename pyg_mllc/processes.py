@@ -1,5 +1,6 @@
 """What the processes of one training share."""
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -13,7 +14,7 @@ def rank_and_size() -> tuple[int, int]:
 
 def sum_over_processes(value: Tensor) -> Tensor:
     """Add up what all processes hold; every process calls it. The value itself, if there is one."""
-    if not (dist.is_available() and dist.is_initialized()):
+    if rank_and_size()[1] == 1:
         return value
     total = value.detach().clone()
     dist.all_reduce(total)
@@ -26,6 +27,20 @@ def mean_over_processes(count: Tensor) -> Tensor:
     A loss that is a sum over this mean has, once gradients are averaged over processes, the
     gradient of the mean over all processes' terms, however many each of them has.
     """
-    if not (dist.is_available() and dist.is_initialized()):
-        return count
-    return sum_over_processes(count) / dist.get_world_size()
+    return sum_over_processes(count) / rank_and_size()[1]
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Put the rows `(N_r, ...)` of all processes r together; every process calls it."""
+    rank, processes = rank_and_size()
+    if processes == 1:
+        return rows
+    counts = rows.new_zeros(processes, dtype=torch.long)
+    counts[rank] = len(rows)
+    sizes = sum_over_processes(counts).tolist()
+    # all_gather hangs on unequal sizes.
+    padded = rows.new_zeros(max(sizes), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])

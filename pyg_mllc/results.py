@@ -15,12 +15,12 @@ class Run:
     Args:
         name: what tables and legends call it.
         history: rows with `"step"` and whatever was logged then: losses, `"trusted"`, `"miou"` of
-            the student, `"teacher_miou"`, `"lr"`; shares lie in 0..1.
+            the student, `"teacher_miou"`; shares lie in 0..1.
         class_iou: per class at the last validation, 0..1; NaN where absent, empty if unknown.
         label_accuracy: of the teacher's labels on the validation split, before correction and
-            after each round, 0..1; empty without a corrector.
+            after each round, 0..1.
         label_miou: likewise.
-        seconds: training time, validation included.
+        seconds: training time, validation included; of the last part, if the run was resumed.
         step_seconds: median time of a training step, loading included; NaN for a single step.
     """
 

@@ -1,11 +1,15 @@
 """FixMatch for segmentation: a mean teacher's confident labels of strong views."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
 from pyg_mllc.methods.method import Guess, SemiSupervised
-from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
+from pyg_mllc.methods.sight import FrozenFeatures
+from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 
 
 class FixMatch(SemiSupervised):
@@ -24,6 +28,8 @@ class FixMatch(SemiSupervised):
         weak: makes the weak views.
         strong: makes the strong views.
         correct: whether to correct the teacher's labels.
+        sight: what the corrector's graphs look at, made from the size of the embedding, which
+            nothing trains here; by default a frozen encoder's stages.
         lambda_u: weight of the teacher's labels.
         threshold: tau.
         total_steps: length of the training.
@@ -40,6 +46,7 @@ class FixMatch(SemiSupervised):
         weak: nn.Module | None = None,
         strong: nn.Module | None = None,
         correct: bool = False,
+        sight: Callable[..., FrozenFeatures] | None = None,
         lambda_u: float = 1.0,
         threshold: float = 0.95,
         total_steps: int = 1000,
@@ -51,6 +58,8 @@ class FixMatch(SemiSupervised):
         student = CorrectedSegmenter(segmenter, corrector.requires_grad_(False))
         super().__init__(student, weak, strong, threshold, total_steps, warmup, decay)
         self.lambda_u = lambda_u
+        sight = sight or partial(FrozenFeatures, embedding=False)
+        self.sight = sight(feature_dim=segmenter.feature_dim) if correct else None
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Give the losses of one step, see `Method` for the batch."""
@@ -67,6 +76,16 @@ class FixMatch(SemiSupervised):
             "unsupervised": unsupervised.detach(),
             "trusted": self.trusted(guess),
         }
+
+    def teach(self, images: Tensor) -> list[Prediction]:
+        """Predict with the teacher: before correction, and after each round."""
+        if self.sight is None:
+            return self.teacher(images)
+        network = self.teacher.network
+        with torch.no_grad():
+            prediction = network.segmenter(images)
+            look = self.sight(images, prediction.features)
+            return network.correct(prediction, graph_features=look)
 
     def terms(
         self, image: Tensor, label: Tensor, guess: Guess, weight: Tensor

@@ -107,7 +107,7 @@ class SemiSupervised(Method):
         known = torch.where(valid, 0, IGNORE)
         view, known = self.weak(images, known)
         history = self.teach(view)
-        confidence, label = upsample(history[-1].logits, view.shape[-2:]).softmax(1).max(1)
+        confidence, label = upsample(history[-1].logits.float(), view.shape[-2:]).softmax(1).max(1)
         return Guess(view, torch.where(known == IGNORE, IGNORE, label), confidence, history[0])
 
     def trusted(self, guess: Guess) -> Tensor:

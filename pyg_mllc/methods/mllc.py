@@ -14,6 +14,7 @@ from pyg_mllc.methods.method import SemiSupervised
 from pyg_mllc.methods.prototypes import Prototypes
 from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
+from pyg_mllc.processes import gather_rows
 
 
 class MLLC(SemiSupervised):
@@ -46,8 +47,8 @@ class MLLC(SemiSupervised):
         samples: pixels per image that the contrastive loss compares.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
-        contrast_from: share of the training from which features are contrasted; not later than
-            `warmup`, for corrections need embeddings that mean something.
+        contrast_from: share of the training from which features are contrasted; best not later
+            than `warmup`, for corrections need embeddings that mean something.
         decay: of the teacher.
     """
 
@@ -74,11 +75,8 @@ class MLLC(SemiSupervised):
         contrast_from: float = 0.05,
         decay: float = 0.99,
     ) -> None:
-        if not 0 <= contrast_from <= warmup < 1:
-            raise InputError(
-                "expected 0 <= method.contrast_from <= method.warmup < 1, "
-                f"got {contrast_from} and {warmup}"
-            )
+        if not 0 <= contrast_from <= 1:
+            raise InputError(f"expected method.contrast_from in [0, 1], got {contrast_from}")
         if thresholds not in ("counts", "ema", "fixed"):
             raise InputError(
                 f"expected method.thresholds to be counts, ema or fixed, got {thresholds}"
@@ -140,6 +138,12 @@ class MLLC(SemiSupervised):
         self._gather(look[: len(image)], label, index)
         return {**self._total(losses), "trusted": self.trusted(guess)}
 
+    def update(self) -> None:
+        """Move the teacher towards the student; call it after each optimizer step."""
+        super().update()
+        if self.anchors is not None and int(self.step) % self.refresh == 0:
+            self.anchors.clear()
+
     def teach(self, images: Tensor) -> list[Prediction]:
         """Predict with the teacher: before correction, and after each round."""
         with torch.no_grad():
@@ -166,11 +170,10 @@ class MLLC(SemiSupervised):
         """Keep pixels of labeled images as anchors."""
         if self.anchors is None or index is None:
             return
-        if int(self.step) % self.refresh == 0:
-            self.anchors.clear()
         x, y = _nodes(look, label)
         image = index[: len(label)].repeat_interleave(len(y) // len(label))
-        self.anchors.add(x[y != IGNORE], y[y != IGNORE], image[y != IGNORE])
+        known = y != IGNORE
+        self.anchors.add(*(gather_rows(part[known]) for part in (x, y, image)))
 
     def _count(self, prediction: Prediction, label: Tensor) -> None:
         if self.thresholds is not None:

@@ -77,13 +77,13 @@ class EachStep(L.Callback):
             module.method.update()
             if self.steps % self.save_every == 0:
                 trainer.save_checkpoint(self.folder / "last.ckpt")
-        if self.interrupted:
-            trainer.save_checkpoint(self.folder / "last.ckpt")
-            raise KeyboardInterrupt
+            if self.interrupted:  # here, where no step is half done
+                trainer.save_checkpoint(self.folder / "last.ckpt")
+                raise KeyboardInterrupt
 
     def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
         curve = [row["miou"] for row in module.history if "miou" in row]
-        if not trainer.sanity_checking and curve and curve[-1] >= max(curve):
+        if curve and curve[-1] > max(curve[:-1], default=-1.0):
             trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
 
     def _interrupt(self, *args: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
@@ -17,6 +18,8 @@ from pyg_mllc.losses import upsample
 from pyg_mllc.methods import Method
 from pyg_mllc.processes import mean_over_processes, sum_over_processes
 from pyg_mllc.training.settings import TrainerSettings
+
+MEND = "lower trainer.lr, set trainer.clip=1, or pass trainer.on_nonfinite=skip"
 
 
 class TrainingModule(L.LightningModule):
@@ -41,7 +44,7 @@ class TrainingModule(L.LightningModule):
             MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE) for _ in range(self.beliefs)
         )
 
-    def training_step(self, batch: dict[str, dict[str, Tensor]], index: int) -> Tensor | None:
+    def training_step(self, batch: dict[str, dict[str, Tensor]], index: int) -> Tensor:
         labeled = batch["labeled"]
         images = {"image": self._image(labeled), "label": labeled["label"]}
         if "index" in labeled:
@@ -49,10 +52,14 @@ class TrainingModule(L.LightningModule):
         if "unlabeled" in batch:
             images["unlabeled"] = self._image(batch["unlabeled"])
             images["valid"] = batch["unlabeled"]["valid"]
-        figures = self.method(images)
+        try:
+            figures = self.method(images)
+        except ValueError as error:  # of the corrector, which takes only finite logits
+            if "finite" not in str(error):
+                raise
+            raise InputError(f"step {self.global_step + 1}: {error}; {MEND}") from error
         logged = {name: figure.detach() for name, figure in figures.items()}
-        if not self._finite(logged):
-            return None
+        self._refuse_nonfinite([n for n, figure in logged.items() if not figure.isfinite()])
         shown = {name: logged[name] for name in ("loss", "trusted") if name in logged}
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)
@@ -60,6 +67,19 @@ class TrainingModule(L.LightningModule):
             row = {name: float(mean_over_processes(value)) for name, value in logged.items()}
             self.history.append({"step": float(self.global_step + 1), **row})
         return figures["loss"]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if str(self.settings.precision).startswith("16"):
+            return  # the loss scaler looks after its own overflows
+        weights = list(self.method.parameters())
+        gradients = [p.grad for p in weights if p.grad is not None]
+        if get_total_norm(gradients).isfinite():
+            return
+        self._refuse_nonfinite(["gradient"])
+        for p in weights:  # no step in any direction; processes share gradients, so all do this
+            p.grad = None
+        self.skipped += 1
+        self.log("skipped", float(self.skipped))
 
     def on_train_batch_end(self, *args: Any) -> None:
         self.step_ends.append(time.perf_counter())
@@ -110,7 +130,9 @@ class TrainingModule(L.LightningModule):
             {"params": corrector, "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
-        common: dict[str, Any] = {"lr": s.lr, "weight_decay": s.weight_decay, "fused": True}
+        # Lightning does not clip for fused optimizers under mixed precision.
+        fused = s.clip is None
+        common: dict[str, Any] = {"lr": s.lr, "weight_decay": s.weight_decay, "fused": fused}
         if s.optimizer == "adamw":
             optimizer: Any = torch.optim.AdamW(groups, **common)
         else:
@@ -143,16 +165,9 @@ class TrainingModule(L.LightningModule):
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         return (batch["image"] / 255).contiguous(memory_format=layout)
 
-    def _finite(self, figures: dict[str, Tensor]) -> bool:
-        """Tell whether to learn from this batch; stop if it must not happen."""
-        bad = [name for name, figure in figures.items() if not figure.isfinite()]
-        if not sum_over_processes(torch.tensor(float(len(bad)), device=self.device)):
-            return True
-        if self.settings.on_nonfinite == "skip":
-            self.skipped += 1
-            self.log("skipped", float(self.skipped))
-            return False
-        raise InputError(
-            f"step {self.global_step + 1}: not finite: {', '.join(bad) or 'a loss elsewhere'}; "
-            "lower trainer.lr, set trainer.clip=1, or pass trainer.on_nonfinite=skip"
-        )
+    def _refuse_nonfinite(self, bad: list[str]) -> None:
+        """Stop all processes if one of them has figures that are not finite, or let it pass."""
+        found = sum_over_processes(torch.tensor(float(len(bad)), device=self.device))
+        if found and self.settings.on_nonfinite == "stop":
+            names = ", ".join(bad) or "a loss of another process"
+            raise InputError(f"step {self.global_step + 1}: not finite: {names}; {MEND}")

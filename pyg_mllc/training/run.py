@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import time
 import warnings
 from dataclasses import asdict
@@ -23,6 +24,8 @@ from pyg_mllc.results import Run
 from pyg_mllc.training.callbacks import AtomicCheckpoints, EachStep
 from pyg_mllc.training.module import TrainingModule
 from pyg_mllc.training.settings import TrainerSettings
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -50,11 +53,16 @@ def train(
         The run's curves and its figures at the last step.
 
     Raises:
-        InputError: if the method needs unlabeled images and there are none, if a loss is not
-            finite, if memory does not suffice, or if the checkpoint is of another network.
+        InputError: if the method needs unlabeled images and there are none, if there are fewer
+            validation images than processes, if a loss is not finite, if memory does not suffice,
+            or if the checkpoint is none of ours.
     """
     last = out / "last.ckpt"
-    saved = _saved(last) if resume and last.exists() else None
+    if last.exists() and not resume:
+        last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
+    saved = _saved(last) if last.exists() else None
+    if len(splits.val) < settings.devices * settings.nodes:
+        raise InputError(f"data.val={len(splits.val)} is less than one image per process")
     done = 0 if saved is None else saved["run"]["batches"]
     module = TrainingModule(method, splits.spec.num_classes, settings)
     if settings.channels_last:
@@ -76,10 +84,12 @@ def train(
                 trainer.validate(module, val, verbose=False)  # the last step counts, too
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "not enough memory" not in str(error):
-                if not isinstance(error, torch.OutOfMemoryError):
-                    raise
+        except InputError as error:
+            kept = f" ({last} is of before)" if last.exists() else ""
+            raise InputError(f"{error}{kept}") from error
+        except (MemoryError, RuntimeError) as error:
+            if not re.search("out of memory|(not enough|allocate) memory|^$", str(error)):
+                raise
             raise InputError(
                 "memory does not suffice: lower trainer.batch_size, trainer.unlabeled_batch_size, "
                 "data.size or corrector.k, or pass trainer.precision=bf16-mixed"
@@ -118,6 +128,8 @@ def _loaders(
             raise InputError(
                 f"method={name} needs unlabeled images: lower data.labeled or raise data.unlabeled"
             )
+        if settings.unlabeled_batch_size == settings.devices * settings.nodes:
+            log.warning("one unlabeled image per process: there is none to mix it with")
         unlabeled, size = ReadableSet(splits.unlabeled, skip), settings.unlabeled_batch_size
         loaders["unlabeled"] = endless_loader(unlabeled, size, seed + 1, done, workers)
     return loaders

@@ -21,8 +21,8 @@ class TrainerSettings:
 
     Args:
         max_steps: optimizer steps.
-        batch_size: labeled images per step, over all processes.
-        unlabeled_batch_size: unlabeled images per step, likewise.
+        batch_size: labeled images per batch, over all processes.
+        unlabeled_batch_size: unlabeled images per batch, likewise.
         accumulate: batches per optimizer step.
         optimizer: `adamw` or `sgd`.
         lr: learning rate of the encoder.
@@ -45,7 +45,8 @@ class TrainerSettings:
         channels_last: lay images out as (B, H, W, C) in memory, which suits some devices better.
         workers: processes that load images; with 0, the main process loads.
         on_nonfinite: what a loss that is not finite does: `stop`, or `skip` the batch.
-        on_unreadable: what an image that cannot be read does: `stop`, or `skip` to the next.
+        on_unreadable: what a training image that cannot be read does: `stop`, or `skip` to the
+            next, with a warning that names it.
         progress: whether to show progress bars.
 
     Raises:

@@ -58,7 +58,8 @@ def test_layers_are_swapped_by_name(mllc):
 def test_every_method_trains(mllc, method):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_every=1"]
     frozen = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
-    more = frozen if method == "mllc_anchors" else []
+    frozen += ["method.correct=true"] if method == "fixmatch" else []
+    more = frozen if method in ("fixmatch", "mllc_anchors") else []
     code, out, err = mllc("train", f"method={method}", *TINY, *data, *more)
     assert code == 0, err
     assert method.split("_")[0] in out
@@ -95,6 +96,7 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", "model.encoder=resnet5"], "model.encoder=resnet5 is not a model of timm"),
         (["train", "data=camvid", "data.root=nowhere"], "data.root=nowhere does not exist"),
         (["train", "data=camvid"], "data.root=None is not given: pass data.root="),
+        (["train", "trainer.devices=2"], "need 2 processes: torchrun --nproc-per-node"),
         (["train", "trainer.max_steps=0"], "trainer.max_steps=0 must be 1 or more"),
         (["train", "data.labeled=0"], "data.labeled=0 must be a whole number"),
         (["train", "data.lebeled=1"], "data.lebeled.*There is no such option"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.utils import get_total_norm
 
 from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures
 from pyg_mllc.errors import InputError
@@ -18,7 +19,7 @@ from pyg_mllc.evaluation import iou
 from pyg_mllc.losses import upsample
 from pyg_mllc.methods import MLLC, FrozenFeatures, Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter
-from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.training import TrainerSettings, TrainingModule, train
 
 HERE = Path(__file__).parent
 SETTINGS = TrainerSettings(
@@ -111,13 +112,15 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
     """Really killed, at a random moment after its first checkpoint."""
-    code = "import sys, pathlib, test_training as t; t.long_run(pathlib.Path(sys.argv[1]), True)"
+    code = (
+        "import sys, pathlib, torch, test_training as t; torch.set_num_threads(1); "
+        "t.long_run(pathlib.Path(sys.argv[1]), True)"
+    )
     last = tmp_path / "last.ckpt"
     process = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=HERE)
     while process.poll() is None and not last.exists():
         time.sleep(0.01)
-    time.sleep(random.Random(seed).uniform(0, 0.5))
-    assert process.poll() is None
+    time.sleep(random.Random(seed).uniform(0, 0.3))
     process.kill()
     process.wait()
     model, _, result = long_run(tmp_path, resume=True)
@@ -128,11 +131,17 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
     assert result.label_accuracy == whole_result.label_accuracy
 
 
-def test_the_best_checkpoint_is_of_the_best_validation(tmp_path):
+def test_the_best_checkpoint_is_of_the_best_validation(tmp_path, monkeypatch):
+    found, real = iter([0.1, 0.3, 0.3, 0.2, 0.1, 0.0]), TrainingModule.on_validation_epoch_end
+
+    def scripted(module):
+        real(module)
+        module.history[-1]["miou"] = next(found)
+
+    monkeypatch.setattr(TrainingModule, "on_validation_epoch_end", scripted)
     _, _, result = run(Supervised, tmp_path, settings=replace(SETTINGS, val_every=1))
     best = torch.load(tmp_path / "best.ckpt", weights_only=True)
-    curve = [miou for _, miou in result.curve("miou")]
-    assert best["global_step"] == len(curve) - curve[::-1].index(max(curve))
+    assert best["global_step"] == result.best_step == 2
     assert "optimizer_states" not in best
 
 
@@ -149,12 +158,78 @@ def test_steps_count_optimizer_steps_however_many_batches_each_takes(tmp_path):
     [
         {"optimizer": "sgd", "schedule": "cosine", "clip": 1.0},
         {"schedule": "constant", "precision": "bf16-mixed", "channels_last": True},
-        {"window": (20, 30), "early_stop": 1},
+        {"window": (20, 30)},
+        {"precision": "bf16-mixed", "clip": 0.1},
     ],
 )
 def test_options_train(options, tmp_path):
     _, _, result = run(MLLC, tmp_path, settings=replace(SETTINGS, **options))
     assert math.isfinite(result.last_miou)
+
+
+def test_gradients_are_clipped(tmp_path, monkeypatch):
+    norms, step = [], torch.optim.SGD.step
+
+    def watched(optimizer, *args, **kwargs):
+        out = step(optimizer, *args, **kwargs)
+        weights = [p for group in optimizer.param_groups for p in group["params"]]
+        norms.append(float(get_total_norm([p.grad for p in weights if p.grad is not None])))
+        return out
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    for clip in (None, 0.01):
+        norms.clear()
+        run(Supervised, tmp_path, settings=replace(SETTINGS, optimizer="sgd", clip=clip))
+        assert len(norms) == 6 and (max(norms) <= 0.0101) == (clip is not None)
+
+
+@pytest.mark.parametrize(
+    "schedule, expected", [("poly", 0.5**0.9), ("cosine", 0.5), ("constant", 1.0)]
+)
+def test_schedules_are_where_they_belong_halfway(schedule, expected):
+    model = Supervised(Segmenter(3, "test_resnet", feature_dim=8, width=8))
+    module = TrainingModule(model, 3, replace(SETTINGS, schedule=schedule, lr=0.1))
+    made = module.configure_optimizers()
+    for _ in range(3):
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+    rates = [group["lr"] for group in made["optimizer"].param_groups]
+    assert rates == pytest.approx([0.1 * expected, expected])  # encoder, heads
+
+
+def test_training_stops_early_without_progress(tmp_path):
+    settings = replace(SETTINGS, max_steps=30, val_every=1, lr=0.0, early_stop=2)
+    _, _, result = run(Supervised, tmp_path, settings=settings)
+    assert [step for step, _ in result.curve("miou")][-1] < 10
+
+
+class Explodes(Supervised):
+    """A method whose gradient is NaN at the third step, though its loss is not."""
+
+    calls = 0
+
+    def forward(self, batch):
+        self.calls += 1
+        figures = super().forward(batch)
+        if self.calls == 3:
+            figures["loss"].register_hook(lambda gradient: gradient * math.nan)
+        return figures
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
+    with pytest.raises(
+        InputError, match=r"step 3: not finite: gradient; .*last\.ckpt is of before"
+    ):
+        run(Explodes, tmp_path, settings=replace(SETTINGS, save_every=1))
+    model, _, _ = run(Explodes, tmp_path, settings=replace(SETTINGS, on_nonfinite="skip"))
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_a_new_run_does_not_go_on_with_an_older_one(tmp_path):
+    run(Supervised, tmp_path)
+    with pytest.raises(InputError):
+        run(Diverges, tmp_path, settings=replace(SETTINGS, save_every=100))
+    assert (tmp_path / "earlier.ckpt").exists() and not (tmp_path / "last.ckpt").exists()
 
 
 @pytest.mark.parametrize(
@@ -212,7 +287,7 @@ def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
         run(Supervised, tmp_path)
     assert caught.value.filename == str(tmp_path / "last.ckpt")
     monkeypatch.setattr(torch, "save", real)
-    assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert (tmp_path / "earlier.ckpt").read_bytes() == before
     assert not list(tmp_path.glob("*.part"))
 
 

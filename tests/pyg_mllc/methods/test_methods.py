@@ -5,6 +5,7 @@ import torch
 
 from pyg_mllc.data import IGNORE
 from pyg_mllc.errors import InputError
+from pyg_mllc.losses import masked_cross_entropy, upsample
 from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Supervised, UniMatch
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
@@ -37,7 +38,7 @@ SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
 METHODS = [
     (Supervised, {}),
     (FixMatch, {"total_steps": 30, "warmup": 0.2}),
-    (FixMatch, {"total_steps": 30, "correct": True}),
+    (FixMatch, {"total_steps": 30, "correct": True, "sight": SIGHT}),
     (UniMatch, {"total_steps": 30}),
     (MLLC, {"total_steps": 30, "warmup": 0.2, "contrast_from": 0.1}),
     (MLLC, {"total_steps": 30, "anchors": 60, "sight": SIGHT, "thresholds": "ema"}),
@@ -82,11 +83,6 @@ def test_mllc_learns_from_the_teacher_and_gives_it_no_gradient():
     assert model.prototypes.seen.any()
 
 
-def test_corrections_before_embeddings_are_trained_are_refused():
-    with pytest.raises(InputError, match=r"contrast_from <= method\.warmup"):
-        build(MLLC, warmup=0.1, contrast_from=0.2)
-
-
 def test_padding_of_unlabeled_images_gets_no_label():
     model = build(MLLC, warmup=0.0, contrast_from=0.0)
     images, valid = torch.rand(2, 3, 48, 64), torch.zeros(2, 48, 64).bool()
@@ -128,12 +124,25 @@ def test_labels_that_the_teacher_is_unsure_of_teach_nothing(method):
 
 
 def test_unimatch_weighs_its_views_as_published():
-    """Without perturbations all three views agree, so that their loss is FixMatch's."""
-    options = {"weak": Same(), "strong": Same(), "threshold": 0.0}
-    model = build(UniMatch, drop=0.0, lambda_u=3.0, **options).eval()
-    figures = model(batch())
+    strong, views = Same(), iter([0.1, 0.7])
+    strong.forward = lambda image, *maps: (image * next(views), *maps)
+    model = build(UniMatch, drop=0.0, lambda_u=3.0, weak=Same(), strong=strong, threshold=0.0)
+    model.eval()
+    data = batch()
+    figures = model(data)
     expected = (figures["supervised"] + 3 * figures["unsupervised"]) / 2
     assert torch.allclose(figures["loss"], expected)
+    segmenter, x = model.student.segmenter, data["unlabeled"]
+    label = upsample(segmenter(x).logits, x.shape[-2:]).argmax(1)
+    first, second, weak = (
+        masked_cross_entropy(segmenter(x * f).logits, label) for f in (0.1, 0.7, 1)
+    )
+    parts = first / 4 + second / 4 + weak / 2
+    assert torch.allclose(figures["unsupervised"], parts, atol=1e-5)
+
+
+def test_unimatch_without_perturbations_is_fixmatch():
+    options = {"weak": Same(), "strong": Same(), "threshold": 0.0}
     torch.manual_seed(0)
     one = build(UniMatch, drop=0.0, **options).eval()
     torch.manual_seed(0)
@@ -153,8 +162,14 @@ def test_unimatch_teaches_with_the_student_itself():
 
 
 def test_a_correcting_fixmatch_gives_its_teachers_labels_another_form():
-    model = build(FixMatch, correct=True)
-    assert len(model.teach(torch.rand(1, 3, 48, 64))) == 3
+    model = build(FixMatch, correct=True, sight=SIGHT)
+    images = torch.rand(1, 3, 48, 64)
+    before, *_, after = model.teach(images)
+    assert not torch.allclose(before.logits, after.logits)
+    look = model.sight(images, before.features)
+    corrector = LabelCorrector(3, k=4)
+    expected = corrector(before.logits, before.features, graph_features=look)[-1].logits
+    assert torch.allclose(after.logits, expected, atol=1e-4)
     assert len(build(FixMatch).teach(torch.rand(1, 3, 48, 64))) == 1
 
 
@@ -163,11 +178,13 @@ def test_anchors_are_gathered_from_labeled_images_and_forgotten():
     data = batch()
     data["index"] = torch.tensor([5, 9])
     assert not len(model.anchors)
-    for expected in (1, 2, 1):  # times that two images of 48 pixels were gathered
-        model(data)
+    for batches in (1, 2, 1):  # of an optimizer step
+        for _ in range(batches):
+            model(data)
+        gathered = len(model.anchors)
         model.update()
-        assert len(model.anchors) == expected * 2 * 6 * 8
-        assert model.anchors.image.unique().tolist() == [5, 9]
+    assert gathered == 2 * 6 * 8 and len(model.anchors) == gathered  # forgotten after two steps
+    assert model.anchors.image.unique().tolist() == [5, 9]
     model.eval()
     images = torch.rand(1, 3, 48, 64)
     corrected = model.teach(images)[-1].logits
@@ -181,22 +198,26 @@ def test_anchors_are_gathered_from_labeled_images_and_forgotten():
         ({"lambda_slg": 0.0}, {"contrast": 0.0}),
         ({"intra": 0.0, "inter": 0.0}, {"contrast": 0.0}),
         ({"deep": False}, {}),
-        ({"weighting": "hard"}, {}),
-        ({"weighting": "uniform"}, {}),
-        ({"thresholds": "fixed"}, {}),
+        ({"weighting": "hard"}, {"unsupervised": 0.0}),
+        ({"weighting": "uniform"}, {"unsupervised": 0.0}),
     ],
 )
 def test_parts_switch_off(options, changes):
-    figures = build(MLLC, warmup=0.0, contrast_from=0.0, **options)(batch())
-    assert figures["loss"].isfinite()
+    same = {"weak": Same(), "strong": Same(), "warmup": 0.0, "contrast_from": 0.0}
+    data, found = batch(), []
+    for more in ({}, options):
+        torch.manual_seed(0)
+        found.append(build(MLLC, **same, **more)(data))
+    assert found[1]["loss"].isfinite() and not torch.equal(found[0]["loss"], found[1]["loss"])
     for name, value in changes.items():
-        assert figures[name] == value
+        assert found[1][name] == value
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"warmup": 1.5}, "contrast_from <= method.warmup < 1"),
+        ({"warmup": 1.5}, r"method.warmup in \[0, 1\), got 1.5"),
+        ({"contrast_from": -1}, r"method.contrast_from in \[0, 1\], got -1"),
         ({"thresholds": "none"}, "counts, ema or fixed, got none"),
         ({"weighting": "soft"}, "power, hard or uniform, got 'soft'"),
     ],
