@@ -63,10 +63,8 @@ def _train(cfg: DictConfig) -> float:
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
 
-    out, resume = (
-        Path(HydraConfig.get().runtime.output_dir),
-        not OmegaConf.is_missing(cfg, "resume"),
-    )
+    out = Path(HydraConfig.get().runtime.output_dir)
+    resume = not OmegaConf.is_missing(cfg, "resume")
     cfg = _resumed(out) if resume else cfg
     settings, splits = instantiate(cfg.trainer), instantiate(cfg.data)
     processes = settings.devices * settings.nodes

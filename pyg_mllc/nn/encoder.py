@@ -75,6 +75,8 @@ def build_filled(make: Callable[..., Any], name: str, weights: str | None) -> An
                     f"model.weights={weights} lacks {len(lacking)} tensors of {name}, "
                     f"the first {lacking[0]}; give weights of this very encoder"
                 )
+    except InputError:
+        raise  # says already what to mend
     except (RuntimeError, TypeError, AttributeError, NotImplementedError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
