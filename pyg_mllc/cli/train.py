@@ -1,54 +1,25 @@
-"""The command line. Hydra enters here and nowhere else."""
+"""`mllc train`: train a method, and its baseline if asked, and write a report."""
 
 import os
 import platform
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
+from pyg_mllc.cli.sentences import one_sentence, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
-
-USAGE = """mllc <command> [option=value ...]
-
-commands:
-  train   train a network from labeled and unlabeled images, and write a report
-
-examples:
-  mllc train experiment=demo
-  mllc train experiment=camvid data.root=path/to/camvid trainer.max_steps=60
-  mllc train resume=outputs/camvid/2026-01-31_12-00-00
-  mllc train --help            all options of a command
-"""
-
 
 RUN = "run.yaml"  # all options of a run, in its folder
 CHANGEABLE = ("trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator")
 
 
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turn an error that the user can mend into one sentence and exit code 2."""
-    try:
-        yield
-    except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
-            raise
-        _refuse(sentence)
-
-
-@hydra.main(config_path="configs", config_name="train", version_base="1.3")
-def train(cfg: DictConfig) -> float:
+@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="train", version_base="1.3")
+def run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
     with one_sentence():  # here, before Hydra adds lines of its own
         return _train(cfg)
@@ -75,7 +46,7 @@ def _train(cfg: DictConfig) -> float:
         )
     if not resume:
         (out / RUN).write_text(OmegaConf.to_yaml(cfg, resolve=True))
-    print(f"{'going on' if resume else 'run'}: {_short(out)}")
+    print(f"{'going on' if resume else 'run'}: {short(out)}")
     runs = []
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         name = config._target_.rsplit(".", 1)[-1].lower()
@@ -91,10 +62,10 @@ def _train(cfg: DictConfig) -> float:
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
         rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
         try:
-            run = training.train(method, splits, settings, cfg.seed, out / name, name, resume)
+            trained = training.train(method, splits, settings, cfg.seed, out / name, name, resume)
         except KeyboardInterrupt:
-            _refuse(f"stopped; mllc train resume={_short(out)} goes on", 130)
-        runs.append(run)
+            refuse(f"stopped; mllc train resume={short(out)} goes on", 130)
+        runs.append(trained)
     if rank_and_size()[0]:
         return runs[-1].last_miou  # one process reports
     rich.print(comparison_table(runs))
@@ -103,7 +74,7 @@ def _train(cfg: DictConfig) -> float:
     example_figure(examples[:4], spec.classes, spec.colors).savefig(out / "examples.png")
     facts = _facts(cfg, splits)
     write_report(out / "report.html", cfg.name, runs, examples, spec.classes, spec.colors, facts)
-    print(f"report: {_short(out / 'report.html')}")
+    print(f"report: {short(out / 'report.html')}")
     return runs[-1].last_miou
 
 
@@ -111,7 +82,7 @@ def _resumed(out: Path) -> DictConfig:
     """The options of an earlier run, but for what the command line may change."""
     file = out / RUN
     if not file.is_file():
-        raise InputError(f"resume={_short(out)} is no folder of a run: it has no {RUN}")
+        raise InputError(f"resume={short(out)} is no folder of a run: it has no {RUN}")
     changes = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     for change in changes:
         if change.split("=")[0] not in CHANGEABLE:
@@ -137,63 +108,3 @@ def _facts(cfg: DictConfig, splits: Any) -> dict[str, str]:
         "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",
         "command": " ".join(["mllc train", *HydraConfig.get().overrides.task]),
     }
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-COMMANDS: dict[str, Callable[[], Any]] = {"train": train}
-
-
-def main() -> None:
-    """Run `mllc`; exit with code 2 and one sentence if what was given cannot be used."""
-    arguments = sys.argv[1:]
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return
-    command = COMMANDS.get(arguments[0])
-    if command is None:
-        _refuse(f"'{arguments[0]}' is not a command; choose one of: {', '.join(COMMANDS)}")
-    # Hydra then raises what went wrong instead of printing it in its own way.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [f"mllc {arguments[0]}", *arguments[1:]]
-    try:
-        with one_sentence():
-            command()
-    except KeyboardInterrupt:
-        print("mllc: stopped before the training began", file=sys.stderr)
-        sys.exit(130)
-
-
-def _sentence(error: BaseException | None) -> str | None:
-    """What to tell the user, if the cause is something the user can mend."""
-    hydras = None
-    if isinstance(error, OSError) and error.filename:
-        mend = "check this path (hydra.run.dir=<folder> sets the output)"
-        return f"{error.filename}: {error.strerror}; {mend}"
-    while error is not None:
-        if isinstance(error, InputError):
-            return str(error)
-        if isinstance(error, (HydraException, OmegaConfBaseException)):
-            hydras = hydras or _plain(str(error))
-        elif hydras is not None:
-            hydras = None  # Hydra only passes on an error of the code
-        error = error.__cause__
-    return hydras
-
-
-def _plain(message: str) -> str:
-    """Hydra's message in one line, its advice to add unknown options left out."""
-    told, *advice = message.split("\nTo append to your config")
-    told = " ".join(told.split("Config search path")[0].split())
-    return f"{told} There is no such option; --help lists all." if advice else told
-
-
-def _refuse(sentence: str, code: int = 2) -> NoReturn:
-    print(f"mllc: {sentence}", file=sys.stderr)
-    sys.exit(code)
-
-
-if __name__ == "__main__":  # as torchrun starts it
-    main()

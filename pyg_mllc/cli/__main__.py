@@ -1,0 +1,5 @@
+"""The command line as `python -m pyg_mllc.cli`, which torchrun starts."""
+
+from pyg_mllc.cli import main
+
+main()

@@ -1,0 +1,59 @@
+"""Errors that a user can mend, as one sentence and exit code 2."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from pyg_mllc.errors import InputError
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn an error that the user can mend into one sentence and exit code 2."""
+    try:
+        yield
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        refuse(sentence)
+
+
+def refuse(sentence: str, code: int = 2) -> NoReturn:
+    """Print a sentence and exit."""
+    print(f"mllc: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def short(path: Path) -> Path:
+    """Give a path as seen from the current folder, where it lies inside."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _sentence(error: BaseException | None) -> str | None:
+    """What to tell the user, if the cause is something the user can mend."""
+    hydras = None
+    if isinstance(error, OSError) and error.filename:
+        mend = "check this path (hydra.run.dir=<folder> sets the output)"
+        return f"{error.filename}: {error.strerror}; {mend}"
+    while error is not None:
+        if isinstance(error, InputError):
+            return str(error)
+        if isinstance(error, (HydraException, OmegaConfBaseException)):
+            hydras = hydras or _plain(str(error))
+        elif hydras is not None:
+            hydras = None  # Hydra only passes on an error of the code
+        error = error.__cause__
+    return hydras
+
+
+def _plain(message: str) -> str:
+    """Hydra's message in one line, its advice to add unknown options left out."""
+    told, *advice = message.split("\nTo append to your config")
+    told = " ".join(told.split("Config search path")[0].split())
+    return f"{told} There is no such option; --help lists all." if advice else told
