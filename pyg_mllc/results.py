@@ -1,7 +1,11 @@
 """What a training leaves behind: its curves and figures, and images seen by the corrector."""
 
+import json
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -22,6 +26,7 @@ class Run:
         label_miou: likewise.
         seconds: training time, validation included; of the last part, if the run was resumed.
         step_seconds: median time of a training step, loading included; NaN for a single step.
+        peak_mb: most memory that the process ever had resident.
     """
 
     name: str
@@ -31,6 +36,7 @@ class Run:
     label_miou: list[float]
     seconds: float
     step_seconds: float = math.nan
+    peak_mb: float = math.nan
 
     @property
     def last_miou(self) -> float:
@@ -47,10 +53,26 @@ class Run:
         """Step at which the highest mIoU was first reached; None if never validated."""
         return next((int(step) for step, v in self.curve("miou") if v == self.best_miou), None)
 
+    def save(self, path: Path) -> None:
+        """Write all figures as JSON, NaN as null; the file replaces `path` once it is whole."""
+        best = {"last_miou": self.last_miou, "best_miou": self.best_miou}
+        figures = asdict(self) | best | {"best_step": self.best_step}
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(json.dumps(_without_nan(figures), indent=1, allow_nan=False) + "\n")
+        os.replace(part, path)
+
     def curve(self, key: str) -> list[tuple[float, float]]:
         """List (step, value) wherever `key` was logged as a number."""
         logged = [(row["step"], row[key]) for row in self.history if key in row]
         return [(step, value) for step, value in logged if not math.isnan(value)]
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 HERE = Path(__file__).parent
 BATCHES, REPEATS, THREADS = 4, 12, 2
+LAYOUT = torch.channels_last  # as training has it
 
 NOW = {"warmup": 0.0, "contrast_from": 0.0}
 METHODS = {
@@ -45,10 +46,10 @@ def load() -> Callable[[], list[dict]]:
     def run() -> dict:
         labeled, unlabeled = next(known), next(rest)
         return {
-            "image": labeled["image"] / 255,
+            "image": (labeled["image"] / 255).contiguous(memory_format=LAYOUT),
             "label": labeled["label"],
             "index": labeled["index"],
-            "unlabeled": unlabeled["image"] / 255,
+            "unlabeled": (unlabeled["image"] / 255).contiguous(memory_format=LAYOUT),
             "valid": unlabeled["valid"],
         }
 
@@ -62,7 +63,8 @@ def build(name: str) -> Method:
     stride = 16 if "stride 16" in name else 8
     segmenter = Segmenter(11, weights="package", feature_dim=128, feature_stride=stride)
     method, options = METHODS[name]
-    return method(segmenter, LabelCorrector(11, 128), **options).train()
+    built = method(segmenter, LabelCorrector(11, 128), **options)
+    return built.to(memory_format=LAYOUT).train()
 
 
 def prepare_step(name: str) -> Callable[[], None]:

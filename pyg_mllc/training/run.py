@@ -3,6 +3,8 @@
 import logging
 import math
 import re
+import resource
+import sys
 import time
 import warnings
 from dataclasses import asdict
@@ -44,7 +46,8 @@ def train(
         splits: images.
         settings: lengths, rates, devices.
         seed: of whatever is drawn.
-        out: folder for `last.ckpt`, `best.ckpt` (weights only, of the best mIoU) and logs.
+        out: folder for `last.ckpt`, `best.ckpt` (weights only, of the best mIoU), `result.json`
+            and logs.
         name: what the run is called in tables.
         resume: go on from `last.ckpt` in `out`, if there is one. On the same machine, the end is
             the same, bit for bit, as without a stop.
@@ -96,7 +99,7 @@ def train(
             ) from error
     seconds = time.perf_counter() - started
     trainer.save_checkpoint(last)
-    return Run(
+    run = Run(
         name=name,
         history=module.history,
         class_iou=module.figures["class_iou"],
@@ -104,7 +107,11 @@ def train(
         label_miou=module.figures["label_miou"],
         seconds=seconds,
         step_seconds=_median_gap(module.step_ends),
+        peak_mb=_peak_mb(),
     )
+    if trainer.is_global_zero:
+        run.save(out / "result.json")
+    return run
 
 
 def _saved(path: Path) -> dict[str, Any]:
@@ -133,6 +140,12 @@ def _loaders(
         unlabeled, size = ReadableSet(splits.unlabeled, skip), settings.unlabeled_batch_size
         loaders["unlabeled"] = endless_loader(unlabeled, size, seed + 1, done, workers)
     return loaders
+
+
+def _peak_mb() -> float:
+    """Most megabytes that this process ever had resident."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _median_gap(ends: list[float]) -> float:

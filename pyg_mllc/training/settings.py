@@ -42,7 +42,7 @@ class TrainerSettings:
         devices: of one machine, one process each.
         nodes: machines.
         precision: as Lightning's, e.g. `32-true` or `bf16-mixed`.
-        channels_last: lay images out as (B, H, W, C) in memory, which suits some devices better.
+        channels_last: lay images out as (B, H, W, C) in memory, which convolutions do faster.
         workers: processes that load images; with 0, the main process loads.
         on_nonfinite: what a loss that is not finite does: `stop`, or `skip` the batch.
         on_unreadable: what a training image that cannot be read does: `stop`, or `skip` to the
@@ -74,7 +74,7 @@ class TrainerSettings:
     devices: int = 1
     nodes: int = 1
     precision: Any = "32-true"
-    channels_last: bool = False
+    channels_last: bool = True
     workers: int = 0
     on_nonfinite: str = "stop"
     on_unreadable: str = "stop"

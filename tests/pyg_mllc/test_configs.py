@@ -1,4 +1,5 @@
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,10 @@ from hydra.utils import instantiate
 from pyg_mllc.nn import Segmenter
 
 CONFIGS = files("pyg_mllc.configs")
-EXPERIMENTS = sorted(f.name.removesuffix(".yaml") for f in (CONFIGS / "experiment").iterdir())
+EXPERIMENTS = sorted(
+    str(f.relative_to(CONFIGS / "experiment").with_suffix(""))
+    for f in Path(str(CONFIGS / "experiment")).rglob("*.yaml")
+)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

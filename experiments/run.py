@@ -1,0 +1,165 @@
+"""Train the rows of a table, each with several seeds; add a line to its CSV as each run finishes.
+
+MLLC_DATA=path/to/data python -m experiments.run methods --jobs 2
+
+A row is a file of `pyg_mllc/configs/experiment/<table>/`. Runs that are in the CSV are left
+out, and stopped ones go on. Each job has one thread.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+CONFIGS = HERE.parent / "pyg_mllc/configs/experiment"
+FIELDS = (
+    "config overrides seed labeled steps miou_last miou_best best_step teacher_miou "
+    "label_accuracy label_miou seconds step_seconds peak_mb commit versions machine date"
+).split()
+
+
+class Job(NamedTuple):
+    """One training."""
+
+    config: str  # name of an experiment
+    overrides: tuple[str, ...]
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it trains."""
+        changed = "_".join(self.overrides).replace("/", "-").replace("=", "-")
+        return Path("outputs/tables") / self.config / (changed or "as_is") / f"seed{self.seed}"
+
+
+def rows(table: str) -> list[str]:
+    """Names of the experiments of a table."""
+    return [f"{table}/{file.stem}" for file in sorted((CONFIGS / table).glob("*.yaml"))]
+
+
+def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
+    """Train in a process of its own, or go on; give the line of the CSV."""
+    kept = job.folder / "run.yaml"
+    if kept.exists() and list(job.folder.glob("*/last.ckpt")):
+        options = [f"resume={job.folder}", "trainer.progress=false"]
+    else:
+        root = roots[job.config.split("/")[-1].split("_")[0]]
+        options = [f"experiment={job.config}", *job.overrides, f"seed={job.seed}"]
+        options += [f"data.root={root}", "trainer.progress=false", f"hydra.run.dir={job.folder}"]
+    job.folder.mkdir(parents=True, exist_ok=True)
+    commits = job.folder / "commits"
+    head = _git("rev-parse", "--short", "HEAD") + (
+        "+" if _git("status", "--porcelain", "-uno") else ""
+    )
+    before = commits.read_text().split() if kept.exists() and commits.exists() else []
+    commits.write_text(" ".join(dict.fromkeys([*before, head])))
+    with (job.folder / "log.txt").open("a") as log:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "pyg_mllc.cli", "train", *options]
+        subprocess.run(command, check=True, stdout=log, stderr=log, env=environment)
+    return _line(job)
+
+
+def _line(job: Job) -> dict[str, str]:
+    [file] = job.folder.glob("*/result.json")
+    found = json.loads(file.read_text())
+    validated = [row for row in found["history"] if "miou" in row]
+    options = (job.folder / "run.yaml").read_text()
+    return {
+        "config": job.config,
+        "overrides": " ".join(job.overrides),
+        "seed": str(job.seed),
+        "labeled": _option(options, "labeled"),
+        "steps": _option(options, "max_steps"),
+        "miou_last": f"{100 * found['last_miou']:.2f}",
+        "miou_best": f"{100 * found['best_miou']:.2f}",
+        "best_step": str(found["best_step"]),
+        "teacher_miou": f"{100 * validated[-1]['teacher_miou']:.2f}",
+        "label_accuracy": " ".join(f"{100 * share:.2f}" for share in found["label_accuracy"]),
+        "label_miou": " ".join(f"{100 * share:.2f}" for share in found["label_miou"]),
+        "seconds": f"{found['seconds']:.0f}",
+        "step_seconds": f"{found['step_seconds']:.3f}",
+        "peak_mb": f"{found['peak_mb']:.0f}",
+        "commit": (job.folder / "commits").read_text(),
+        "versions": f"torch {version('torch')}, torch_geometric {version('torch_geometric')}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a run",
+        "date": str(date.today()),
+    }
+
+
+def _option(text: str, name: str) -> str:
+    return next(line.split(":")[1].strip() for line in text.splitlines() if f"{name}:" in line)
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()
+
+
+def done(path: Path) -> set[Job]:
+    """The runs that a CSV holds."""
+    if not path.exists():
+        return set()
+    with path.open(newline="") as file:
+        return {
+            Job(row["config"], tuple(row["overrides"].split()), int(row["seed"]))
+            for row in csv.DictReader(file)
+        }
+
+
+def run(jobs: list[Job], path: Path, parallel: int, roots: dict[str, Path]) -> None:
+    """Train those jobs that the CSV does not hold yet."""
+    lock = Lock()
+
+    def one(job: Job) -> None:
+        line = train(job, roots)
+        with lock, path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, FIELDS)
+            if not file.tell():
+                writer.writeheader()
+            writer.writerow(line)
+        print(
+            job.config, *job.overrides, job.seed, line["miou_last"], line["miou_best"], flush=True
+        )
+
+    finished = done(path)
+    with ThreadPoolExecutor(parallel) as pool:
+        for future in [pool.submit(one, job) for job in jobs if job not in finished]:
+            future.add_done_callback(lambda f: f.exception() and print(f.exception(), flush=True))
+
+
+def main() -> None:
+    """Train what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", help="folder of experiments")
+    parser.add_argument("--rows", nargs="*", help="only rows whose names hold one of these")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument(
+        "--set", nargs="*", default=[], help="options, lists of them separated by ,"
+    )
+    parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
+    given = parser.parse_args()
+    chosen = [r for r in rows(given.table) if not given.rows or any(p in r for p in given.rows)]
+    choices = [[f"{o.split('=')[0]}={v}" for v in o.split("=")[1].split(",")] for o in given.set]
+    data = Path(os.environ["MLLC_DATA"])
+    jobs = [
+        Job(row, overrides, seed)
+        for seed, row, overrides in product(given.seeds, chosen, product(*choices))
+    ]
+    path = Path(given.csv) if given.csv else HERE / given.table / f"{Path(given.table).name}.csv"
+    run(jobs, path, given.jobs, {"camvid": data / "camvid", "voc": data / "voc2012"})
+
+
+if __name__ == "__main__":
+    main()
