@@ -31,6 +31,12 @@ def main() -> None:
     name = arguments[0]
     if name not in COMMANDS:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")
+    if {"-h", "--help"} & set(arguments):
+        from pyg_mllc.cli.help import print_help
+
+        with one_sentence():
+            print_help(name, [a for a in arguments[1:] if not a.startswith("-")])
+        return
     # Hydra then raises what went wrong instead of printing it in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [f"mllc {name}", *arguments[1:]]

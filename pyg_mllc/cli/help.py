@@ -1,0 +1,108 @@
+"""`mllc <command> --help`: each option with its value and what its docstring says of it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import rich
+from docstring_parser import DocstringStyle, parse
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+from rich.padding import Padding
+from rich.text import Text
+
+CONFIGS = "pyg_mllc.configs"
+
+
+class Option(NamedTuple):
+    """One option of a command."""
+
+    name: str  # as on the command line
+    value: str
+    meaning: str
+
+
+def print_help(command: str, overrides: list[str]) -> None:
+    """Print what a command is for and all options, as `overrides` choose them.
+
+    Args:
+        command: name of its file of options.
+        overrides: options given, such as `method=fixmatch`, whose options are then listed.
+    """
+    text = files(CONFIGS).joinpath(f"{command}.yaml").read_text(encoding="utf-8")
+    with initialize_config_module(CONFIGS, version_base="1.3"):
+        config = compose(command, overrides=overrides, return_hydra_config=True)
+        chosen = {k: v for k, v in config.hydra.runtime.choices.items() if "hydra" not in k}
+        choices = {group: _choices(group.split("@")[0]) for group in chosen}
+    values: Any = OmegaConf.to_container(config, resolve=False)
+    del values["hydra"]
+    print("\n".join(line[1:].strip() for line in _header(text)))
+    if choices:
+        print("\nchoices; beside --help, a choice lists its options")
+        _print((f"{g}={chosen[g] or 'null'}", ", ".join(choices[g])) for g in choices)
+    print("\noptions")
+    _print((f"{o.name}={o.value}", o.meaning) for o in options(values, dict(_comments(text))))
+
+
+def options(values: dict[str, Any], comments: dict[str, str], prefix: str = "") -> Iterator[Option]:
+    """Give the options of a configuration, those of its parts among them.
+
+    Args:
+        values: plain containers; what a `_target_` is made from is explained by its docstring.
+        comments: meaning of those names that no docstring explains.
+        prefix: name of the part, with a dot behind it.
+
+    Raises:
+        ImportError: if there is no such `_target_`.
+    """
+    meanings = comments
+    if "_target_" in values:
+        meanings = _documented(get_object(values["_target_"]))
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from options(value, {}, f"{prefix}{name}.")
+        elif not name.startswith("_"):
+            shown = "null" if value is None else str(value)
+            yield Option(prefix + name, shown, meanings.get(name, ""))
+
+
+def _documented(target: Any) -> dict[str, str]:
+    """What docstrings say of each argument: a class's own, then those of its bases."""
+    meanings: dict[str, str] = {}
+    for source in getattr(target, "__mro__", [target]):
+        for argument in parse(source.__doc__ or "", style=DocstringStyle.GOOGLE).params:
+            meanings.setdefault(argument.arg_name, " ".join((argument.description or "").split()))
+    return meanings
+
+
+def _choices(group: str) -> list[str]:
+    """Names of a group's files, and of its folders with the number of files inside."""
+    loader = GlobalHydra.instance().config_loader()
+    found = loader.get_group_options(group)
+    for folder in loader.get_group_options(group, results_filter=None):
+        if folder not in found:
+            found.append(f"{folder}/... ({len(loader.get_group_options(f'{group}/{folder}'))})")
+    return found
+
+
+def _header(text: str) -> list[str]:
+    """The comment at the head of a file."""
+    lines = text.splitlines()
+    return lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
+
+
+def _comments(text: str) -> Iterator[tuple[str, str]]:
+    """Names at the top level, with the comment behind their value."""
+    for found in re.finditer(r"^(\w+):.*?#\s*(.*)$", text, re.MULTILINE):
+        yield found[1], found[2]
+
+
+def _print(rows: Iterable[tuple[str, str]]) -> None:
+    """Print each option, and below it what it means."""
+    for option, meaning in rows:
+        rich.print(Padding(Text(option, "bold"), (0, 2), expand=False))
+        if meaning:
+            rich.print(Padding(Text(meaning), (0, 2, 0, 6), expand=False))

@@ -1,0 +1,55 @@
+import sys
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from pyg_mllc.cli import main
+from pyg_mllc.cli.help import options
+
+GROUPS = {
+    "data": ("camvid", "textures", "voc"),
+    "method": ("fixmatch", "mllc_anchors", "supervised", "unimatch"),
+}
+
+
+def test_options_speak_through_the_docstrings():
+    values = {"_target_": "pyg_mllc.nn.LabelCorrector", "rounds": 3, "conv": None, "no": {}}
+    found = {o.name: o for o in options(values, {}, "corrector.")}
+    assert found["corrector.rounds"].value == "3"
+    assert found["corrector.rounds"].meaning.startswith("K; with 0")
+    assert found["corrector.conv"].value == "null"
+    assert "corrector._target_" not in found
+
+
+def test_names_that_no_docstring_explains_take_the_comment():
+    [seed] = options({"seed": 0}, {"seed": "of all"})
+    assert seed == ("seed", "0", "of all")
+
+
+@pytest.mark.parametrize(
+    "group, choice", [(g, c) for g, choices in GROUPS.items() for c in choices]
+)
+def test_every_option_of_a_part_is_explained(group, choice):
+    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+        config = compose("train", overrides=[f"{group}={choice}"])
+    parts = OmegaConf.to_container(config, resolve=False)
+    for part in (group, "model", "corrector", "trainer"):
+        for option in options(parts[part], {}, f"{part}."):
+            assert option.meaning, option.name
+
+
+def test_help_lists_the_options_of_what_is_chosen(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mllc", "train", "method=unimatch", "--help"])
+    main()
+    out = capsys.readouterr().out
+    assert out.startswith("mllc train [option=value ...]")
+    assert "method.drop=0.5" in out and "share of the channels" in out
+    assert "method.lambda_clg" not in out and "fixmatch, mllc, mllc_anchors" in out
+
+
+def test_help_for_what_there_is_not_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mllc", "train", "method=none", "--help"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "Could not find 'method/none'" in capsys.readouterr().err
