@@ -1,3 +1,4 @@
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -5,27 +6,43 @@ import pytest
 import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from pyg_mllc.nn import Segmenter
+from pyg_mllc.nn import LabelCorrector, Segmenter
 
 CONFIGS = files("pyg_mllc.configs")
+PARTS = ("data", "model", "corrector", "method", "trainer")
 EXPERIMENTS = sorted(
     str(f.relative_to(CONFIGS / "experiment").with_suffix(""))
     for f in Path(str(CONFIGS / "experiment")).rglob("*.yaml")
 )
 
 
+@cache
+def segmenter_of(model):
+    """Build each network once, however many rows share it."""
+    return instantiate(OmegaConf.create(model))(num_classes=3)
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_builds(name):
-    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
-        cfg = compose("train", overrides=[f"experiment={name}", "model.weights=null"])
+    cfg = composed(f"experiment={name}", "model.weights=null")
     assert cfg.name == name
+    # All else goes to constructors, which refuse what they do not know.
+    assert set(cfg) <= {"name", "seed", "resume", "baseline", *PARTS}
     instantiate(cfg.trainer)
-    segmenter = instantiate(cfg.model)(num_classes=3)
+    segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model, resolve=True))
     corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=segmenter.feature_dim)
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         method = instantiate(config)(segmenter=segmenter, corrector=corrector)
         assert method.student.segmenter is segmenter
+
+
+def test_no_option_goes_unread():
+    cfg = composed("+method.lambda_x=1", "model.encoder=test_resnet", "model.weights=null")
+    segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model))
+    with pytest.raises(TypeError, match="lambda_x"):
+        instantiate(cfg.method)(segmenter=segmenter, corrector=LabelCorrector(3, 128))
 
 
 def group(name):
