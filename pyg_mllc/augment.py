@@ -9,25 +9,38 @@ from pyg_mllc.data.specs import IGNORE
 
 
 class WeakView(nn.Module):
-    """Random flip, scale and shift, the same for an image and its label; the size stays.
+    """Random flip, scale, shift and crop, the same for an image and its label.
 
     Args:
         scale: bounds of the magnification; below 1, the rest of the view is void.
         shift: largest shift, as a share of height and width.
+        crop: height and width of the view, cut out at random; by default the size stays.
     """
 
-    def __init__(self, scale: tuple[float, float] = (0.75, 2.0), shift: float = 0.2) -> None:
+    def __init__(
+        self,
+        scale: tuple[float, float] = (0.75, 2.0),
+        shift: float = 0.2,
+        crop: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
+        cut = [] if crop is None else [K.RandomCrop((crop[0], crop[1]), pad_if_needed=True)]
         self.geometry = K.AugmentationSequential(
             K.RandomHorizontalFlip(p=0.5),
             K.RandomAffine(degrees=0, translate=(shift, shift), scale=(scale[0], scale[1]), p=1),
+            *cut,
             data_keys=["input", "mask"],
             extra_args={DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": None}},
         )
 
     @torch.no_grad()
     def forward(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Give a view of `image (B, 3, H, W)` and `label (B, H, W)`; what is outside is IGNORE."""
+        """Give a view of each, of the same size.
+
+        Args:
+            image: `(B, 3, H, W)`.
+            label: `(B, H, W)`; in the view, what is outside is IGNORE.
+        """
         # kornia pads with 0, which is a class: shift the labels by one, so that 0 is void.
         shifted = (label + 1) % (IGNORE + 1)
         with torch.autocast(image.device.type, enabled=False):  # half precision moves them apart

@@ -27,6 +27,17 @@ def test_weak_view_moves_image_and_label_together(device):
     assert ((shown - moved[inside]).abs() < 0.1).float().mean() > 0.9
 
 
+@pytest.mark.parametrize("crop", [(24, 40), (100, 64)])
+def test_a_crop_cuts_image_and_label_alike_and_pads_with_void(crop, device):
+    label = blocks(height=80, width=112).to(device)
+    image, moved = WeakView(scale=(1.0, 1.0), shift=0.0, crop=crop)(image_of(label), label)
+    assert moved.shape == (4, *crop) and image.shape == (4, 3, *crop)
+    inside = moved != IGNORE
+    assert inside.float().mean() == pytest.approx(min(crop[0], 80) * crop[1] / (crop[0] * crop[1]))
+    assert (image[:, 0][inside] * 10 - 1 - moved[inside]).abs().max() < 1e-4
+    assert not torch.equal(moved[0], moved[1]) or crop[0] > 80  # each has a place of its own
+
+
 def test_what_a_weak_view_shows_from_outside_is_void_not_class_0():
     label = torch.ones(8, 32, 32, dtype=torch.long)
     image, moved = WeakView(scale=(0.5, 0.6), shift=0.0)(image_of(label), label)

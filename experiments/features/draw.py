@@ -1,0 +1,87 @@
+"""Embeddings of validation pixels in two dimensions, with and without MLLC (the paper's Figure 5).
+
+python -m experiments.features.draw
+
+t-SNE of 256 pixels a class, of runs of the table `methods`. Writes `features.png`, and
+`features.csv` with how many of the ten nearest embeddings (cosine) are of a pixel's own class.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+from torch import Tensor
+
+from experiments.run import Job
+from experiments.trained import trained
+from pyg_mllc.data import CAMVID, IGNORE, camvid
+from omegaconf import OmegaConf
+
+HERE = Path(__file__).parent
+CONFIGS = {
+    "labeled images only": "methods/camvid_46_supervised",
+    "FixMatch": "methods/camvid_46_fixmatch",
+    "MLLC": "methods/camvid_46_mllc",
+}
+EACH, IMAGES, NEAREST = 256, 50, 10
+
+
+@torch.no_grad()
+def embeddings(config: str) -> tuple[Tensor, Tensor]:
+    """Unit embeddings `(N, D)` of validation pixels and their true classes `(N,)`."""
+    predictor = trained(config, 0, "student")
+    options = OmegaConf.load(Job(config, (), 0).folder / "run.yaml").data
+    images = camvid(options.root, labeled=1, size=tuple(options.size), val=IMAGES).val
+    features, labels = [], []
+    for i in range(len(images)):
+        sample = images[i]
+        maps = predictor.seeing.segmenter(sample["image"][None] / 255).features
+        label = F.interpolate(sample["label"][None, None].float(), maps.shape[-2:], mode="nearest")
+        features.append(F.normalize(maps, dim=1)[0].flatten(1).T)  # (D, h, w) -> (h * w, D)
+        labels.append(label.flatten().long())
+    x, y = torch.cat(features), torch.cat(labels)
+    rng = np.random.default_rng(0)
+    taken = []
+    for c in range(CAMVID.num_classes):
+        mine = np.flatnonzero((y == c).numpy())
+        taken.append(rng.permutation(mine)[:EACH])
+    chosen = torch.from_numpy(np.concatenate(taken))
+    assert IGNORE not in y[chosen]
+    return x[chosen], y[chosen]
+
+
+def own_class(x: Tensor, y: Tensor) -> float:
+    """Share of the nearest embeddings that are of the pixel's own class."""
+    nearest = (x @ x.T).fill_diagonal_(-2).topk(NEAREST).indices
+    return float((y[nearest] == y[:, None]).float().mean())
+
+
+def main() -> None:
+    """Draw a panel for each run."""
+    figure = Figure((10, 4), dpi=150, layout="constrained")
+    lines = []
+    for axis, (title, config) in zip(
+        figure.subplots(1, len(CONFIGS)), CONFIGS.items(), strict=True
+    ):
+        x, y = embeddings(config)
+        lines.append((config, 0, len(x), f"{100 * own_class(x, y):.2f}"))
+        print(*lines[-1])
+        flat = TSNE(metric="cosine", init="random", random_state=0).fit_transform(x.numpy())
+        for c, (name, color) in enumerate(zip(CAMVID.classes, CAMVID.colors, strict=True)):
+            axis.scatter(*flat[y == c].T, s=2, color=np.divide(color, 255), label=name)
+        axis.set(xticks=[], yticks=[], title=f"{title}: {lines[-1][-1]}% of own class")
+    handles = axis.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=6, markerscale=5, frameon=False)
+    figure.savefig(HERE / "features.png")
+    with (HERE / "features.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("config", "seed", "pixels", "percent_of_own_class"))
+        writer.writerows(lines)
+
+
+if __name__ == "__main__":
+    main()

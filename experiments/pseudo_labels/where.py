@@ -1,0 +1,96 @@
+"""Where the rounds mend the teacher's labels of unlabeled images, and where they spoil them.
+
+python -m experiments.pseudo_labels.where
+
+Takes the runs of the table `methods` (`python -m experiments.run methods`). Truth, which training
+never saw, only scores. Writes `where.csv`: for each group of pixels its share, how many of its
+labels are right before correction and after each round, and what the changes were.
+"""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from skimage.measure import label as components
+from skimage.segmentation import find_boundaries
+from torch import Tensor
+
+from experiments.trained import beliefs, trained, unlabeled_with_truth
+from pyg_mllc.data import CAMVID, IGNORE
+from pyg_mllc.evaluation import iou
+
+HERE = Path(__file__).parent
+CONFIGS = ("methods/camvid_46_mllc", "methods/camvid_46_mllc_anchors")
+IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
+FIELDS = ("config", "seed", "group", "share", "right", "mended", "spoiled")
+
+
+def groups(truth: np.ndarray, confidence: np.ndarray) -> dict[str, np.ndarray]:
+    """Pixels `(H, W)` of one image, sorted by what might matter."""
+    known = truth != IGNORE
+    near = distance_transform_edt(~find_boundaries(truth)) < NEAR
+    regions = components(truth, background=-1, connectivity=1)
+    small = np.bincount(regions.ravel())[regions] < SMALL
+    sure = confidence >= 0.95
+    return {
+        "all": known,
+        "near a boundary": known & near,
+        "away from boundaries": known & ~near,
+        "in small regions": known & small,
+        "in large regions": known & ~small,
+        "teacher sure": known & sure,
+        "teacher unsure": known & ~sure,
+        **{name: truth == c for c, name in enumerate(CAMVID.classes)},
+    }
+
+
+def count(config: str, seed: int) -> tuple[dict[str, np.ndarray], list[float]]:
+    """Pixels, right ones after each round, mended and spoiled ones of each group; then mIoU."""
+    images, places = unlabeled_with_truth(config, seed)
+    places = [places[i] for i in np.linspace(0, len(places) - 1, IMAGES).round().astype(int)]
+    found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0, dtype=np.int64))
+    confusion: Tensor | int = 0
+    classes = CAMVID.num_classes
+    for sample, logits in beliefs(trained(config, seed), images, places):
+        truth, labels = sample["label"], logits.argmax(1)
+        right = (labels == truth).numpy()  # (K + 1, H, W)
+        confidence = logits[0].softmax(0).amax(0).numpy()
+        changes = [~right[0] & right[-1], right[0] & ~right[-1]]
+        for name, mask in groups(truth.numpy(), confidence).items():
+            counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]
+            found[name] = np.array(counts) + (found[name] if len(found[name]) else 0)
+        known = truth != IGNORE
+        pairs = (truth[known] * classes + labels[:, known]).long()  # (K + 1, known pixels)
+        confusion = confusion + torch.stack(
+            [torch.bincount(p, minlength=classes**2) for p in pairs]
+        )
+    assert isinstance(confusion, Tensor)
+    return dict(found), [100 * float(iou(m.view(classes, -1)).nanmean()) for m in confusion]
+
+
+def main() -> None:
+    """Count, and write a line for each group of pixels."""
+    rows = []
+    for config in CONFIGS:
+        found, miou = count(config, 0)
+        for name, counts in found.items():
+            pixels, *right, mended, spoiled = counts
+            if not pixels:
+                continue
+            shares = [f"{100 * n / pixels:.2f}" for n in (*right, mended, spoiled)]
+            whole = f"{100 * pixels / found['all'][0]:.2f}"
+            rows.append((config, 0, name, whole, " ".join(shares[:-2]), *shares[-2:]))
+            print(*rows[-1], sep="  ", flush=True)
+        rows.append((config, 0, "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", ""))
+        print(*rows[-1], sep="  ", flush=True)
+    with (HERE / "where.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(FIELDS)
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
