@@ -78,17 +78,20 @@ class SegmentationDataset(SampleSet):
         """Image, and label or where the image is, uint8 (3 + 1, H, W)."""
         path = self.images[index]
         picture = read_image(path)
-        boxed = letterbox(picture, self.size, nearest=False, fill=0)
+        box = self.size
+        boxed = letterbox(picture, box, nearest=False, fill=0)
         if self.masks is None:
-            height, width = fitted_size(picture.height, picture.width, self.size)
-            last = np.zeros(self.size, dtype=np.uint8)
+            height, width = fitted_size(picture.height, picture.width, box)
+            last = np.zeros(box, dtype=np.uint8)
             last[:height, :width] = 1
         else:
-            last = self._label(picture, path, self.masks[index])
+            last = self._label(picture, path, self.masks[index], box)
         # (H, W, 3) -> (3, H, W), and (H, W) below
         return np.concatenate([boxed.transpose(2, 0, 1), last[None]])
 
-    def _label(self, picture: Image.Image, path: Path, mask_path: Path) -> np.ndarray:
+    def _label(
+        self, picture: Image.Image, path: Path, mask_path: Path, box: tuple[int, int]
+    ) -> np.ndarray:
         ids = read_mask(mask_path, self.spec)
         if ids.shape != (picture.height, picture.width):
             raise InputError(
@@ -96,4 +99,4 @@ class SegmentationDataset(SampleSet):
                 f"image {path} is {picture.height} x {picture.width}: give the mask that size."
             )
         mask = Image.fromarray(ids.astype(np.uint8))
-        return letterbox(mask, self.size, nearest=True, fill=IGNORE)
+        return letterbox(mask, box, nearest=True, fill=IGNORE)

@@ -1,11 +1,12 @@
 """Image and mask files to arrays, and arrays to one size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
@@ -15,15 +16,31 @@ _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 
 
 def _open(path: Path) -> Image.Image:
     """Give the decoded picture, turned the way its EXIF orientation says."""
+    with _readable(path), Image.open(path) as picture:
+        return ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture)
+        yield
     # Pillow's decoders report broken files through nearly every kind of exception.
     except Exception as error:
         raise InputError(
             f"{path} cannot be read as an image ({error or type(error).__name__}): replace the "
             "file or take it out of the data set."
         ) from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Give height and width of an image file, from its head, as its EXIF orientation turns it.
+
+    Raises:
+        InputError: If the file is no image.
+    """
+    with _readable(path), Image.open(path) as picture:
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return picture.size if turned else picture.size[::-1]
 
 
 def read_image(path: Path) -> Image.Image:
