@@ -10,16 +10,18 @@ USAGE = """mllc <command> [option=value ...]
 
 commands:
   train   train a network from labeled and unlabeled images, and write a report
+  data    check a data set before training (data check), list known ones (data info)
 
 examples:
   mllc train experiment=demo
   mllc train experiment=camvid data.root=path/to/camvid trainer.max_steps=60
+  mllc data check experiment=folder data.root=path/to/folders
   mllc train resume=outputs/camvid/2026-01-31_12-00-00
   mllc train --help            all options of a command
 """
 
 
-COMMANDS = ("train",)
+COMMANDS = ("train", "data")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
 
 RUN = "run.yaml"  # all options of a run, in its folder
+PARTITION = "partition"  # lists of its images
 CHANGEABLE = ("trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator")
 
 
@@ -30,6 +31,7 @@ def _train(cfg: DictConfig) -> float:
     import rich
 
     from pyg_mllc import training
+    from pyg_mllc.data import write_partition
     from pyg_mllc.evaluation import correction_examples
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
@@ -46,6 +48,7 @@ def _train(cfg: DictConfig) -> float:
         )
     if not resume:
         (out / RUN).write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        write_partition(splits, out / PARTITION, cfg.data.get("root"))
     print(f"{'going on' if resume else 'run'}: {short(out)}")
     runs = []
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
@@ -90,7 +93,10 @@ def _resumed(out: Path) -> DictConfig:
                 f"resume= takes all options from the run; leave out {change} "
                 f"(only {', '.join(CHANGEABLE)} may change)"
             )
-    return cast(DictConfig, OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(changes)))
+    cfg = OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(changes))
+    if (out / PARTITION).is_dir():
+        cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
+    return cast(DictConfig, cfg)
 
 
 def _facts(cfg: DictConfig, splits: Any) -> dict[str, str]:

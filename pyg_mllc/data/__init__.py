@@ -1,20 +1,39 @@
 """Data sets, their labeled and unlabeled splits, and loaders."""
 
+from pyg_mllc.data.catalog import (
+    CAMVID,
+    CAMVID32,
+    CAMVID_COLORS,
+    CITYSCAPES,
+    CITYSCAPES_TRAIN_IDS,
+    SPECS,
+    VOC,
+    VOC_AUG,
+    spec_named,
+)
 from pyg_mllc.data.dataset import SegmentationDataset
+from pyg_mllc.data.folder import folder
 from pyg_mllc.data.loaders import EndlessBatches, endless_loader, eval_loader
-from pyg_mllc.data.published import camvid, voc
+from pyg_mllc.data.published import camvid, published, voc
 from pyg_mllc.data.samples import ReadableSet, Sample, SampleSet
-from pyg_mllc.data.specs import CAMVID, IGNORE, VOC, DatasetSpec
-from pyg_mllc.data.splits import Splits
+from pyg_mllc.data.specs import IGNORE, DatasetSpec, Protocol
+from pyg_mllc.data.splits import Splits, make_splits, write_partition
 from pyg_mllc.data.textures import TEXTURES, Textures, textures
 
 __all__ = [
     "CAMVID",
+    "CAMVID32",
+    "CAMVID_COLORS",
+    "CITYSCAPES",
+    "CITYSCAPES_TRAIN_IDS",
     "IGNORE",
+    "SPECS",
     "TEXTURES",
     "VOC",
+    "VOC_AUG",
     "DatasetSpec",
     "EndlessBatches",
+    "Protocol",
     "ReadableSet",
     "Sample",
     "SampleSet",
@@ -24,6 +43,11 @@ __all__ = [
     "camvid",
     "endless_loader",
     "eval_loader",
+    "folder",
+    "make_splits",
+    "published",
+    "spec_named",
     "textures",
     "voc",
+    "write_partition",
 ]

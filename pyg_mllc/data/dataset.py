@@ -1,13 +1,14 @@
 """Image files, with or without mask files, as samples."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
+from pyg_mllc.data.cache import SampleCache
 from pyg_mllc.data.decoding import fitted_size, letterbox, read_image, read_mask
 from pyg_mllc.data.samples import Sample, SampleSet, check_index, check_size
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
@@ -26,6 +27,7 @@ class SegmentationDataset(SampleSet):
             read and none need exist.
         spec: Classes and void ids of the masks.
         size: Height and width (H, W) of every sample.
+        cache: Folder to keep decoded samples in, see `SampleCache`; by default they are not kept.
 
     Raises:
         InputError: If there are not as many masks as images, or the size is not positive. Reading a
@@ -39,6 +41,7 @@ class SegmentationDataset(SampleSet):
         masks: Sequence[str | Path] | None,
         spec: DatasetSpec,
         size: tuple[int, int],
+        cache: str | Path | None = None,
     ) -> None:
         if masks is not None and len(masks) != len(images):
             raise InputError(
@@ -49,39 +52,51 @@ class SegmentationDataset(SampleSet):
         self.masks = None if masks is None else [Path(path) for path in masks]
         self.spec = spec
         self.size = check_size(size)
+        self.cache = None if cache is None else SampleCache(cache)
+        self._meaning = "valid" if masks is None else f"{spec.ids} {spec.palette}"
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
         index = check_index(index, len(self))
-        path = self.images[index]
-        picture = read_image(path)
-        boxed = letterbox(picture, self.size, nearest=False, fill=0)
+        make = partial(self._decode, index)
+        files = [self.images[index], *(self.masks[index : index + 1] if self.masks else ())]
+        shape = (4, *self.size)
+        planes = self.cache.get(files, self._meaning, shape, make) if self.cache else make()
         sample: Sample = {
-            "image": torch.from_numpy(boxed)
-            .permute(2, 0, 1)
-            .contiguous(),  # (H, W, 3) -> (3, H, W)
-            "name": path.stem,
+            "image": torch.from_numpy(np.array(planes[:3])),
+            "name": self.images[index].stem,
         }
         if self.masks is None:
-            sample["valid"] = self._valid(picture)
+            sample["valid"] = torch.from_numpy(planes[3].astype(bool))
         else:
-            sample["label"] = self._label(picture, path, self.masks[index])
+            sample["label"] = torch.from_numpy(planes[3].astype(np.int64))
         return sample
 
-    def _valid(self, picture: Image.Image) -> Tensor:
-        height, width = fitted_size(picture.height, picture.width, self.size)
-        valid = torch.zeros(self.size, dtype=torch.bool)
-        valid[:height, :width] = True
-        return valid
+    def _decode(self, index: int) -> np.ndarray:
+        """Image, and label or where the image is, uint8 (3 + 1, H, W)."""
+        path = self.images[index]
+        picture = read_image(path)
+        box = self.size
+        boxed = letterbox(picture, box, nearest=False, fill=0)
+        if self.masks is None:
+            height, width = fitted_size(picture.height, picture.width, box)
+            last = np.zeros(box, dtype=np.uint8)
+            last[:height, :width] = 1
+        else:
+            last = self._label(picture, path, self.masks[index], box)
+        # (H, W, 3) -> (3, H, W), and (H, W) below
+        return np.concatenate([boxed.transpose(2, 0, 1), last[None]])
 
-    def _label(self, picture: Image.Image, path: Path, mask_path: Path) -> Tensor:
+    def _label(
+        self, picture: Image.Image, path: Path, mask_path: Path, box: tuple[int, int]
+    ) -> np.ndarray:
         ids = read_mask(mask_path, self.spec)
         if ids.shape != (picture.height, picture.width):
             raise InputError(
                 f"{mask_path} is {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its "
                 f"image {path} is {picture.height} x {picture.width}: give the mask that size."
             )
-        boxed = letterbox(Image.fromarray(ids), self.size, nearest=True, fill=IGNORE)
-        return torch.from_numpy(boxed.astype(np.int64))
+        mask = Image.fromarray(ids.astype(np.uint8))
+        return letterbox(mask, box, nearest=True, fill=IGNORE)

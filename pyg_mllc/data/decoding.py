@@ -1,25 +1,46 @@
 """Image and mask files to arrays, and arrays to one size."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
 
+_DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
+
 
 def _open(path: Path) -> Image.Image:
     """Give the decoded picture, turned the way its EXIF orientation says."""
+    with _readable(path), Image.open(path) as picture:
+        return ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture)
-    # Pillow's decoders report broken files through all of these.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        yield
+    # Pillow's decoders report broken files through nearly every kind of exception.
+    except Exception as error:
         raise InputError(
-            f"{path} cannot be read as an image ({error}): replace the file or take it out of the "
-            "data set."
+            f"{path} cannot be read as an image ({error or type(error).__name__}): replace the "
+            "file or take it out of the data set."
         ) from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Give height and width of an image file, from its head, as its EXIF orientation turns it.
+
+    Raises:
+        InputError: If the file is no image.
+    """
+    with _readable(path), Image.open(path) as picture:
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return picture.size if turned else picture.size[::-1]
 
 
 def read_image(path: Path) -> Image.Image:
@@ -38,37 +59,106 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_mask(path: Path, spec: DatasetSpec) -> np.ndarray:
-    """Give the class ids of a mask file, void ids as `IGNORE`.
+    """Give the classes of a mask file, void as `IGNORE`.
 
-    A palette is not looked at: the stored index is the id.
+    Of a mask with one channel the stored values are looked up in the spec's ids; a palette is not
+    looked at, its index counts. Of a mask in color the colors are looked up in the spec's palette.
 
     Args:
-        path: A mask with one channel.
-        spec: Which ids are classes and which are void.
+        path: A mask, with or without transparency, which is dropped.
+        spec: What its values mean.
 
     Returns:
-        Ids, int32 (H, W).
+        Classes, int32 (H, W).
 
     Raises:
-        InputError: If the file is no image, has colors, or holds an id that the spec does not know.
+        InputError: If the file is no image, or holds a value that the spec does not know.
+    """
+    values = read_raw_mask(path)
+    return (_classes_of_ids if values.ndim == 2 else _classes_of_colors)(values, path, spec)
+
+
+def read_raw_mask(path: Path) -> np.ndarray:
+    """Give what a mask file stores: ids, int32 (H, W), or colors, uint8 (H, W, 3).
+
+    Raises:
+        InputError: If the file is no image, or in a mode that no mask has.
     """
     picture = _open(path)
-    if len(picture.getbands()) != 1:
+    if picture.mode in ("RGB", "RGBA", "RGBX"):
+        return np.asarray(picture)[..., :3]
+    if picture.mode == "F" or picture.mode.rstrip("A") not in ("1", "L", "P", *_DEEP):
         raise InputError(
-            f"{path} has colors (Pillow mode {picture.mode}) where a mask has class ids: save it "
-            "with one channel whose values are the ids."
+            f"{path} is a mask in the wrong mode (Pillow mode {picture.mode}): save it as PNG, "
+            "with one channel of class ids or with colors."
         )
-    ids = np.asarray(picture).astype(np.int32)
-    void = np.isin(ids, spec.void)
-    unknown = np.unique(ids[~void & ~np.isin(ids, np.arange(spec.num_classes))])
+    ids = np.asarray(picture.getchannel(0) if picture.mode.endswith("A") else picture)
+    return ids.astype(np.int32)
+
+
+def _classes_of_ids(ids: np.ndarray, path: Path, spec: DatasetSpec) -> np.ndarray:
+    classes = _look_up(ids, spec.ids)
+    unknown = np.unique(ids[classes < 0])
     if len(unknown):
-        listed = ", ".join(map(str, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
         raise InputError(
-            f"{path} holds the ids {listed}, but the classes of {spec.name} are 0 to "
-            f"{spec.num_classes - 1} and its void ids {list(spec.void)}: convert the mask or "
-            "correct the spec."
+            f"{path} holds the ids {_listed(map(str, unknown))}, but {_known(spec)}: convert the "
+            "mask or correct the spec."
         )
-    return np.where(void, IGNORE, ids).astype(np.int32)
+    return classes
+
+
+def _classes_of_colors(pixels: np.ndarray, path: Path, spec: DatasetSpec) -> np.ndarray:
+    classes = _look_up(packed(pixels), {_pack(*color): c for color, c in spec.palette.items()})
+    unknown = np.unique(pixels[classes < 0], axis=0)
+    if not len(unknown):
+        return classes
+    gray = np.all(unknown == unknown[:, :1])
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    mend = (
+        "JPEG changes colors, so save masks as PNG."
+        if jpeg
+        else "if these gray values are ids, save the mask with one channel."
+        if gray
+        else "convert the mask or add the colors to the table of the classes."
+    )
+    listed = _listed(str(tuple(color)) for color in unknown.tolist())
+    raise InputError(
+        f"{path} holds the colors {listed}, which are not among the {len(spec.palette)} of "
+        f"{spec.name}: {mend}"
+    )
+
+
+def _look_up(codes: np.ndarray, table: dict[int, int]) -> np.ndarray:
+    """Give the class of each code, -1 where the table has none."""
+    keys = np.array(sorted(table), dtype=np.int32)
+    labels = np.array([table[key] for key in keys.tolist()], dtype=np.int32)
+    position = np.searchsorted(keys, codes).clip(max=len(keys) - 1)
+    return np.where(keys[position] == codes, labels[position], np.int32(-1))
+
+
+def packed(pixels: np.ndarray) -> np.ndarray:
+    """Give colors (..., 3) as one number each, int32 (...)."""
+    red, green, blue = np.moveaxis(pixels.astype(np.int32), -1, 0)
+    return _pack(red, green, blue)
+
+
+def _pack(red: Any, green: Any, blue: Any) -> Any:
+    return (red << 16) + (green << 8) + blue
+
+
+def _known(spec: DatasetSpec) -> str:
+    own = [code for code, label in spec.ids.items() if label != IGNORE]
+    if own == list(range(spec.num_classes)):
+        classes = f"are 0 to {spec.num_classes - 1}"
+    else:
+        classes = f"have the ids {_listed(map(str, own))}"
+    void = [code for code in spec.void if isinstance(code, int)]
+    return f"the classes of {spec.name} {classes} and its void ids {void}"
+
+
+def _listed(values: Iterable[str]) -> str:
+    first = list(values)
+    return ", ".join(first[:8]) + (", ..." if len(first) > 8 else "")
 
 
 def fitted_size(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:

@@ -1,20 +1,69 @@
 """Where the images and masks of a data set lie on disk."""
 
+import os
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
 
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+class Item(NamedTuple):
+    """An image file and its mask file, if it has one."""
+
+    image: Path
+    mask: Path | None
 
 
-def check_root(spec: DatasetSpec, root: str | Path | None) -> Path:
-    """Give the root folder of a data set.
+@dataclass(frozen=True)
+class Tree:
+    """A data set on disk.
+
+    Args:
+        spec: Classes and layout.
+        root: Its folder.
+        train: What the folders of the training images hold, by name, in the order of the names.
+        val: The same of the validation images.
+        folders: Folder of the images and of the masks, of ``train`` and ``val``.
+    """
+
+    spec: DatasetSpec
+    root: Path
+    train: dict[str, Item]
+    val: dict[str, Item]
+    folders: dict[str, tuple[Path, Path]]
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Give the endings of all files that Pillow reads, but for PostScript, which is a program."""
+    known = Image.registered_extensions()
+    return frozenset(s for s, kind in known.items() if kind in Image.OPEN) - {".eps", ".ps"}
+
+
+def read_tree(spec: DatasetSpec, root: str | Path | None) -> Tree:
+    """Find the files of a data set that lie as its spec says.
 
     Raises:
-        InputError: If it is not given or not there.
+        InputError: If the root or one of the folders is missing or cannot be read.
     """
-    if root is None or not Path(root).is_dir():
+    root = _check_root(spec, root)
+    folders = {
+        key: (root / spec.images.format(split=split), root / spec.masks.format(split=split))
+        for key, split in (("train", spec.train), ("val", "val"))
+    }
+    train, val = (pair_files(*pair, spec, f"data.root={root}") for pair in folders.values())
+    return Tree(spec, root, train, val, folders)
+
+
+def _check_root(spec: DatasetSpec, root: str | Path | None) -> Path:
+    if root is None or not os.path.isdir(root):
         folders = dict.fromkeys(
             pattern.format(split=split).split("/")[0] + "/"
             for split in ("train", "val")
@@ -28,75 +77,90 @@ def check_root(spec: DatasetSpec, root: str | Path | None) -> Path:
     return Path(root)
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """Give the image files of a folder by name without suffix, in the order of the names."""
-    if not folder.is_dir():
-        raise InputError(
-            f"The folder {folder} does not exist: add it, or correct data.root={folder.parent}."
-        )
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    named = {path.stem: path for path in files}
-    for path in files:
-        if named[path.stem] != path:
+def pair_files(
+    images: Path, masks: Path, spec: DatasetSpec, option: str, skip: Collection[Path] = ()
+) -> dict[str, Item]:
+    """Find the images of a folder, and the mask of each that has one.
+
+    Args:
+        images: Folder of the images; folders in it are looked into, too.
+        masks: Folder of the masks, in the same order.
+        spec: Suffixes of both.
+        option: What the user gave, for messages.
+        skip: Folders to pass over, besides that of the masks.
+
+    Raises:
+        InputError: If a folder is missing or cannot be read, or two files have one name.
+    """
+    found = files_by_name(masks, option, spec.mask_suffix)
+    pictures = files_by_name(images, option, spec.image_suffix, spec.mask_suffix, [masks, *skip])
+    return {name: Item(path, found.get(name)) for name, path in pictures.items()}
+
+
+def files_by_name(
+    folder: Path,
+    option: str,
+    suffix: str = "",
+    without: str = "",
+    skip: Collection[Path] = (),
+) -> dict[str, Path]:
+    """Give the image files of a folder by name, in the order of the names.
+
+    The name is the path inside the folder without ending and ``suffix``.
+
+    Args:
+        folder: Folder, looked into with the folders in it.
+        option: What the user gave, for messages.
+        suffix: Files whose name before the ending does not end so are passed over.
+        without: Files whose name ends so are passed over, if this is not empty.
+        skip: Folders to pass over.
+
+    Raises:
+        InputError: If the folder is missing or cannot be read, or two files have one name.
+    """
+    named: dict[str, Path] = {}
+    for path in sorted(_walk(folder, option, skip)):
+        if not path.stem.endswith(suffix) or (without and path.stem.endswith(without)):
+            continue
+        inside = path.relative_to(folder).with_name(path.stem.removesuffix(suffix))
+        name = plain(inside.as_posix())
+        if name in named:
             raise InputError(
-                f"{path} and {named[path.stem]} differ by their suffix only: rename or remove one, "
-                "as names without suffix pair images with masks."
+                f"{named[name]} and {path} differ by their suffix only: rename or remove one, as "
+                "names without suffix pair images with masks."
             )
+        named[name] = path
     return named
 
 
-def image_files(spec: DatasetSpec, root: str | Path | None, split: str) -> list[Path]:
-    """Give the images of a split, in the order of its list or else of their names.
+def plain(name: str) -> str:
+    """Give a name with composed accents: some systems store them apart from their letters."""
+    return unicodedata.normalize("NFC", name)
 
-    Args:
-        spec: Layout of the data set.
-        root: Its folder.
-        split: ``train`` or ``val``.
 
-    Raises:
-        InputError: If the folder, the list or a listed image is missing, or there is no image.
-    """
-    root = check_root(spec, root)
-    folder = root / spec.images.format(split=split)
-    listing = root / spec.listing.format(split=split)
-    files = _by_stem(folder)
-    if spec.listing:
-        if not listing.is_file():
+def _walk(folder: Path, option: str, skip: Collection[Path]) -> Iterator[Path]:
+    """Image files below a folder, but for hidden ones; loops of links end, as each is seen once."""
+    if not os.path.isdir(folder):
+        raise InputError(f"The folder {folder} does not exist: add it, or correct {option}.")
+    seen = {os.path.realpath(other) for other in skip} - {os.path.realpath(folder)}
+    waiting = [str(folder)]
+    while waiting:
+        here = waiting.pop()
+        if os.path.realpath(here) in seen:
+            continue
+        seen.add(os.path.realpath(here))
+        try:
+            names = os.listdir(here)
+        except OSError as error:
             raise InputError(
-                f"The list {listing} does not exist: put it there, one image name per line, or "
-                f"correct data.root={root}."
-            )
-        lines = listing.read_text(encoding="utf-8").splitlines()
-        names = [line.strip() for line in lines if line.strip()]
-        missing = [name for name in names if name not in files]
-        if missing:
-            raise InputError(
-                f"{listing} names {missing[0]!r}, but {folder} has no such image ({len(missing)} "
-                f"of {len(names)} are missing): add the images or shorten the list."
-            )
-        files = {name: files[name] for name in names}
-    if not files:
-        source = listing if spec.listing else folder
-        raise InputError(f"{source} has no image for the split {split!r}: add some.")
-    return list(files.values())
-
-
-def mask_files(
-    spec: DatasetSpec, root: str | Path | None, split: str, images: list[Path]
-) -> dict[Path, Path]:
-    """Give the mask of every image that has one.
-
-    Args:
-        spec: Layout of the data set.
-        root: Its folder.
-        split: ``train`` or ``val``.
-        images: Image files of the split.
-
-    Returns:
-        Image file -> mask file.
-
-    Raises:
-        InputError: If the folder of the masks is missing.
-    """
-    masks = _by_stem(check_root(spec, root) / spec.masks.format(split=split))
-    return {path: masks[path.stem] for path in images if path.stem in masks}
+                f"The folder {here} cannot be read ({error.strerror}): change its permissions, or "
+                f"correct {option}."
+            ) from error
+        for name in names:
+            path = os.path.join(here, name)
+            if name.startswith("."):
+                continue
+            if os.path.splitext(name)[1].lower() in image_suffixes():
+                yield Path(path)
+            elif os.path.isdir(path):
+                waiting.append(path)

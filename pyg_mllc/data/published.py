@@ -1,9 +1,34 @@
 """Published data sets, read from where the user has them."""
 
 from pathlib import Path
+from typing import Any
 
-from pyg_mllc.data.specs import CAMVID, VOC
-from pyg_mllc.data.splits import Splits, split_folder
+from pyg_mllc.data.catalog import CAMVID, VOC, spec_named
+from pyg_mllc.data.layout import read_tree
+from pyg_mllc.data.specs import DatasetSpec
+from pyg_mllc.data.splits import Splits, make_splits
+
+
+def published(
+    spec: str | DatasetSpec,
+    root: str | Path | None,
+    labeled: int,
+    size: tuple[int, int],
+    **options: Any,
+) -> Splits:
+    """Give the splits of a data set whose files lie as its spec says.
+
+    Args:
+        spec: The data set, or its name: one of `SPECS`.
+        root: Folder that holds the layout.
+        labeled: Number of labeled images, drawn from the training images that have a mask.
+        size: Height and width (H, W) of every sample.
+        **options: Of `make_splits`: seed, unlabeled, val, partition, balanced, overlap, cache.
+
+    Raises:
+        InputError: If an option cannot be met or the files are not there, saying which.
+    """
+    return make_splits(read_tree(spec_named(spec), root), labeled, size, **options)
 
 
 def camvid(
@@ -13,6 +38,7 @@ def camvid(
     seed: int = 0,
     unlabeled: int | None = None,
     val: int | None = None,
+    **options: Any,
 ) -> Splits:
     """Give the splits of CamVid: street scenes, 11 classes.
 
@@ -26,11 +52,14 @@ def camvid(
         seed: Seed of the draw.
         unlabeled: At most so many of the other training images; None takes all.
         val: At most so many validation images, evenly spaced; None takes all.
+        **options: Of `make_splits`: partition, balanced, overlap, cache.
 
     Raises:
         InputError: If an option cannot be met or the files are not there, saying which.
     """
-    return split_folder(CAMVID, root, labeled, size, seed, unlabeled, val)
+    return published(
+        CAMVID, root, labeled, size, seed=seed, unlabeled=unlabeled, val=val, **options
+    )
 
 
 def voc(
@@ -40,11 +69,12 @@ def voc(
     seed: int = 0,
     unlabeled: int | None = None,
     val: int | None = None,
+    **options: Any,
 ) -> Splits:
     """Give the splits of PASCAL VOC 2012: everyday photographs, 21 classes with background.
 
-    The folder is ``VOC2012``: ``JPEGImages/``, ``SegmentationClass/`` (or its augmented masks under
-    that name) and the lists ``ImageSets/Segmentation/{train,val}.txt``.
+    The folder is ``VOC2012``: ``JPEGImages/``, ``SegmentationClass/`` and the lists
+    ``ImageSets/Segmentation/{train,val}.txt``.
 
     Args:
         root: That folder.
@@ -53,8 +83,9 @@ def voc(
         seed: Seed of the draw.
         unlabeled: At most so many of the other training images; None takes all.
         val: At most so many validation images, evenly spaced; None takes all.
+        **options: Of `make_splits`: partition, balanced, overlap, cache.
 
     Raises:
         InputError: If an option cannot be met or the files are not there, saying which.
     """
-    return split_folder(VOC, root, labeled, size, seed, unlabeled, val)
+    return published(VOC, root, labeled, size, seed=seed, unlabeled=unlabeled, val=val, **options)

@@ -1,44 +1,77 @@
-"""What the files of a data set look like: classes, colors, folders, void ids."""
+"""What the files of a data set look like: classes, what masks store, folders, partitions."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pyg_mllc.errors import InputError
 
 IGNORE = 255
 """Label of the pixels that no loss and no metric counts: void and padding."""
 
+Color = tuple[int, int, int]  # red, green, blue, 0-255
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How many images of a data set are labeled in a published comparison.
+
+    Args:
+        labeled: Number of labeled images.
+        of: Number of training images, the labeled ones included.
+        fine: Where the labeled ones come from: ``only`` from the images of the spec's ``fine``
+            list, from these ``first``, or, if empty, from all alike.
+    """
+
+    labeled: int
+    of: int
+    fine: str = ""
+
 
 @dataclass(frozen=True)
 class DatasetSpec:
     """Names, colors and file layout of one data set.
 
-    The layout is relative to the root folder, with ``{split}`` for ``train`` or ``val``. An image
-    and its mask share their file name up to the suffix.
+    The layout is relative to the root folder, with ``{split}`` for the training or the validation
+    split. An image and its mask share their path inside these folders, but for suffixes.
 
     Args:
         name: What the data set is called in messages and file names.
-        classes: One name per class; the position is the id in the masks.
+        classes: One name per class; the position is the class.
         colors: One RGB color per class, each channel 0-255.
         images: Folder of the images.
         masks: Folder of the masks.
         listing: Text file with one image name per line; empty where a split is its whole folder.
-        void: Mask ids that are read as `IGNORE`.
+        void: What masks store where there is no class: ids, and colors of masks in color.
+        codes: What masks store for a class where that is not the class's position, or, in masks in
+            color, not its color: stored id or color -> class. Several may mean the same class.
+        image_suffix: What follows the common part in the names of images, before ``.jpg``.
+        mask_suffix: The same of masks.
+        train: Name of the training split.
+        fine: Name of the list of the training images with the finest masks, if there is one.
+        protocols: Published numbers of labeled images, by name.
 
     Raises:
         InputError: If the colors do not match the classes, or an id would collide with `IGNORE`.
 
     Example:
-        >>> CAMVID.num_classes, CAMVID.classes[3], CAMVID.colors[3]
-        (11, 'road', (128, 64, 128))
+        >>> spec = DatasetSpec("two", ("a", "b"), ((9, 9, 9), (5, 5, 5)), codes={7: 0, 8: 1, 9: 1})
+        >>> spec.num_classes, spec.ids, spec.palette
+        (2, {7: 0, 8: 1, 9: 1, 255: 255}, {(9, 9, 9): 0, (5, 5, 5): 1})
     """
 
     name: str
     classes: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
+    colors: tuple[Color, ...]
     images: str = ""
     masks: str = ""
     listing: str = ""
-    void: tuple[int, ...] = (IGNORE,)
+    void: tuple[int | Color, ...] = (IGNORE,)
+    codes: Mapping[int | Color, int] = field(default_factory=dict, hash=False)
+    image_suffix: str = ""
+    mask_suffix: str = ""
+    train: str = "train"
+    fine: str = ""
+    protocols: Mapping[str, Protocol] = field(default_factory=dict, hash=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.colors) != len(self.classes):
@@ -57,60 +90,16 @@ class DatasetSpec:
         """Number of classes C, without void."""
         return len(self.classes)
 
+    @property
+    def ids(self) -> dict[int, int]:
+        """Stored id -> class or `IGNORE`, of masks with one channel."""
+        given = {code: label for code, label in self.codes.items() if isinstance(code, int)}
+        void = {code: IGNORE for code in self.void if isinstance(code, int)}
+        return (given or {label: label for label in range(self.num_classes)}) | void
 
-CAMVID = DatasetSpec(
-    name="camvid",
-    classes=(
-        "sky",
-        "building",
-        "pole",
-        "road",
-        "pavement",
-        "tree",
-        "sign",
-        "fence",
-        "car",
-        "pedestrian",
-        "bicyclist",
-    ),
-    colors=(
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (60, 40, 222),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-    ),
-    images="{split}",
-    masks="{split}annot",
-    void=(11,),
-)
-
-
-def _voc_color(index: int) -> tuple[int, int, int]:
-    """Color of a VOC id: its bits dealt to red, green and blue in turn, highest bit first."""
-    red, green, blue = (
-        sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
-        for channel in range(3)
-    )
-    return red, green, blue
-
-
-_VOC_CLASSES = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse "
-    "motorbike person pottedplant sheep sofa train tvmonitor"
-)
-
-VOC = DatasetSpec(
-    name="voc",
-    classes=tuple(_VOC_CLASSES.split()),
-    colors=tuple(_voc_color(index) for index in range(21)),
-    images="JPEGImages",
-    masks="SegmentationClass",
-    listing="ImageSets/Segmentation/{split}.txt",
-)
+    @property
+    def palette(self) -> dict[Color, int]:
+        """Color -> class or `IGNORE`, of masks in color."""
+        given = {code: label for code, label in self.codes.items() if isinstance(code, tuple)}
+        void = {code: IGNORE for code in self.void if isinstance(code, tuple)}
+        return (given or {color: label for label, color in enumerate(self.colors)}) | void

@@ -7,29 +7,10 @@ import time
 import pytest
 from PIL import Image
 
-from pyg_mllc.cli import main
-
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
     "data.size=[32,48]", "trainer.max_steps=2", "trainer.progress=false", "trainer.accelerator=cpu",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def mllc(monkeypatch, tmp_path, capsys):
-    """Run `mllc` in an empty folder; give its exit code, output and error output."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mllc", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_help_lists_the_commands(mllc):
@@ -79,6 +60,19 @@ def test_a_stopped_run_goes_on_with_its_own_options(mllc, tmp_path):
     assert code == 2 and "resume=outputs/other is no folder of a run: it has no run.yaml" in err
 
 
+def test_a_resumed_run_has_the_images_of_before(mllc, camvid, tmp_path):
+    options = ["data=camvid", f"data.root={camvid}", "data.labeled=1", "method=supervised"]
+    assert mllc("train", *options, *TINY, "hydra.run.dir=outputs/mine")[0] == 0
+    folder = tmp_path / "outputs/mine/partition"
+    lists = [(folder / f"{name}.txt").read_text() for name in ("labeled", "unlabeled", "val")]
+    assert [text.count("\n") for text in lists] == [1, 2, 3]
+    (folder / "labeled.txt").write_text(lists[1])  # the lists count, not a new draw
+    (folder / "unlabeled.txt").write_text(lists[0])
+    code, out, err = mllc("train", "resume=outputs/mine", "trainer.progress=false")
+    assert code == 0, err
+    assert "2 labeled images" in out
+
+
 @pytest.mark.parametrize("name, folder", [("camvid", "camvid"), ("voc", "voc2012")])
 def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
     root = f"data.root={real_data / folder}"
@@ -91,7 +85,7 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["tran"], "'tran' is not a command; choose one of: train"),
+        (["tran"], "'tran' is not a command; choose one of: train, data"),
         (["train", "experiment=nope"], "Could not find 'experiment/nope'.*demo"),
         (["train", "model.encoder=resnet5"], "model.encoder=resnet5 is not a model of timm"),
         (["train", "data=camvid", "data.root=nowhere"], "data.root=nowhere does not exist"),

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,10 +79,52 @@ def test_many_unknown_ids_are_cut_short(tmp_path):
         read_mask(tmp_path / "mask.png", SPEC)
 
 
-def test_colored_masks_are_refused(tmp_path):
-    picture().save(tmp_path / "mask.png")
-    with pytest.raises(InputError, match=r"mask\.png has colors .* one channel"):
-        read_mask(tmp_path / "mask.png", SPEC)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_masks_in_color_are_read_through_the_table(tmp_path, mode):
+    spec = replace(SPEC, void=(255, (1, 2, 3)), codes={(5, 5, 5): 2, (5, 5, 6): 2, (0, 0, 0): 0})
+    pixels = np.array([[[0, 0, 0], [5, 5, 5]], [[5, 5, 6], [1, 2, 3]]], dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", spec).tolist() == [[0, 2], [2, IGNORE]]
+
+
+@pytest.mark.parametrize(
+    "color, name, message",
+    [
+        ((9, 9, 8), "mask.png", r"mask\.png holds the colors \(9, 9, 8\), .* add the colors to"),
+        ((2, 2, 2), "mask.png", r"if these gray values are ids, save the mask with one channel"),
+        ((90, 20, 20), "mask.jpg", r"mask\.jpg .* JPEG changes colors, so save masks as PNG"),
+    ],
+)
+def test_unknown_colors_are_named(tmp_path, color, name, message):
+    Image.new("RGB", (4, 4), color).save(tmp_path / name)
+    with pytest.raises(InputError, match=message):
+        read_mask(tmp_path / name, SPEC)
+
+
+@pytest.mark.parametrize("mode", ["F", "CMYK"])
+def test_masks_in_the_wrong_mode_are_refused(tmp_path, mode):
+    Image.new(mode, (4, 4)).save(tmp_path / "mask.tif")
+    with pytest.raises(InputError, match=rf"mask\.tif is a mask in the wrong mode .*{mode}"):
+        read_mask(tmp_path / "mask.tif", SPEC)
+
+
+def test_ids_of_their_own_are_classes_in_order(tmp_path):
+    spec = replace(SPEC, codes={300: 0, 7000: 1, 9: 1}, void=(0,))
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.array([[300, 7000, 9, 0]], dtype=np.uint16)).save(path)
+    assert read_mask(path, spec).tolist() == [[0, 1, 1, IGNORE]]
+    Image.fromarray(np.array([[1]], dtype=np.uint8)).save(path)
+    with pytest.raises(InputError, match=r"holds the ids 1, but .* have the ids 300, 7000, 9"):
+        read_mask(path, spec)
+
+
+@pytest.mark.parametrize("mode, kind", [("1", "png"), ("LA", "png"), ("PA", "tif"), ("L", "webp")])
+def test_ids_in_other_modes(tmp_path, mode, kind):
+    ids = Image.fromarray(np.array([[0, 1, 1], [1, 0, 0]], dtype=np.uint8))
+    mask = ids.point(lambda value: 255 * value).convert("1") if mode == "1" else ids.convert(mode)
+    mask.save(tmp_path / f"mask.{kind}", lossless=True)
+    spec = replace(SPEC, codes={(1, 1, 1): 1, (0, 0, 0): 0})  # WebP knows colors only
+    assert read_mask(tmp_path / f"mask.{kind}", spec).tolist() == np.asarray(ids).tolist()
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

@@ -122,7 +122,7 @@ def test_names_that_differ_by_suffix_are_refused(streets):
 
 def test_validation_needs_every_mask(streets):
     (streets / "valannot" / "val3.png").unlink()
-    with pytest.raises(InputError, match=r"val3\.jpg has no mask val3\.\* in valannot/"):
+    with pytest.raises(InputError, match=r"val3\.jpg has no mask .*valannot"):
         camvid(streets, labeled=1)
 
 

@@ -1,0 +1,87 @@
+"""`mllc data`: check a data set as training would read it, or list the sets that are known."""
+
+import sys
+
+from pyg_mllc.cli.sentences import refuse
+
+USAGE = """mllc data <command>
+
+commands:
+  check   read a data set as training would, and tell what would hurt it
+  info    list data sets and published protocols, or the classes of one data set
+
+examples:
+  mllc data check experiment=folder data.root=path/to/folders
+  mllc data check data=camvid data.root=path/to/camvid data.labeled=367
+  mllc data info
+  mllc data info cityscapes
+"""
+
+
+def run() -> None:
+    """Run `mllc data check` or `mllc data info`."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print(USAGE, end="")
+    elif name == "check":
+        from pyg_mllc.cli.check import check
+
+        sys.argv = ["mllc data check", *rest]
+        check()
+    elif name == "info":
+        _one(rest[0].removeprefix("data=")) if rest else _all()
+    else:
+        refuse(f"'data {name}' is not a command; choose one of: data check, data info")
+
+
+def _all() -> None:
+    """Print all data sets and their protocols."""
+    import rich
+    from rich.table import Table
+
+    from pyg_mllc.data import SPECS
+
+    table = Table("data=", "what", box=None, padding=(0, 2, 1, 0))
+    for spec in SPECS.values():
+        lines = [
+            f"{spec.num_classes} classes",
+            f"images {spec.images}/, masks {spec.masks}/*{spec.mask_suffix}.png",
+        ]
+        if spec.listing:
+            lines.append(f"lists {spec.listing} (split: {spec.train}, val)")
+        totals: dict[int, list[str]] = {}
+        for name, protocol in spec.protocols.items():
+            told = name if name == str(protocol.labeled) else f"{name} ({protocol.labeled:,})"
+            totals.setdefault(protocol.of, []).append(told)
+        for total, names in totals.items():
+            lines.append(f"data.partition= {', '.join(names)}: labeled, of {total:,}")
+        table.add_row(spec.name, "\n".join(lines))
+    own = "images/ and masks/; if wanted unlabeled/, val_images/ and val_masks/, classes.csv"
+    table.add_row("folder", f"your own classes\n{own}")
+    table.add_row("textures", "10 classes\nbuilt in: scenes of pieces of photographs")
+    rich.print(table)
+    print("Folders are below data.root. data.partition= also takes a folder with labeled.txt.")
+
+
+def _one(name: str) -> None:
+    """Print the classes of a data set."""
+    import rich
+    from rich.table import Table
+
+    from pyg_mllc.data import IGNORE, TEXTURES, spec_named
+
+    spec = TEXTURES if name == TEXTURES.name else spec_named(name)
+    stored: dict[int, list[str]] = {}
+    for code, label in spec.ids.items():
+        stored.setdefault(label, []).append(str(code))
+    table = Table("class", "name", "color", "id in masks", title=spec.name)
+    for label, (named, color) in enumerate(zip(spec.classes, spec.colors, strict=True)):
+        told = f"{swatch(color)} {' '.join(map(str, color))}"
+        table.add_row(str(label), named, told, " ".join(stored[label]))
+    table.add_row("", "void", "", " ".join(stored.get(IGNORE, [])))
+    rich.print(table)
+
+
+def swatch(color: tuple[int, int, int]) -> str:
+    """Give a patch of a color for rich."""
+    return f"[rgb({','.join(map(str, color))})]███[/]"

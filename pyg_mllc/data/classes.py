@@ -1,0 +1,172 @@
+"""The classes of somebody's own masks: from a table, or found in the masks."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pyg_mllc.data.catalog import spread_color
+from pyg_mllc.data.decoding import packed, read_raw_mask
+from pyg_mllc.data.specs import IGNORE, Color, DatasetSpec
+from pyg_mllc.errors import InputError
+
+VOID = ("void", "ignore", "unlabeled")  # names of rows that are no class
+COLUMNS = {
+    1: ("name",),
+    2: ("id", "name"),
+    4: ("name", "r", "g", "b"),
+    5: ("id", "name", "r", "g", "b"),
+}
+
+
+class Row(NamedTuple):
+    """One row of a table of classes."""
+
+    code: int  # what masks of ids store
+    name: str
+    color: Color | None
+
+
+def read_classes(path: Path, void: Sequence[int] = (IGNORE,)) -> DatasetSpec:
+    """Read the classes from a table: one class a line, in the order that training numbers them.
+
+    A line is a name, ``id,name``, ``name,r,g,b`` or ``id,name,r,g,b``; the first line may name
+    these columns. Without ids, masks store the number of the line, from 0. A row that is
+    called void, ignore or unlabeled is no class. Colors are those of masks in color, and of
+    pictures; without colors, each class gets one.
+
+    Args:
+        path: The table, comma-separated text.
+        void: More ids that mean void, unless the table gives them to a class.
+
+    Raises:
+        InputError: If it is missing or cannot be read so, naming the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"data.classes={path} cannot be read ({reason}): name a text file, one class a line."
+        ) from error
+    table = [
+        (number, [cell.strip() for cell in cells])
+        for number, cells in enumerate(csv.reader(text.splitlines()), 1)
+        if any(cell.strip() for cell in cells)
+    ]
+    columns: Sequence[str] = ()
+    if table and "name" in (head := [cell.lower() for cell in table[0][1]]):
+        columns, table = head, table[1:]
+    rows: list[Row] = []
+    for place, (number, cells) in enumerate(table):
+        try:
+            rows.append(_row(cells, columns or COLUMNS[len(cells)], place))
+            if rows[-1].code in [row.code for row in rows[:-1]]:
+                raise ValueError(f"the id {rows[-1].code} is given twice")
+        except (KeyError, IndexError, ValueError) as error:
+            reason = f" ({error})" if isinstance(error, ValueError) else ""
+            raise InputError(
+                f"{path}, line {number}: {','.join(cells)!r} is not understood{reason}: write "
+                "name, or id,name, or name,r,g,b, or id,name,r,g,b."
+            ) from error
+    return spec_of_rows(rows, void, str(path))
+
+
+def _row(cells: list[str], columns: Sequence[str], place: int) -> Row:
+    values = {column: cells[index] for index, column in enumerate(columns)}
+    if not values["name"]:
+        raise ValueError("a class has a name")
+    color = None
+    if values.get("r"):
+        color = int(values["r"]), int(values["g"]), int(values["b"])
+        if not all(0 <= channel <= 255 for channel in color):
+            raise ValueError("a color is three numbers from 0 to 255")
+    code = int(values["id"]) if values.get("id") else place
+    return Row(code, values["name"], color)
+
+
+def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> DatasetSpec:
+    """Give the spec of a folder whose classes are these rows.
+
+    Args:
+        rows: Classes and void, in order.
+        void: More ids that mean void.
+        source: Where they come from, for messages.
+
+    Raises:
+        InputError: If there is no class, or two share a name or a color.
+    """
+    rows = list(rows)
+    classes = [row for row in rows if row.name.lower() not in VOID]
+    others = [row for row in rows if row.name.lower() in VOID]
+    colors = [row.color or spread_color(place) for place, row in enumerate(classes)]
+    names = [row.name for row in classes]
+    if not classes:
+        raise InputError(f"{source} names no class: write one class a line.")
+    given = [row.color for row in classes if row.color]
+    for what, values in (("name", names), ("color", given)):
+        for place, value in enumerate(values):
+            if value in values[:place]:
+                raise InputError(f"{source} gives the {what} {value} to two classes: change one.")
+    codes: dict[int | Color, int] = {row.code: label for label, row in enumerate(classes)}
+    ids = [row.code for row in others] + [code for code in void if code not in codes]
+    return DatasetSpec(
+        name="folder",
+        classes=tuple(names),
+        colors=tuple(colors),
+        codes=codes,
+        void=(*dict.fromkeys(ids), *(row.color for row in others if row.color)),
+    )
+
+
+def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> DatasetSpec:
+    """Find the classes in masks of ids: as many as the largest id says, called after their ids.
+
+    Args:
+        masks: All masks.
+        void: Ids that mean void.
+        table: Where the user may name the classes, for messages.
+
+    Raises:
+        InputError: If the masks do not tell.
+    """
+    ids: set[int] = set()
+    write = f"write the classes into {table}, one a line:"
+    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
+        for path, found in zip(masks, pool.map(_ids_or_colors, masks), strict=True):
+            if found.ndim == 2:
+                raise InputError(
+                    f"{path} has colors, such as {tuple(found[-1].tolist())}, and nothing says "
+                    f"what they mean: {write} name,r,g,b."
+                )
+            ids |= set(found.tolist())
+    classes = sorted(ids - set(void))
+    if not classes or classes[0] < 0 or classes[-1] >= IGNORE:
+        raise InputError(
+            f"The masks hold the ids {sorted(ids)[:8]}, which are not 0, 1, 2, ...: {write} "
+            "id,name."
+        )
+    if classes == [0]:
+        more = sorted(ids - {0})
+        rest = f", and {more[0]}, which means void" if more else ""
+        raise InputError(
+            f"The masks hold one class, 0{rest}: {write} id,name, such as '0,background' and "
+            f"'{more[0] if more else 1},object'."
+        )
+    rows = (Row(label, f"class {label}", None) for label in range(classes[-1] + 1))
+    return spec_of_rows(rows, void, str(table))
+
+
+def _ids_or_colors(path: Path) -> np.ndarray:
+    """The values that a mask holds: ids (n,), or colors (n, 3). None, if it cannot be read."""
+    try:
+        values = read_raw_mask(path)
+    except InputError:
+        return np.empty(0, dtype=np.int32)  # whoever reads the image as well says what is wrong
+    if values.ndim == 2:
+        return np.unique(values)
+    colors = np.unique(packed(values))
+    return np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)

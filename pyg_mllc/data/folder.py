@@ -1,0 +1,138 @@
+"""Anybody's own images and masks, in folders."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyg_mllc.data.classes import Row, find_classes, read_classes, spec_of_rows
+from pyg_mllc.data.layout import Item, Tree, files_by_name, pair_files
+from pyg_mllc.data.specs import IGNORE, DatasetSpec
+from pyg_mllc.data.splits import Splits, make_splits
+from pyg_mllc.errors import InputError
+
+log = logging.getLogger(__name__)
+
+TABLES = ("classes.csv", "classes.txt", "class_dict.csv")
+
+
+def folder(
+    root: str | Path | None = None,
+    images: str | Path = "images",
+    masks: str | Path = "masks",
+    unlabeled_images: str | Path | None = None,
+    val_images: str | Path | None = None,
+    val_masks: str | Path | None = None,
+    val_share: float = 0.2,
+    classes: str | Path | Sequence[str] | None = None,
+    void: Sequence[int] = (IGNORE,),
+    mask_suffix: str = "",
+    labeled: int | None = None,
+    size: tuple[int, int] = (256, 256),
+    seed: int = 0,
+    **options: Any,
+) -> Splits:
+    """Give the splits of images and masks in folders, matched by name.
+
+    An image and its mask share their path inside their folders but for the ending. Images that have
+    no mask are unlabeled ones.
+
+    Args:
+        root: Folder that the other folders are in; by default the current one.
+        images: Folder of the images.
+        masks: Folder of their masks: ids, a palette, or colors.
+        unlabeled_images: Folder of more images, which need no masks; by default ``unlabeled/``, if
+            there is one.
+        val_images: Folder of the validation images; by default ``val_images/``, if there is one.
+            Without one, validation images are drawn from those that have a mask.
+        val_masks: Folder of their masks; by default ``val_masks/``.
+        val_share: Share to draw.
+        classes: Table of the classes, see `read_classes`, or their names in order; by default one
+            of `TABLES` in the root, or else the classes are found in the masks.
+        void: Ids in masks that mean void.
+        mask_suffix: What follows an image's name in the name of its mask, such as ``_mask``.
+        labeled: Number of labeled images; by default all that have a mask.
+        size: Height and width (H, W) of every sample.
+        seed: Seed of the draws.
+        **options: Of `make_splits`: unlabeled, val, partition, balanced, overlap, cache.
+
+    Raises:
+        InputError: If an option cannot be met or the files are not there, saying which.
+    """
+    base = Path(root) if root is not None else Path()
+    if not base.is_dir():
+        raise InputError(
+            f"data.root={root} does not exist or is no folder: pass data.root=<folder that holds "
+            f"{images}/ and {masks}/>."
+        )
+    layout = DatasetSpec("folder", (), (), mask_suffix=mask_suffix)
+    spare = _optional(base, "unlabeled_images", unlabeled_images, "unlabeled")
+    more = files_by_name(spare, f"data.unlabeled_images={spare}") if spare else {}
+    measured = _optional(base, "val_images", val_images, "val_images")
+    val_masks = base / (val_masks or "val_masks")
+    option = f"data.images={images} data.masks={masks}"
+    apart = [path for path in (spare, measured, val_masks) if path]
+    pairs = pair_files(base / images, base / masks, layout, option, apart)
+    if measured:
+        option = f"data.val_images={measured} data.val_masks={val_masks}"
+        val = pair_files(measured, val_masks, layout, option)
+    else:
+        val = _drawn(pairs, val_share, seed, option)
+        pairs = {name: item for name, item in pairs.items() if name not in val}
+    every = [item.mask for item in (*pairs.values(), *val.values()) if item.mask]
+    spec = replace(_classes(base, classes, void, every), mask_suffix=mask_suffix)
+    train = pairs | {f"{spare}/{name}": Item(path, None) for name, path in more.items()}
+    own = base / images, base / masks
+    folders = {"train": own, "val": (measured, val_masks) if measured else own}
+    return make_splits(Tree(spec, base, train, val, folders), labeled, size, seed, **options)
+
+
+def _optional(base: Path, option: str, given: str | Path | None, default: str) -> Path | None:
+    """A folder that may be absent, unless the user named it."""
+    path = base / (given or default)
+    if given and not path.is_dir():
+        raise InputError(
+            f"data.{option}={given}: there is no folder {path}; correct it or leave it out."
+        )
+    return path if path.is_dir() else None
+
+
+def _drawn(pairs: dict[str, Item], share: float, seed: int, option: str) -> dict[str, Item]:
+    """Images that have a mask, drawn for validation."""
+    if not 0 < share < 1:
+        raise InputError(f"data.val_share={share} must be between 0 and 1, such as 0.2.")
+    masked = [name for name, item in pairs.items() if item.mask]
+    if len(masked) < 2:
+        raise InputError(
+            f"{option}: {len(masked)} of {len(pairs)} images have a mask of their name, but one "
+            "for training and one for validation are the least: add masks, correct "
+            "data.mask_suffix, or name data.val_images and data.val_masks."
+        )
+    count = min(max(1, round(share * len(masked))), len(masked) - 1)
+    chosen = set(np.random.default_rng([seed, 1]).permutation(len(masked))[:count].tolist())
+    return {name: pairs[name] for place, name in enumerate(masked) if place in chosen}
+
+
+def _classes(
+    base: Path,
+    classes: str | Path | Sequence[str] | None,
+    void: Sequence[int],
+    masks: list[Path],
+) -> DatasetSpec:
+    if isinstance(classes, str | Path):
+        return read_classes(base / classes, void)
+    if classes is not None:
+        rows = (Row(place, str(name), None) for place, name in enumerate(classes))
+        return spec_of_rows(rows, void, f"data.classes={list(classes)}")
+    for name in TABLES:
+        if (base / name).is_file():
+            return read_classes(base / name, void)
+    spec = find_classes(masks, void, base / TABLES[0])
+    log.warning(
+        "no table names the classes: the ids in %d masks say %d; %s may name them, one a line",
+        len(masks), spec.num_classes, base / TABLES[0],
+    )  # fmt: skip
+    return spec

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from pyg_mllc.data.classes import find_classes, read_classes
+from pyg_mllc.errors import InputError
+
+IDS = {0: 0, 1: 1, 255: 255}
+
+
+def read(tmp_path, text):
+    path = tmp_path / "classes.csv"
+    path.write_text(text)
+    return read_classes(path)
+
+
+@pytest.mark.parametrize(
+    "text, ids, palette",
+    [
+        ("road\ncar", IDS, None),
+        ("name\nroad\n\ncar\n", IDS, None),
+        ("0,road\n255,car", {0: 0, 255: 1}, None),
+        ("road,9,8,7\r\ncar,1,2,3\r\n", IDS, {(9, 8, 7): 0, (1, 2, 3): 1}),
+        ("name,r,g,b\nVoid,0,0,0\nroad,9,8,7\ncar,1,2,3", {1: 0, 2: 1, 0: 255, 255: 255},
+         {(9, 8, 7): 0, (1, 2, 3): 1, (0, 0, 0): 255}),
+        ("id,name,r,g,b\n7,road,9,8,7\n300,car,1,2,3", {7: 0, 300: 1, 255: 255},
+         {(9, 8, 7): 0, (1, 2, 3): 1}),
+        ("\ufeffr,g,b,name\n9,8,7,road\n1,2,3,car", IDS, {(9, 8, 7): 0, (1, 2, 3): 1}),
+    ],
+)  # fmt: skip
+def test_tables(tmp_path, text, ids, palette):
+    spec = read(tmp_path, text)
+    assert spec.classes == ("road", "car") and spec.ids == ids
+    assert palette is None or spec.palette == palette
+    assert len(set(spec.colors)) == 2
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "names no class"),
+        ("void", "names no class"),
+        ("road\ncar,1,2", r"line 2: 'car,1,2' is not understood"),
+        ("road,1,2,x", r"line 1: .*invalid literal"),
+        ("road,1,2,256", "three numbers from 0 to 255"),
+        ("7,road\n7,car", r"line 2: .*the id 7 is given twice"),
+        ("road\nroad", "the name road to two classes"),
+        ("road,1,1,1\ncar,1,1,1", r"the color \(1, 1, 1\) to two classes"),
+        ("id,name\n7,", "a class has a name"),
+        ("id,name\n7", "line 2"),
+        ("\n".join(f"c{i}" for i in range(300)), "300 classes"),
+    ],
+)
+def test_tables_that_cannot_be_read(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, text)
+
+
+def test_missing_and_binary_tables_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"data\.classes=.*none\.csv cannot be read \(No "):
+        read_classes(tmp_path / "none.csv")
+    (tmp_path / "classes.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"classes\.csv cannot be read"):
+        read_classes(tmp_path / "classes.csv")
+
+
+def mask(tmp_path, name, values):
+    Image.fromarray(np.array(values, dtype=np.uint8)).save(tmp_path / name)
+    return tmp_path / name
+
+
+def test_classes_are_found_in_masks(tmp_path):
+    masks = [mask(tmp_path, "a.png", [[0, 255]]), mask(tmp_path, "b.png", [[3, 0]])]
+    (tmp_path / "broken.png").write_bytes(b"")
+    spec = find_classes([*masks, tmp_path / "broken.png"], [255], tmp_path / "classes.csv")
+    assert spec.classes == ("class 0", "class 1", "class 2", "class 3")
+    assert spec.ids == {0: 0, 1: 1, 2: 2, 3: 3, 255: 255}
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ([[[0, 0, 0], [9, 1, 2]]], r"such as \(9, 1, 2\), .*classes\.csv, one a line: name,r,g,b"),
+        ([[0, 255]], r"one class, 0, and 255, which means void: .*'0,background' and '255,object'"),
+        ([[0, 0]], "'0,background' and '1,object'"),
+        ([[255, 255]], r"the ids \[255\]"),
+    ],
+)
+def test_masks_that_do_not_tell_their_classes(tmp_path, values, message):
+    with pytest.raises(InputError, match=message):
+        find_classes([mask(tmp_path, "a.png", values)], [255], tmp_path / "classes.csv")

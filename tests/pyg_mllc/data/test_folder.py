@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pyg_mllc.data import IGNORE, folder
+from pyg_mllc.errors import InputError
+
+
+def save(path, value, size=(8, 6), mode="L"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for number in range(10):
+        save(tmp_path / "images" / f"{number}.jpg", 90)
+        save(tmp_path / "masks" / f"{number}.png", number % 3)
+    for number in range(4):
+        save(tmp_path / "unlabeled" / f"{number}.jpg", 90)  # the names may be the same
+    return tmp_path
+
+
+def names(dataset):
+    return [path.name for path in dataset.images]
+
+
+def test_three_folders_are_enough(root):
+    splits = folder(root, size=(6, 8))
+    assert [len(part) for part in (splits.labeled, splits.unlabeled, splits.val)] == [8, 4, 2]
+    assert not set(names(splits.labeled)) & set(names(splits.val))
+    assert splits.spec.classes == ("class 0", "class 1", "class 2")
+    assert all(path.parent.name == "unlabeled" for path in splits.unlabeled.images)
+    for sample in (*splits.labeled, *splits.val):
+        assert torch.all(sample["label"] == int(sample["name"]) % 3)
+    assert list(splits.unlabeled[0]) == ["image", "name", "valid"]
+
+
+def test_the_seed_draws_the_validation_images(root):
+    drawn = [names(folder(root, seed=seed, val_share=0.5).val) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2] and len(drawn[0]) == 5
+
+
+def test_folders_by_option_from_anywhere(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (root / "images").rename(root / "my images")
+    save(root / "v" / "i" / "7.png", 5)
+    save(root / "v" / "m" / "7.png", 1)
+    splits = folder(
+        images="my images", masks=root / "masks", val_images="v/i", val_masks="v/m",
+        classes=["a", "b", "c"], labeled=6,
+    )  # fmt: skip
+    assert [len(part) for part in (splits.labeled, splits.unlabeled, splits.val)] == [6, 8, 1]
+    assert splits.spec.classes == ("a", "b", "c")
+
+
+def test_images_without_a_mask_are_unlabeled(root):
+    (root / "masks" / "3.png").unlink()
+    splits = folder(root, val_share=0.1)
+    assert [len(part) for part in (splits.labeled, splits.unlabeled, splits.val)] == [8, 5, 1]
+    assert "3.jpg" in names(splits.unlabeled)
+
+
+def test_one_folder_for_all_with_suffixes(tmp_path):
+    for number in range(3):
+        save(tmp_path / "all" / "site" / f"{number}.tif", 9)
+        save(tmp_path / "all" / "site" / f"{number}_mask.png", number % 2)
+    splits = folder(tmp_path, images="all", masks="all", mask_suffix="_mask")
+    assert len(splits.labeled) == 2 and len(splits.unlabeled) == 0 and len(splits.val) == 1
+
+
+def test_the_root_itself_may_hold_the_images(root):
+    for path in (root / "images").iterdir():
+        path.rename(root / path.name)
+    splits = folder(root, images=".", classes=["a", "b", "c"])
+    assert [len(part) for part in (splits.labeled, splits.unlabeled, splits.val)] == [8, 4, 2]
+
+
+def test_masks_in_color_through_a_table_with_void(root):
+    (root / "classes.csv").write_text("name,r,g,b\nvoid,0,0,0\nroad,10,0,0\ncar,0,20,0\n")
+    for number in range(10):
+        pixels = np.zeros((6, 8, 3), dtype=np.uint8)
+        pixels[2:4, :, 0] = 10
+        pixels[4:, :, 1] = 20
+        Image.fromarray(pixels).save(root / "masks" / f"{number}.png")
+    splits = folder(root, size=(6, 8))
+    assert splits.spec.classes == ("road", "car") and splits.spec.colors[1] == (0, 20, 0)
+    expected = torch.tensor([IGNORE, IGNORE, 0, 0, 1, 1])[:, None].expand(6, 8)
+    assert torch.equal(splits.labeled[0]["label"], expected)
+
+
+def test_names_of_all_sorts_pair(tmp_path):
+    composed, apart = "\u00e9t\u00e9", "e\u0301te\u0301"  # the same name, as two systems store it
+    for name, other in (("a b.c", "a b.c"), (composed, apart), ("x" * 200, "x" * 200)):
+        save(tmp_path / "images" / f"{name}.jpg", 9)
+        save(tmp_path / "masks" / f"{other}.png", 1)
+    save(tmp_path / "images" / ".hidden.jpg", 9)
+    splits = folder(tmp_path, classes=["a", "b"])
+    assert len(splits.labeled) == 2 and len(splits.val) == 1 and len(splits.unlabeled) == 0
+
+
+def test_loops_of_links_end(root):
+    (root / "images" / "loop").symlink_to(root / "images")
+    (root / "images" / "me").symlink_to(root / "images" / "me")
+    assert len(folder(root).labeled) == 8
+    (root / "unlabeled" / "me.png").symlink_to(root / "unlabeled" / "me.png")
+    unlabeled = folder(root).unlabeled
+    assert len(unlabeled) == 5
+    with pytest.raises(InputError, match=r"me\.png cannot be read as an image"):
+        list(unlabeled)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"root": "nowhere"}, r"data\.root=nowhere does not exist.*images/ and masks/"),
+        ({"images": "pictures"}, r"pictures does not exist.*data\.images=pictures data\.masks="),
+        ({"unlabeled_images": "more"}, r"data\.unlabeled_images=more: there is no folder"),
+        ({"val_images": "held"}, r"data\.val_images=held: there is no folder"),
+        ({"val_images": "images"}, r"val_masks does not exist.*data\.val_masks="),
+        ({"val_share": 1.0}, r"data\.val_share=1\.0 must be between"),
+        ({"mask_suffix": "_m"}, r"0 of 10 images have a mask .*data\.mask_suffix"),
+        ({"classes": "none.txt"}, r"data\.classes=.*none\.txt cannot be read"),
+        ({"labeled": 9}, r"data\.labeled=9 is more than the 8"),
+        ({"partition": "1_16"}, r"data\.partition=1_16 is unknown: pass a folder that holds"),
+        ({"cache": "images/0.jpg/x"}, r"data\.cache=.* cannot be made"),
+    ],
+)
+def test_options_that_cannot_be_met(root, options, message, monkeypatch):
+    monkeypatch.chdir(root)
+    with pytest.raises(InputError, match=message):
+        folder(**{"root": root} | options)
+
+
+def test_two_files_of_one_name_are_refused(root):
+    save(root / "masks" / "4.bmp", 1)
+    with pytest.raises(InputError, match=r"4\.bmp and .*4\.png differ by their suffix only"):
+        folder(root)
