@@ -1,6 +1,6 @@
 """Labels of any image, from a checkpoint alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from graphs import join_features
 from pyg_mllc.checkpoints import Saved, load_method
 from pyg_mllc.data.decoding import fitted_size, read_image, to_rgb
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation import sliding_window
 from pyg_mllc.losses import upsample
+from pyg_mllc.methods import MLLC
 
 Picture = str | Path | Image.Image | NDArray | Tensor
 
@@ -72,6 +74,27 @@ class Predictor(nn.Module):
             upsample(p.logits.float(), images.shape[-2:]) for p in (history[0], history[-1])
         )
         return first, last
+
+    @torch.no_grad()
+    def features(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Give what the network makes of images, as maps `(B, D, h, w)` for graphs to look at.
+
+        Its encoder's stages of stride 4 to 16 side by side, and its embedding if that was trained.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1]; seen at the scale that training saw.
+            size: height and width (h, w).
+        """
+        images = images.to(next(self.parameters()).device)
+        view = _resized(images, fitted_size(*images.shape[-2:], self.size))
+        student, teacher = self.method.student, self.method.teacher.network
+        segmenter = (student if self.network == "student" else teacher).segmenter
+        stages = segmenter.encode(view)
+        maps = [m for m in stages if m.dim() == 4 and view.size(-1) / m.size(-1) > 3]
+        maps = [m for m in maps if view.size(-1) / m.size(-1) < 20] or maps
+        if isinstance(self.method, MLLC):
+            maps.append(segmenter.decode(stages).features)
+        return join_features([upsample(maps[0], size), *maps[1:]])
 
     def predict(self, image: Picture, **options: Any) -> Segmentation:
         """Label one image.
@@ -169,16 +192,26 @@ def label_map(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     >>> label_map(torch.tensor([0.0, 2.0]).view(2, 1, 1), (1, 2))
     (tensor([[1, 1]]), tensor([[0.8808, 0.8808]]))
     """
-    best = logits.new_full(size, -torch.inf)
-    rest = torch.zeros_like(best)  # sum of exp(z - best)
-    label = torch.zeros_like(best, dtype=torch.long)
-    for number, low in enumerate(logits):
-        z = upsample(low[None, None], size)[0, 0]
-        label[z > best] = number
+    label, best, total = softmax_of(upsample(low[None, None], size)[0, 0] for low in logits)
+    return label, (best - total).exp()
+
+
+def softmax_of(maps: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the class of the largest logit, that logit and the log of the sum of exponentials.
+
+    Args:
+        maps: logits `(H, W)` of one class after the other, of which only one is held at a time.
+    """
+    label = best = rest = torch.empty(0)  # rest: sum of exp(z - best)
+    for number, z in enumerate(maps):
+        if not number:
+            label, best, rest = torch.zeros_like(z, dtype=torch.long), z, torch.ones_like(z)
+            continue
+        label = torch.where(z > best, number, label)
         higher = torch.maximum(z, best)
         rest = rest * (best - higher).exp() + (z - higher).exp()
         best = higher
-    return label, 1 / rest
+    return label, best, best + rest.log()
 
 
 def as_tensor(image: Picture) -> Tensor:
