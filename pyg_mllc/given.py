@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pyg_mllc.data import layout
 from pyg_mllc.data.decoding import open_mask, read_mask
-from pyg_mllc.data.layout import SUFFIXES
 from pyg_mllc.data.specs import DatasetSpec, voc_color
 from pyg_mllc.errors import InputError
 
-MASKS = SUFFIXES - {".jpg", ".jpeg"}  # which change numbers
-ARRAYS = (".npy", ".npz")
+ARRAYS = frozenset({".npy", ".npz"})
+SUFFIXES = (layout.SUFFIXES - {".jpg", ".jpeg"}) | ARRAYS  # JPEG changes numbers
 
 
 def read_given(path: Path, spec: DatasetSpec) -> NDArray:

@@ -18,6 +18,7 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation import sliding_window
 from pyg_mllc.losses import upsample
 from pyg_mllc.methods import MLLC
+from pyg_mllc.nn import CorrectedSegmenter
 
 Picture = str | Path | Image.Image | NDArray | Tensor
 
@@ -56,6 +57,17 @@ class Predictor(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.network}, {len(self.classes)} classes, images of {self.size}"
 
+    @property
+    def seeing(self) -> CorrectedSegmenter:
+        """The network that predicts: the student or the teacher."""
+        student: CorrectedSegmenter = self.method.student
+        return student if self.network == "student" else self.method.teacher.network
+
+    def fitted(self, images: Tensor) -> Tensor:
+        """Bring images `(B, 3, H, W)` to the scale that training saw."""
+        images = images.to(next(self.parameters()).device)
+        return _resized(images, fitted_size(*images.shape[-2:], self.size))
+
     @torch.no_grad()
     def forward(self, images: Tensor, correct: bool = True) -> tuple[Tensor, Tensor]:
         """Give the logits before and after correction, `(B, C, H, W)` each.
@@ -64,12 +76,8 @@ class Predictor(nn.Module):
             images: `(B, 3, H, W)` in [0, 1], seen as they are.
             correct: whether to correct.
         """
-        student, teacher = self.method.student, self.method.teacher.network
-        network = student if self.network == "student" else teacher
-        if correct:
-            history = self.method.predict(network, images)
-        else:
-            history = [network.segmenter(images)]
+        network = self.seeing
+        history = self.method.predict(network, images) if correct else [network.segmenter(images)]
         first, last = (
             upsample(p.logits.float(), images.shape[-2:]) for p in (history[0], history[-1])
         )
@@ -85,10 +93,7 @@ class Predictor(nn.Module):
             images: `(B, 3, H, W)` in [0, 1]; seen at the scale that training saw.
             size: height and width (h, w).
         """
-        images = images.to(next(self.parameters()).device)
-        view = _resized(images, fitted_size(*images.shape[-2:], self.size))
-        student, teacher = self.method.student, self.method.teacher.network
-        segmenter = (student if self.network == "student" else teacher).segmenter
+        view, segmenter = self.fitted(images), self.seeing.segmenter
         stages = segmenter.encode(view)
         maps = [m for m in stages if m.dim() == 4 and view.size(-1) / m.size(-1) > 3]
         maps = [m for m in maps if view.size(-1) / m.size(-1) < 20] or maps

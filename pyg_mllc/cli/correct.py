@@ -16,7 +16,6 @@ from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
 KINDS = {"labels": ".png", "changes": ".png", "confidence": ".png", "found": ".json"}
-ARRAYS = frozenset({".npy", ".npz"})
 
 
 @hydra.main(config_path="pkg://pyg_mllc.configs", config_name="correct", version_base="1.3")
@@ -30,9 +29,9 @@ def _correct(cfg: dict[str, Any]) -> None:
     import torch
 
     from pyg_mllc.folders import Results, find_files, without
-    from pyg_mllc.given import MASKS, read_given
+    from pyg_mllc.given import SUFFIXES, read_given
 
-    sources = without(find_files("input", cfg["input"], MASKS | ARRAYS), cfg["output"])
+    sources = without(find_files("input", cfg["input"], SUFFIXES), cfg["output"])
     photos = _images(cfg["images"], sources, "input")
     device = cfg["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     predictor, spec = _seen(cfg, sources, device)
@@ -49,7 +48,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     todo = results.begin(sources, inputs)
     write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
     number = {source.name: n for n, source in enumerate(sources)} if _own(cfg) else {}
-    if cfg["anchors"] and todo:
+    if cfg["anchors"] and todo and not (_own(cfg) and len(sources) == 1):
         _fit(corrector, cfg, sources, photos, given)
     with bar("correct", len(todo), cfg["progress"]) as advance:
         for source in todo:
@@ -128,10 +127,10 @@ def _fit(
 ) -> None:
     """Take pixels of trusted masks, or of those to correct, as anchors."""
     from pyg_mllc.folders import find_files
-    from pyg_mllc.given import MASKS
+    from pyg_mllc.given import SUFFIXES
 
     if not _own(cfg):
-        sources = find_files("anchors", cfg["anchors"], MASKS | ARRAYS)
+        sources = find_files("anchors", cfg["anchors"], SUFFIXES)
         photos = _images(cfg["anchor_images"] or cfg["images"], sources, "anchors")
     with bar("anchors", len(sources), cfg["progress"]) as advance:
 
