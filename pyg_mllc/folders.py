@@ -19,13 +19,16 @@ class Source(NamedTuple):
     name: str  # below the folder given, with slashes and without suffix: names the results
 
 
-def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> list[Source]:
+def find_files(
+    option: str, given: str | Path, suffixes: Collection[str], results: Iterable[Path] = ()
+) -> list[Source]:
     """List the files that a path, a folder (with those inside it) or a glob means, by name.
 
     Args:
         option: that the path was given as, for messages.
         given: a file, a folder, or a pattern such as `photos/**/*.jpg`.
         suffixes: in lower case, that files in folders need to have.
+        results: folders of results, which are no input where they lie inside the folder given.
 
     Raises:
         InputError: if there are none, or two differ by their suffix only.
@@ -43,6 +46,9 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> lis
             fixed.append(part)
         root = Path(*fixed)
         found = [Path(match) for match in glob.glob(str(path), recursive=True)]
+    here = root.resolve()
+    own = [r.resolve() for r in results if not here.is_relative_to(r.resolve())]
+    found = [f for f in found if not any(f.resolve().is_relative_to(r) for r in own)]
     files = [f for f in found if f.suffix.lower() in suffixes and not f.name.startswith(".")]
     sources: dict[str, Source] = {}
     for file in sorted(f for f in files if f.is_file()):
@@ -122,9 +128,3 @@ class Results:
     def done(self, name: str) -> bool:
         """Tell whether all files of an input are there."""
         return all(path.is_file() for path in self.paths(name).values())
-
-
-def without(sources: Iterable[Source], folder: str | Path) -> list[Source]:
-    """Leave out what lies in a folder: results of before are no input, wherever they are."""
-    root = Path(folder).expanduser().resolve()
-    return [source for source in sources if not source.path.resolve().is_relative_to(root)]

@@ -15,11 +15,11 @@ MOST = 50  # regions kept of an image
 
 
 class Region(NamedTuple):
-    """Pixels side by side that were given one label, and would better have one other."""
+    """Pixels side by side of one label that is more likely wrong than right."""
 
     score: float  # mean doubt in 0..1, less for small regions
     given: int
-    suggested: int
+    suggested: int  # for most of its pixels
     pixels: int
     top: int
     left: int
@@ -31,51 +31,42 @@ class ImageIssues(NamedTuple):
     """What is likely wrong in the labels of one image."""
 
     score: float  # share of the image, void aside, that is expected to be wrong
-    pixels: int  # changed
+    pixels: int  # more likely wrong than right
     pairs: list[tuple[int, int, int]]  # given, suggested, pixels; the most pixels first
     regions: list[Region]  # the highest score first
 
 
 def find_issues(correction: MaskCorrection) -> ImageIssues:
-    r"""Rank what a correction changed.
+    r"""Rank the regions whose label is more likely wrong than right.
 
     .. math::
         s_{region} = \frac{\sum_{i} d_i}{n + n_0}, \qquad
-        s_{image} = \frac{\sum_{i\; changed} d_i}{n_{known}}
+        s_{image} = \frac{\sum_{d_i > 1/2} d_i}{n_{known}}
 
-    with d the doubt of the n pixels, and :math:`n_0` a 2000th of the image.
+    with d the doubt of the n pixels of a region, and :math:`n_0` a 2000th of the image.
     """
-    given, label, doubt, changed = (
-        part.cpu().numpy()
-        for part in (correction.given, correction.label, correction.doubt, correction.changed)
+    given, doubt, suggested = (
+        part.cpu().numpy() for part in (correction.given, correction.doubt, correction.suggested)
     )
-    pair = np.where(changed, given * (IGNORE + 1) + label + 1, 0)
-    numbered = connected(pair, background=0, connectivity=2)
-    sums = np.bincount(numbered.ravel(), np.where(changed, doubt, 0).ravel())
+    doubtful = doubt > 0.5
+    numbered = connected(np.where(doubtful, given + 1, 0), background=0, connectivity=2)
     regions = []
-    for number, (rows, columns) in enumerate(find_objects(numbered), start=1):
-        inside = numbered[rows, columns] == number
-        y, x = (int(at[0]) for at in inside.nonzero())
-        place = rows.start + y, columns.start + x
+    for number, box in enumerate(find_objects(numbered), start=1):
+        inside = numbered[box] == number
         count = int(inside.sum())
+        score = float(doubt[box][inside].sum() / (count + SMALL * given.size))
+        pair = int(given[box][inside][0]), int(np.bincount(suggested[box][inside]).argmax())
+        rows, columns = box
         regions.append(
-            Region(
-                float(sums[number] / (count + SMALL * given.size)),
-                int(given[place]), int(label[place]), count,
-                rows.start, columns.start, rows.stop, columns.stop,
-            )
-        )  # fmt: skip
+            Region(score, *pair, count, rows.start, columns.start, rows.stop, columns.stop)
+        )
     regions.sort(reverse=True)
-    codes, counts = np.unique(pair[changed] - 1, return_counts=True)
-    pairs = [
-        (int(c) // (IGNORE + 1), int(c) % (IGNORE + 1), int(n))
-        for c, n in zip(codes, counts, strict=True)
-    ]
+    codes, counts = np.unique(256 * given[doubtful] + suggested[doubtful], return_counts=True)
+    counted = sorted(zip(counts.tolist(), codes.tolist(), strict=True), reverse=True)
+    pairs = [(code // 256, code % 256, count) for count, code in counted]
     known = max(int((given != IGNORE).sum()), 1)
-    pairs.sort(key=lambda p: -p[2])
-    return ImageIssues(
-        float(doubt[changed].sum() / known), int(changed.sum()), pairs, regions[:MOST]
-    )
+    score = float(doubt[doubtful].sum() / known)
+    return ImageIssues(score, int(doubtful.sum()), pairs, regions[:MOST])
 
 
 COLUMNS = (

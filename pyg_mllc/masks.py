@@ -33,6 +33,7 @@ class MaskCorrection(NamedTuple):
     label: Tensor  # (H, W), corrected; void stays void
     confidence: Tensor  # (H, W), probability of that label
     doubt: Tensor  # (H, W), probability that the label given is wrong; 0 where void
+    suggested: Tensor  # (H, W), the likeliest label if it is
     changed: Tensor  # (H, W) bool
 
 
@@ -184,19 +185,23 @@ class MaskCorrector:
         change = (history[-1].logits - history[0].logits)[0]
         before = given if given.dim() == 2 else given.argmax(0)
         told = torch.zeros_like(picture[0])  # logit of the label given
+        other, suggested = torch.full_like(told, -torch.inf), torch.zeros_like(before)
 
         def logits() -> Iterator[Tensor]:
             for c in range(self.num_classes):
                 said = self.margin * (given == c) if given.dim() == 2 else _log(given[c])
                 z = said + upsample(change[None, None, c], before.shape)[0, 0]
                 told[before == c] = z[before == c]
+                rival = (z > other) & (before != c)
+                other[rival], suggested[rival] = z[rival], c
                 yield z
 
         label, best, total = softmax_of(logits())
         known = before != IGNORE
         label = torch.where(known, label, IGNORE)
         doubt = torch.where(known, 1 - (told - total).exp(), 0.0)
-        return MaskCorrection(before, label, (best - total).exp(), doubt, label != before)
+        confidence = (best - total).exp()
+        return MaskCorrection(before, label, confidence, doubt, suggested, label != before)
 
     def _each(
         self, images: Iterable[Picture], masks: Iterable[Given], own: bool

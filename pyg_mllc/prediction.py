@@ -275,5 +275,19 @@ def load(
     Raises:
         InputError: if it is no checkpoint that can be used, saying why.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Predictor(load_method(path, allow), network).to(device)
+    place = choose_device(device)
+    return Predictor(load_method(path, allow), network).to(place)
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Give the device meant: by default a GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: if there is no such device.
+    """
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=chosen).device
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device={device} cannot be used: {reason}") from error

@@ -26,14 +26,14 @@ def run(cfg: DictConfig) -> None:
 
 
 def _correct(cfg: dict[str, Any]) -> None:
-    import torch
-
-    from pyg_mllc.folders import Results, find_files, without
+    from pyg_mllc.folders import Results, find_files
     from pyg_mllc.given import SUFFIXES, read_given
+    from pyg_mllc.prediction import choose_device
 
-    sources = without(find_files("input", cfg["input"], SUFFIXES), cfg["output"])
+    own = [Path(cfg["output"]) / kind for kind in KINDS]
+    sources = find_files("input", cfg["input"], SUFFIXES, own)
     photos = _images(cfg["images"], sources, "input")
-    device = cfg["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(cfg["device"])
     predictor, spec = _seen(cfg, sources, device)
 
     def given(source: Any) -> Any:
@@ -86,7 +86,7 @@ def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
     return {source.name: there[source.name] for source in sources}
 
 
-def _seen(cfg: dict[str, Any], sources: list[Any], device: str) -> tuple[Any, Any]:
+def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, Any]:
     """The network of the checkpoint, if any, and what the numbers in masks mean."""
     from pyg_mllc.data import DatasetSpec
     from pyg_mllc.given import colors_of, count_classes
@@ -106,7 +106,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: str) -> tuple[Any, An
     return predictor, DatasetSpec("the options classes and void", tuple(names), colors, void=void)
 
 
-def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: str) -> Any:
+def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:
     from pyg_mllc.masks import EncoderFeatures, MaskCorrector
 
     look: Any = None

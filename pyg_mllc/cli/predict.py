@@ -29,7 +29,7 @@ def run(cfg: DictConfig) -> None:
 
 def _predict(cfg: dict[str, Any]) -> None:
     from pyg_mllc.data.layout import SUFFIXES
-    from pyg_mllc.folders import Results, find_files, without
+    from pyg_mllc.folders import Results, find_files
     from pyg_mllc.prediction import load
 
     unknown = [kind for kind in cfg["save"] if kind not in KINDS]
@@ -38,7 +38,8 @@ def _predict(cfg: dict[str, Any]) -> None:
             f"expected save to list some of {', '.join(KINDS)} and batch_size of 1 or more, "
             f"got save={cfg['save']} and batch_size={cfg['batch_size']}"
         )
-    sources = without(find_files("input", cfg["input"], SUFFIXES), cfg["output"])
+    own = [Path(cfg["output"]) / kind for kind in KINDS]
+    sources = find_files("input", cfg["input"], SUFFIXES, own)
     predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"])
     options = {key: cfg[key] for key in ("network", *SEEN)}
     options["checkpoint"] = digest(Path(cfg["checkpoint"]))
