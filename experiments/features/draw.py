@@ -13,13 +13,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 from sklearn.manifold import TSNE
 from torch import Tensor
 
 from experiments.run import Job
 from experiments.trained import trained
 from pyg_mllc.data import CAMVID, IGNORE, camvid
-from omegaconf import OmegaConf
 
 HERE = Path(__file__).parent
 CONFIGS = {

@@ -2,8 +2,8 @@
 
 python -m experiments.run pseudo_labels --seeds 0 && python -m experiments.pseudo_labels.curves
 
-Writes `curves.csv`, accuracy and mIoU before correction and after each round at each validation, and
-`curves.png`.
+Writes `curves.csv`, accuracy and mIoU before correction and after each round, at each validation,
+and `curves.png`.
 """
 
 import csv

@@ -4,24 +4,31 @@ import os
 import sys
 from importlib import import_module
 
+from pyg_mllc.cli.quoting import quoted
 from pyg_mllc.cli.sentences import one_sentence, refuse
 
 USAGE = """mllc <command> [option=value ...]
 
 commands:
-  train   train a network from labeled and unlabeled images, and write a report
-  data    check a data set before training (data check), list known ones (data info)
+  train     train a network from labeled and unlabeled images, and write a report
+  data      check a data set before training (data check), list known ones (data info)
+  predict   label images with a trained network
+  correct   find and correct wrong labels in masks or predictions, without any training
+  explain   show what a pixel's neighbors are, and how they moved its label
 
 examples:
   mllc train experiment=demo
   mllc train experiment=camvid data.root=path/to/camvid trainer.max_steps=60
   mllc data check experiment=folder data.root=path/to/folders
   mllc train resume=outputs/camvid/2026-01-31_12-00-00
-  mllc train --help            all options of a command
+  mllc predict checkpoint=outputs/demo/mllc/best.ckpt input=photos output=labeled
+  mllc correct input=masks images=photos output=corrected
+  mllc explain checkpoint=outputs/demo/mllc/best.ckpt image=photos/1.jpg pixel=120,80
+  mllc <command> --help        all options of a command
 """
 
 
-COMMANDS = ("train", "data")
+COMMANDS = ("train", "data", "predict", "correct", "explain")
 
 
 def main() -> None:
@@ -33,7 +40,7 @@ def main() -> None:
     name = arguments[0]
     if name not in COMMANDS:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")
-    if {"-h", "--help"} & set(arguments):
+    if name == "train" and {"-h", "--help"} & set(arguments):
         from pyg_mllc.cli.help import print_help
 
         with one_sentence():
@@ -41,7 +48,9 @@ def main() -> None:
         return
     # Hydra then raises what went wrong instead of printing it in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [f"mllc {name}", *arguments[1:]]
+    sweep = {"-m", "--multirun"} & set(arguments)  # where commas have a meaning of their own
+    options = arguments[1:] if sweep else [quoted(a) for a in arguments[1:]]
+    sys.argv = [f"mllc {name}", *options]
     try:
         with one_sentence():
             import_module(f"pyg_mllc.cli.{name}").run()  # only what it needs is imported

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pyg_mllc.errors import InputError
 
@@ -39,8 +39,11 @@ def _sentence(error: BaseException | None) -> str | None:
     """What to tell the user, if the cause is something the user can mend."""
     hydras = None
     if isinstance(error, OSError) and error.filename:
-        mend = "check this path (hydra.run.dir=<folder> sets the output)"
+        option = "hydra.run.dir" if sys.argv[0] == "mllc train" else "output"
+        mend = f"check this path and the space there ({option}=<folder> sets the output)"
         return f"{error.filename}: {error.strerror}; {mend}"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}=... is not given; {sys.argv[0]} --help shows an example"
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
