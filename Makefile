@@ -22,7 +22,7 @@ lint: .venv/ready  ## ruff and mypy
 
 BENCHMARKS := graphs stages sums corrector
 ifdef MLLC_DATA  # these measure on CamVid
-BENCHMARKS += search anchors whole_image steps
+BENCHMARKS += search anchors whole_image steps loading
 endif
 
 bench: .venv/ready  ## time and memory of the graphs, a quarter of an hour on an otherwise idle machine

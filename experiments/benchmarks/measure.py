@@ -20,7 +20,7 @@ class Measure(NamedTuple):
 def _run(make: Callable, arguments: tuple, repeats: int, warmup: bool) -> Measure:
     function = make(*arguments)
     ctypes.CDLL(None).malloc_trim(0)  # what `make` has freed goes back to the system
-    start = _memory("VmRSS")
+    start = memory("VmRSS")
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak starts anew
     if warmup:
@@ -30,10 +30,10 @@ def _run(make: Callable, arguments: tuple, repeats: int, warmup: bool) -> Measur
         begun = time.perf_counter()
         result = function()
         times.append(time.perf_counter() - begun)
-    return Measure(statistics.median(times), max(_memory("VmHWM") - start, 0.0), result)
+    return Measure(statistics.median(times), max(memory("VmHWM") - start, 0.0), result)
 
 
-def _memory(field: str) -> float:
+def memory(field: str) -> float:
     """Megabytes: VmRSS in use now, or VmHWM at the peak (Linux)."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))

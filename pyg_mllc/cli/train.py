@@ -16,7 +16,9 @@ from pyg_mllc.processes import rank_and_size
 
 RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
-CHANGEABLE = ("trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator")
+CHANGEABLE = (
+    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
+)  # fmt: skip
 
 
 @hydra.main(config_path="pkg://pyg_mllc.configs", config_name="train", version_base="1.3")

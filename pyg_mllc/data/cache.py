@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,10 @@ class SampleCache:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 part.write_bytes(array.tobytes())
                 part.replace(path)
+        except FileNotFoundError:  # somebody deletes the folder
+            return
         except OSError as error:
             self.writable = False
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             log.warning("nothing more is kept in data.cache=%s: %s", self.folder, error.strerror)

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,17 +46,14 @@ def read_classes(path: Path, void: Sequence[int] = (IGNORE,)) -> DatasetSpec:
         InputError: If it is missing or cannot be read so, naming the line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+        lines = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
+        numbered = [(number, [cell.strip() for cell in row]) for number, row in enumerate(lines, 1)]
+    except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
             f"data.classes={path} cannot be read ({reason}): name a text file, one class a line."
         ) from error
-    table = [
-        (number, [cell.strip() for cell in cells])
-        for number, cells in enumerate(csv.reader(text.splitlines()), 1)
-        if any(cell.strip() for cell in cells)
-    ]
+    table = [(number, cells) for number, cells in numbered if any(cells)]
     columns: Sequence[str] = ()
     if table and "name" in (head := [cell.lower() for cell in table[0][1]]):
         columns, table = head, table[1:]
@@ -85,6 +82,8 @@ def _row(cells: list[str], columns: Sequence[str], place: int) -> Row:
         if not all(0 <= channel <= 255 for channel in color):
             raise ValueError("a color is three numbers from 0 to 255")
     code = int(values["id"]) if values.get("id") else place
+    if not -1 <= code < 2**16:
+        raise ValueError("an id is a whole number from -1 to 65535")
     return Row(code, values["name"], color)
 
 
@@ -107,10 +106,10 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
     if not classes:
         raise InputError(f"{source} names no class: write one class a line.")
     given = [row.color for row in classes if row.color]
-    for what, values in (("name", names), ("color", given)):
-        for place, value in enumerate(values):
-            if value in values[:place]:
-                raise InputError(f"{source} gives the {what} {value} to two classes: change one.")
+    shades = {row.color for row in others if row.color}
+    twice = _repeated(names) or _repeated([*given, *shades])
+    if twice:
+        raise InputError(f"{source} gives {twice} to two classes: change one.")
     codes: dict[int | Color, int] = {row.code: label for label, row in enumerate(classes)}
     ids = [row.code for row in others] + [code for code in void if code not in codes]
     return DatasetSpec(
@@ -118,8 +117,12 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
         classes=tuple(names),
         colors=tuple(colors),
         codes=codes,
-        void=(*dict.fromkeys(ids), *(row.color for row in others if row.color)),
+        void=(*dict.fromkeys(ids), *sorted(shades)),
     )
+
+
+def _repeated(values: Sequence[Any]) -> Any:
+    return next((value for place, value in enumerate(values) if value in values[:place]), None)
 
 
 def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> DatasetSpec:

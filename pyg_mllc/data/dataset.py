@@ -61,7 +61,7 @@ class SegmentationDataset(SampleSet):
     def __getitem__(self, index: int) -> Sample:
         index = check_index(index, len(self))
         make = partial(self._decode, index)
-        files = [self.images[index], *(self.masks[index : index + 1] if self.masks else ())]
+        files = [paths[index] for paths in (self.images, self.masks) if paths]
         shape = (4, *self.size)
         planes = self.cache.get(files, self._meaning, shape, make) if self.cache else make()
         sample: Sample = {

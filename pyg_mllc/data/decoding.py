@@ -142,7 +142,7 @@ def _classes_of_colors(pixels: np.ndarray, path: Path, spec: DatasetSpec) -> np.
 
 def _look_up(codes: np.ndarray, table: dict[int, int]) -> np.ndarray:
     """Give the class of each code, -1 where the table has none."""
-    keys = np.array(sorted(table), dtype=np.int32)
+    keys = np.array(sorted(table), dtype=np.int64)
     labels = np.array([table[key] for key in keys.tolist()], dtype=np.int32)
     position = np.searchsorted(keys, codes).clip(max=len(keys) - 1)
     return np.where(keys[position] == codes, labels[position], np.int32(-1))

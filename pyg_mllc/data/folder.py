@@ -1,6 +1,7 @@
 """Anybody's own images and masks, in folders."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,7 @@ def folder(
         InputError: If an option cannot be met or the files are not there, saying which.
     """
     base = Path(root) if root is not None else Path()
-    if not base.is_dir():
+    if not os.path.isdir(base):
         raise InputError(
             f"data.root={root} does not exist or is no folder: pass data.root=<folder that holds "
             f"{images}/ and {masks}/>."
@@ -82,6 +83,11 @@ def folder(
     else:
         val = _drawn(pairs, val_share, seed, option)
         pairs = {name: item for name, item in pairs.items() if name not in val}
+    bare = [item.image for item in pairs.values() if item.mask is None]
+    if bare and spare:
+        log.warning(
+            "images without a mask, which count as unlabeled: %d, such as %s", len(bare), bare[0]
+        )
     every = [item.mask for item in (*pairs.values(), *val.values()) if item.mask]
     spec = replace(_classes(base, classes, void, every), mask_suffix=mask_suffix)
     train = pairs | {f"{spare}/{name}": Item(path, None) for name, path in more.items()}
@@ -93,11 +99,11 @@ def folder(
 def _optional(base: Path, option: str, given: str | Path | None, default: str) -> Path | None:
     """A folder that may be absent, unless the user named it."""
     path = base / (given or default)
-    if given and not path.is_dir():
+    if given and not os.path.isdir(path):
         raise InputError(
             f"data.{option}={given}: there is no folder {path}; correct it or leave it out."
         )
-    return path if path.is_dir() else None
+    return path if os.path.isdir(path) else None
 
 
 def _drawn(pairs: dict[str, Item], share: float, seed: int, option: str) -> dict[str, Item]:
@@ -128,7 +134,7 @@ def _classes(
         rows = (Row(place, str(name), None) for place, name in enumerate(classes))
         return spec_of_rows(rows, void, f"data.classes={list(classes)}")
     for name in TABLES:
-        if (base / name).is_file():
+        if os.path.isfile(base / name):
             return read_classes(base / name, void)
     spec = find_classes(masks, void, base / TABLES[0])
     log.warning(

@@ -1,5 +1,6 @@
 """Where the images and masks of a data set lie on disk."""
 
+import logging
 import os
 import unicodedata
 from collections.abc import Collection, Iterator
@@ -12,6 +13,8 @@ from PIL import Image
 
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 class Item(NamedTuple):
@@ -94,6 +97,9 @@ def pair_files(
     """
     found = files_by_name(masks, option, spec.mask_suffix)
     pictures = files_by_name(images, option, spec.image_suffix, spec.mask_suffix, [masks, *skip])
+    alone = [path for name, path in found.items() if name not in pictures]
+    if alone:
+        log.warning("masks without an image of their name: %d, such as %s", len(alone), alone[0])
     return {name: Item(path, found.get(name)) for name, path in pictures.items()}
 
 

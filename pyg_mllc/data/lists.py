@@ -47,11 +47,10 @@ def read_list(path: Path) -> list[Line]:
 
 def _parse(number: int, line: str) -> Line:
     names = line.split("\t")
-    if len(names) != 2:
-        pair = _pair().fullmatch(line)
-        names = [pair[1], pair[2]] if pair else [line]
-    image, mask = (*(name.strip() for name in names), None)[:2]
-    return Line(number, image or line, mask)
+    if len(names) == 2:
+        return Line(number, names[0].strip(), names[1].strip())
+    pair = _pair().fullmatch(line)
+    return Line(number, pair[1], pair[2]) if pair else Line(number, line, None)
 
 
 @cache
@@ -86,13 +85,13 @@ def find_listed(path: Path, tree: Tree, split: str, masked: bool) -> list[Item]:
         stem = stem if ending.lower() in image_suffixes() else line.image
         name = plain(stem.removesuffix(tree.spec.image_suffix))
         item = by_path.get(image) or named.get(name)
-        if item is None and not image.is_file():
+        if item is None and not os.path.isfile(image):
             missing.append((line, f"{line.image!r}, but {tree.root} has no such image"))
             continue
         item = item or Item(image, None)
         if line.mask and Path(line.mask).stem.endswith(tree.spec.mask_suffix):
             item = Item(item.image, tree.root / line.mask)
-        if masked and (item.mask is None or not item.mask.is_file()):
+        if masked and (item.mask is None or not os.path.isfile(item.mask)):
             mask = item.mask or f"mask in {tree.folders[split][1]}"
             missing.append((line, f"{line.image!r}, but there is no {mask}"))
         items.append(item)

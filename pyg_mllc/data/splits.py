@@ -1,6 +1,7 @@
 """Labeled, unlabeled and validation images of an experiment."""
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,7 +193,7 @@ def _drawn(
 
 def _as_listed(tree: Tree, folder: Path, overlap: bool) -> tuple[list[Item], ...]:
     """Labeled, unlabeled and validation images, as the lists of a folder name them."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         known = f" {', '.join(tree.spec.protocols)}, or" if tree.spec.protocols else ""
         raise InputError(
             f"data.partition={folder} is unknown: pass{known} a folder that holds labeled.txt and "

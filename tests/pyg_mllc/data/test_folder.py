@@ -55,11 +55,13 @@ def test_folders_by_option_from_anywhere(root, tmp_path, monkeypatch):
     assert splits.spec.classes == ("a", "b", "c")
 
 
-def test_images_without_a_mask_are_unlabeled(root):
-    (root / "masks" / "3.png").unlink()
+def test_images_without_a_mask_are_unlabeled(root, caplog):
+    (root / "masks" / "3.png").rename(root / "masks" / "03.png")
     splits = folder(root, val_share=0.1)
     assert [len(part) for part in (splits.labeled, splits.unlabeled, splits.val)] == [8, 5, 1]
     assert "3.jpg" in names(splits.unlabeled)
+    assert "masks without an image of their name: 1, such as" in caplog.text
+    assert "images without a mask, which count as unlabeled: 1, such as" in caplog.text
 
 
 def test_one_folder_for_all_with_suffixes(tmp_path):

@@ -101,6 +101,8 @@ def test_labeled_and_unlabeled_lists_are_apart_unless_asked(root, tmp_path):
         ({}, r"labeled\.txt does not exist"),
         ({"labeled": ""}, r"labeled\.txt is empty"),
         ({"labeled": "7\n70"}, r"names '70', .*line 2; 1 of 2 .*data\.root="),
+        ({"labeled": "7" * 300}, r"names '7777"),
+        ({"labeled": "7\0"}, r"labeled\.txt names"),
         ({"labeled": "7 x.png"}, r"names '7 x\.png'"),
         ({"labeled": "JPEGImages/7.png x.png"}, r"there is no .*x\.png \(line 1"),
         ({"labeled": "7", "val": ""}, r"val\.txt is empty"),

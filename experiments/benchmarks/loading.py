@@ -1,0 +1,87 @@
+"""How fast images are read, with and without the cache, and whether memory stays the same.
+
+Run as `MLLC_DATA=path/to/data python -m experiments.benchmarks.loading`; writes `loading.csv`.
+"""
+
+import csv
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from experiments.benchmarks.measure import memory
+from pyg_mllc.data import camvid, endless_loader, eval_loader
+
+HERE = Path(__file__).parent
+EPOCHS = 8
+
+
+def epochs(cache: str | None, workers: int) -> tuple[list[float], list[float], float]:
+    """Seconds of each pass over the 367 labeled images; megabytes that memory grew after four.
+
+    The second list is of this process's own time on a core, which other programs do not disturb.
+    """
+    root = Path(os.environ["MLLC_DATA"]) / "camvid"
+    samples = camvid(root, labeled=367, size=(180, 240), cache=cache).labeled
+    loader = eval_loader(samples, batch_size=8, workers=workers)
+    seconds, own, used = [], [], []
+    for _ in range(EPOCHS):
+        begun, busy = time.perf_counter(), time.process_time()
+        count = sum(len(batch["image"]) for batch in loader)
+        seconds.append(time.perf_counter() - begun)
+        own.append(time.process_time() - busy)
+        used.append(memory("VmRSS"))
+        assert count == 367
+    return seconds, own, used[-1] - used[3]
+
+
+def steady(cache: str | None, workers: int, batches: int = 120) -> float:
+    """Images a second from the loader of training, once its workers run."""
+    root = Path(os.environ["MLLC_DATA"]) / "camvid"
+    samples = camvid(root, labeled=367, size=(180, 240), cache=cache).labeled
+    loader = iter(endless_loader(samples, batch_size=8, seed=0, workers=workers))
+    for _ in range(10):
+        next(loader)
+    begun = time.perf_counter()
+    for _ in range(batches):
+        next(loader)
+    return 8 * batches / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    """Measure, print, and write `loading.csv`."""
+    torch.set_num_threads(1)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(HERE / "loading.csv", "w", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        head = [
+            "reading",
+            "workers",
+            "first_epoch",
+            "epoch",
+            "own_time",
+            "images_per_second",
+            "growth_mb",
+        ]
+        writer.writerow(head)
+        print(*head, sep="  ")
+        for name, cache in (("decoding", None), ("cache", folder)):
+            for workers in (0, 2):
+                seconds, own, growth = epochs(cache, workers)
+                rate = steady(cache, workers)
+                later = statistics.median(seconds[1:])
+                row = [name, workers, f"{seconds[0]:.2f}", f"{later:.2f}"]
+                row += [f"{statistics.median(own[1:]):.2f}", f"{rate:.0f}", f"{growth:.1f}"]
+                writer.writerow(row)
+                print(*row, sep="  ", flush=True)
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        print(f"{size / 2**20:.0f} MB in the cache")
+
+
+if __name__ == "__main__":
+    main()
