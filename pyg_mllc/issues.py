@@ -84,17 +84,19 @@ def issue_rows(
         found: names of images, and what was found in them.
         classes: names of the C classes.
     """
-    images, regions = [], []
+    images: list[tuple[Any, ...]] = []
+    regions: list[tuple[Any, ...]] = []
     for name, issues in found:
-        (given, suggested, _), *_ = issues.pairs or [(None, None, 0)]
-        images.append((issues.score, name, given, suggested, issues.pixels, ("",) * 4))
-        for score, given, suggested, pixels, *box in issues.regions:
-            regions.append((score, name, given, suggested, pixels, tuple(box)))
+        pair = ("", "")
+        if issues.pairs:
+            pair = classes[issues.pairs[0][0]], classes[issues.pairs[0][1]]
+        images.append((issues.score, name, *pair, issues.pixels, "", "", "", ""))
+        for score, given, suggested, *place in issues.regions:
+            regions.append((score, name, classes[given], classes[suggested], *place))
     for kind, rows in (("image", images), ("region", regions)):
         rows.sort(key=lambda row: (-row[0], row[1]))
-        for rank, (score, name, given, suggested, pixels, box) in enumerate(rows, start=1):
-            pair = ("" if c is None else classes[c] for c in (given, suggested))
-            yield rank, kind, name, f"{score:.4f}", *pair, pixels, *box
+        for rank, (score, name, *rest) in enumerate(rows, start=1):
+            yield rank, kind, name, f"{score:.4f}", *rest
 
 
 def confused_pairs(

@@ -105,7 +105,8 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
 
 
 def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:
-    from pyg_mllc.masks import EncoderFeatures, MaskCorrector
+    from pyg_mllc.encoder_features import EncoderFeatures
+    from pyg_mllc.masks import MaskCorrector
 
     look: Any = None
     if predictor is None:
@@ -137,9 +138,9 @@ def _then(value: Any, advance: Callable[[int], None]) -> Any:
 
 
 def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any) -> None:
+    from pyg_mllc.images import as_tensor
     from pyg_mllc.issues import find_issues
     from pyg_mllc.palettes import changes_picture, gray_picture, palette_picture, save_picture
-    from pyg_mllc.prediction import as_tensor
     from pyg_mllc.writing import whole_file
 
     save_picture(paths["labels"], palette_picture(found.label, spec.colors))
