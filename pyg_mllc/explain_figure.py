@@ -39,7 +39,7 @@ def explanation_figure(
             " (trusted)" if view.trusted else ""
         )
         left.set_title(f"round {number + 1}: looks alike, {listening}", fontsize=9)
-        heat = spread(view, shown.shape[:2]).cpu().numpy()  # type: ignore[arg-type]
+        heat = spread(view, shown.shape[:2]).cpu().numpy()
         right.imshow(heat, cmap="magma", alpha=0.15 + 0.65 * heat, vmin=0, vmax=1)
         right.plot(*explanation.pixel, "o", mfc="none", mec="cyan", ms=9, mew=2)
         agrees = classes[int(view.label[explanation.node])]
@@ -95,5 +95,5 @@ def _draw_path(
         text.set_parse_math(False)
 
 
-def _plain(color: Color) -> tuple[float, ...]:
-    return tuple(part / 255 for part in color)
+def _plain(color: Color) -> tuple[float, float, float]:
+    return color[0] / 255, color[1] / 255, color[2] / 255

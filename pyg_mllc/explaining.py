@@ -7,9 +7,10 @@ from torch import Tensor
 
 from graphs import class_hubs
 from pyg_mllc.errors import InputError
+from pyg_mllc.images import Picture, as_tensor
 from pyg_mllc.losses import upsample
 from pyg_mllc.nn import trusted
-from pyg_mllc.prediction import Picture, Predictor, as_tensor
+from pyg_mllc.prediction import Predictor
 
 
 class RoundView(NamedTuple):

@@ -31,7 +31,8 @@ class ImageIssues(NamedTuple):
     """What is likely wrong in the labels of one image."""
 
     score: float  # share of the image, void aside, that is expected to be wrong
-    pixels: int  # more likely wrong than right
+    share: float  # of the image, void aside, that is more likely wrong than right
+    pixels: int  # that are
     pairs: list[tuple[int, int, int]]  # given, suggested, pixels; the most pixels first
     regions: list[Region]  # the highest score first
 
@@ -66,7 +67,8 @@ def find_issues(correction: MaskCorrection) -> ImageIssues:
     pairs = [(code // 256, code % 256, count) for count, code in counted]
     known = max(int((given != IGNORE).sum()), 1)
     score = float(doubt[doubtful].sum() / known)
-    return ImageIssues(score, int(doubtful.sum()), pairs, regions[:MOST])
+    count = int(doubtful.sum())
+    return ImageIssues(score, count / known, count, pairs, regions[:MOST])
 
 
 COLUMNS = (
@@ -84,17 +86,19 @@ def issue_rows(
         found: names of images, and what was found in them.
         classes: names of the C classes.
     """
-    images, regions = [], []
+    images: list[tuple[Any, ...]] = []
+    regions: list[tuple[Any, ...]] = []
     for name, issues in found:
-        (given, suggested, _), *_ = issues.pairs or [(None, None, 0)]
-        images.append((issues.score, name, given, suggested, issues.pixels, ("",) * 4))
-        for score, given, suggested, pixels, *box in issues.regions:
-            regions.append((score, name, given, suggested, pixels, tuple(box)))
+        pair = ("", "")
+        if issues.pairs:
+            pair = classes[issues.pairs[0][0]], classes[issues.pairs[0][1]]
+        images.append((issues.score, name, *pair, issues.pixels, "", "", "", ""))
+        for score, given, suggested, *place in issues.regions:
+            regions.append((score, name, classes[given], classes[suggested], *place))
     for kind, rows in (("image", images), ("region", regions)):
         rows.sort(key=lambda row: (-row[0], row[1]))
-        for rank, (score, name, given, suggested, pixels, box) in enumerate(rows, start=1):
-            pair = ("" if c is None else classes[c] for c in (given, suggested))
-            yield rank, kind, name, f"{score:.4f}", *pair, pixels, *box
+        for rank, (score, name, *rest) in enumerate(rows, start=1):
+            yield rank, kind, name, f"{score:.4f}", *rest
 
 
 def confused_pairs(

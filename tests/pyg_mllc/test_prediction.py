@@ -6,8 +6,9 @@ from PIL import Image
 import pyg_mllc
 from pyg_mllc.data.decoding import letterbox
 from pyg_mllc.errors import InputError
+from pyg_mllc.images import as_tensor
+from pyg_mllc.labeling import label_map
 from pyg_mllc.losses import upsample
-from pyg_mllc.prediction import as_tensor, label_map
 
 SIZE = (32, 48)
 
@@ -134,7 +135,7 @@ def test_what_is_no_image_is_refused(bad, message):
 def test_options_out_of_range_are_refused(predictor, options, message):
     with pytest.raises(InputError, match=message):
         predictor.predict(torch.rand(3, 8, 8), **options)
-    with pytest.raises(InputError, match="different sizes"):
+    with pytest.raises(InputError, match="a batch is images of one size"):
         predictor.predict_batch([torch.rand(3, 8, 8), torch.rand(3, 8, 9)])
 
 
