@@ -114,8 +114,17 @@ class AnchorMemory(nn.Module):
             self.source[c] = torch.cat([self.source[c], image[mine]])[kept]
             self.key[c] = key
 
+    def forget(self, image: Tensor) -> None:
+        """Forget the nodes of some images, to take in new ones of a network that moved on.
+
+        Args:
+            image: their numbers `(B,)`.
+        """
+        self.key[torch.isin(self.source, image.to(self.source))] = -1
+        self._index = None
+
     def clear(self) -> None:
-        """Forget all nodes, to refill the memory with features of a network that moved on."""
+        """Forget all nodes."""
         self.key.fill_(-1)
         self._index = None
 

@@ -34,8 +34,8 @@ class MLLC(SemiSupervised):
         weak: makes the weak views.
         strong: makes the strong views.
         sight: what graphs look at, made from the size of the embedding; by default the embedding.
-        anchors: labeled pixels kept as anchors, in all; 0 for none, as published.
-        refresh: steps after which anchors are forgotten and gathered anew, as features move.
+        anchors: labeled pixels kept as anchors, in all; 0 for none, as published. An image's are
+            replaced each time it is seen, as features move.
         lambda_clg: weight of the teacher's labels.
         lambda_slg: weight of the contrastive losses.
         intra: weight of the contrast within an image, in the contrastive loss.
@@ -52,8 +52,6 @@ class MLLC(SemiSupervised):
         decay: of the teacher.
     """
 
-    refreshed: Tensor  # step at which anchors were last gathered anew
-
     def __init__(
         self,
         segmenter: Segmenter,
@@ -62,7 +60,6 @@ class MLLC(SemiSupervised):
         strong: nn.Module | None = None,
         sight: Callable[..., FrozenFeatures] | None = None,
         anchors: int = 0,
-        refresh: int = 40,
         lambda_clg: float = 1.0,
         lambda_slg: float = 0.1,
         intra: float = 1.0,
@@ -90,11 +87,10 @@ class MLLC(SemiSupervised):
         self.thresholds = None if thresholds == "fixed" else ClassThresholds(classes, tau, ema)
         self.prototypes = Prototypes(classes, dim)
         self.sight = None if sight is None else sight(feature_dim=dim)
-        self.anchors, self.refresh = None, refresh
+        self.anchors = None
         if anchors:
             seen = dim if self.sight is None else self.sight.feature_dim
             self.anchors = AnchorMemory(classes, seen, anchors)
-            self.register_buffer("refreshed", torch.zeros((), dtype=torch.long))
         self.lambda_clg, self.lambda_slg = lambda_clg, lambda_slg
         self.intra, self.inter, self.deep = intra, inter, deep
         self.weighting, self.power, self.samples = weighting, power, samples
@@ -166,13 +162,10 @@ class MLLC(SemiSupervised):
         """Keep pixels of labeled images as anchors."""
         if self.anchors is None or index is None:
             return
-        # Not as soon as they are old: validation and checkpoints between two steps have anchors.
-        if int(self.step) >= int(self.refreshed) + self.refresh:
-            self.anchors.clear()
-            self.refreshed.copy_(self.step)
         x, y = _nodes(look, label)
         image = index[: len(label)].repeat_interleave(len(y) // len(label))
         known = y != IGNORE
+        self.anchors.forget(gather_rows(index[: len(label)]))  # their features have moved
         self.anchors.add(*(gather_rows(part[known]) for part in (x, y, image)))
 
     def _count(self, prediction: Prediction, label: Tensor) -> None:

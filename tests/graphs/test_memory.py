@@ -40,6 +40,19 @@ def test_clearing_forgets():
     assert len(memory) == 0 and memory.x.shape == (0, 4)
 
 
+def test_forgetting_an_image_leaves_the_others_and_makes_room():
+    memory = AnchorMemory(2, 4, budget=20)
+    for image in (3, 7):
+        memory.add(torch.full((5, 4), float(image)), torch.ones(5).long(), image)
+    query = torch.zeros(1, 4)
+    assert memory.nearest(query, 1).similarity.tolist() == [[-36]]
+    memory.forget(torch.tensor([3, 8]))
+    assert memory.image.tolist() == [7] * 5 and (memory.x == 7).all()
+    assert memory.nearest(query, 1).similarity.tolist() == [[-196]]
+    memory.add(torch.full((9, 4), 1.0), torch.ones(9).long(), 3)
+    assert len(memory) == 10 and set(memory.image.tolist()) == {3, 7}
+
+
 def test_the_memory_is_prepared_anew_after_each_change():
     memory = AnchorMemory(1, 2, budget=4)
     memory.add(torch.tensor([[1.0, 0.0]]), torch.zeros(1).long())

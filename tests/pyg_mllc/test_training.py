@@ -100,7 +100,7 @@ LONG = replace(SETTINGS, max_steps=14, save_every=3, val_every=5)
 
 
 def long_run(out, resume=False):
-    more = {"total_steps": 14, "anchors": 60, "sight": SIGHT, "refresh": 4, "thresholds": "ema"}
+    more = {"total_steps": 14, "anchors": 60, "sight": SIGHT, "thresholds": "ema"}
     return run(MLLC, out, settings=LONG, resume=resume, **more)
 
 

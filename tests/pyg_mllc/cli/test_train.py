@@ -41,7 +41,6 @@ def test_layers_are_swapped_by_name(mllc):
 @pytest.mark.parametrize("method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors"])
 def test_every_method_trains(mllc, method, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_every=1"]
-    data += ["method.refresh=1"] if method == "mllc_anchors" else []
     frozen = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
     frozen += ["method.correct=true"] if method == "fixmatch" else []
     more = frozen if method in ("fixmatch", "mllc_anchors") else []

@@ -173,18 +173,16 @@ def test_a_correcting_fixmatch_gives_its_teachers_labels_another_form():
     assert len(build(FixMatch).teach(torch.rand(1, 3, 48, 64))) == 1
 
 
-def test_anchors_are_gathered_from_labeled_images_and_forgotten():
-    model = build(MLLC, anchors=3000, refresh=2, warmup=0.0, contrast_from=0.0, weak=Same())
+def test_anchors_are_of_the_labeled_images_as_last_seen():
+    model = build(MLLC, anchors=3000, warmup=0.0, contrast_from=0.0, weak=Same())
     data = batch()
-    data["index"] = torch.tensor([5, 9])
     assert not len(model.anchors)
-    for batches in (1, 2, 1):  # of an optimizer step
-        for _ in range(batches):
-            model(data)
-        gathered = len(model.anchors)
+    for numbers in ([5, 9], [9, 2], [5, 9]):
+        data["index"] = torch.tensor(numbers)
+        model(data)
         model.update()
-    assert gathered == 2 * 6 * 8 and len(model.anchors) == gathered  # forgotten after two steps
-    assert model.anchors.image.unique().tolist() == [5, 9]
+    assert torch.bincount(model.anchors.image).nonzero().flatten().tolist() == [2, 5, 9]
+    assert len(model.anchors) == 3 * 6 * 8  # an image's pixels are replaced, not added to
     model.eval()
     images = torch.rand(1, 3, 48, 64)
     corrected = model.teach(images)[-1].logits
