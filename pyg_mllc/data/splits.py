@@ -119,7 +119,7 @@ def write_partition(splits: Splits, folder: Path, root: str | Path | None) -> No
         folder: Made if it is missing.
         root: Folder of the data set.
     """
-    for part in ("labeled", "unlabeled", "val"):
+    for part in ("val", "unlabeled", "labeled"):  # where the last one is, all are
         samples = getattr(splits, part)
         if isinstance(samples, SegmentationDataset):
             folder.mkdir(parents=True, exist_ok=True)
