@@ -51,7 +51,7 @@ def _check(cfg: DictConfig) -> int:
     rich.print(_parts(seen), _classes(seen, splits.spec))
     print(f"{total:,} images in {seconds:.1f} s, {1000 * seconds / total:.1f} s per thousand")
     for kind, sentences in found.items():
-        rich.print(f"[bold red]{len(sentences)} {kind}[/]")
+        rich.print(f"[bold red]{kind}: {len(sentences)}[/]")
         _some([f"  {escape(sentence)}" for sentence in sentences])
     _some([f"[yellow]note:[/] {escape(note)}" for note in (*notes, *more)])
     lines = [f"{kind}: {one}" for kind, sentences in found.items() for one in sentences]
@@ -59,10 +59,12 @@ def _check(cfg: DictConfig) -> int:
     out = Path(cfg.output) / splits.spec.name
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "problems.txt", "".join(f"{line}\n" for line in lines).encode())
-    _write(out / "sheet.png", _sheet(splits, seen))
+    if sheet := _sheet(splits, seen):
+        _write(out / "sheet.png", sheet)
+        print(f"masks over images: {short(out / 'sheet.png')}")
     count = sum(map(len, found.values()))
     told = f"{count} problem{'s' * (count != 1)}" if count else "nothing that would hurt training"
-    rich.print(f"[bold]{told}[/]; masks over images: {short(out / 'sheet.png')}")
+    rich.print(f"[bold]{told}[/]")
     return count
 
 

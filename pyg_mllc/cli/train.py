@@ -99,7 +99,7 @@ def _resumed(out: Path) -> DictConfig:
                 f"(only {', '.join(CHANGEABLE)} may change)"
             )
     cfg = OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(changes))
-    if (out / PARTITION).is_dir():
+    if (out / PARTITION / "labeled.txt").is_file():
         cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
     return cast(DictConfig, cfg)
 

@@ -114,7 +114,7 @@ def _classes_of_ids(ids: np.ndarray, path: Path, spec: DatasetSpec) -> np.ndarra
     if len(unknown):
         raise InputError(
             f"{path} holds the ids {_listed(map(str, unknown))}, but {_known(spec)}: convert the "
-            "mask or correct the spec."
+            "mask or correct the table of the classes."
         )
     return classes
 

@@ -121,7 +121,7 @@ def classes_lacking(items: Sequence[Item], spec: DatasetSpec) -> list[str]:
 
 def _held(item: Item, spec: DatasetSpec) -> list[int]:
     try:
-        labels = np.unique(read_mask(item.mask, spec)) if item.mask else np.empty(0, dtype=int)
+        labels = read_mask(item.mask, spec) if item.mask else np.empty(0, dtype=int)
     except InputError:
         return []  # whoever reads the image as well says what is wrong
-    return labels[labels != IGNORE].tolist()
+    return np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORE)[:IGNORE]).tolist()

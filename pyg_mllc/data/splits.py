@@ -1,19 +1,18 @@
 """Labeled, unlabeled and validation images of an experiment."""
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pyg_mllc.data.choosing import as_listed, drawn, listed
 from pyg_mllc.data.dataset import SegmentationDataset
 from pyg_mllc.data.layout import Item, Tree
-from pyg_mllc.data.lists import find_listed, write_list
-from pyg_mllc.data.partitions import classes_lacking, classes_present, draw_labeled
+from pyg_mllc.data.lists import write_list
+from pyg_mllc.data.partitions import classes_lacking
 from pyg_mllc.data.samples import SampleSet, check_count
-from pyg_mllc.data.specs import DatasetSpec, Protocol
-from pyg_mllc.errors import InputError
+from pyg_mllc.data.specs import DatasetSpec
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +87,10 @@ def make_splits(
             check_count(f"data.{option}", count, minimum)
     protocol = tree.spec.protocols.get(str(partition).replace("/", "_"))
     if partition is None or protocol:
-        known, others = _drawn(tree, labeled, unlabeled, seed, protocol, balanced, overlap)
-        measured = _in_list(tree, "val", True)
+        known, others = drawn(tree, labeled, unlabeled, seed, protocol, balanced, overlap)
+        measured = listed(tree, "val", True)
     else:
-        known, others, measured = _as_listed(tree, Path(str(partition)), overlap)
+        known, others, measured = as_listed(tree, Path(str(partition)), overlap)
         others = [others[i] for i in evenly_spaced(len(others), unlabeled)]
     measured = [measured[i] for i in evenly_spaced(len(measured), val)]
     lacking = classes_lacking(known, tree.spec)
@@ -120,7 +119,7 @@ def write_partition(splits: Splits, folder: Path, root: str | Path | None) -> No
         folder: Made if it is missing.
         root: Folder of the data set.
     """
-    for part in ("labeled", "unlabeled", "val"):
+    for part in ("val", "unlabeled", "labeled"):  # where the last one is, all are
         samples = getattr(splits, part)
         if isinstance(samples, SegmentationDataset):
             folder.mkdir(parents=True, exist_ok=True)
@@ -133,86 +132,3 @@ def write_partition(splits: Splits, folder: Path, root: str | Path | None) -> No
 
 def _files(items: list[Item]) -> tuple[list[Path], list[Path]]:
     return [item.image for item in items], [item.mask for item in items if item.mask]
-
-
-def _in_list(tree: Tree, split: str, masked: bool) -> list[Item]:
-    """The images of a split, in the order of its list or else of their names."""
-    spec = tree.spec
-    if spec.listing:
-        name = spec.listing.format(split={"train": spec.train}.get(split, split))
-        return find_listed(tree.root / name, tree, split, masked)
-    items: list[Item] = list(getattr(tree, split).values())
-    images, masks = tree.folders[split]
-    if not items:
-        raise InputError(f"{images} has no image for the split {split!r}: add some.")
-    for item in items:
-        if masked and item.mask is None:
-            raise InputError(
-                f"The validation image {item.image} has no mask of that name in {masks}: add the "
-                "mask or take the image out."
-            )
-    return items
-
-
-def _drawn(
-    tree: Tree,
-    labeled: int | None,
-    unlabeled: int | None,
-    seed: int,
-    protocol: Protocol | None,
-    balanced: bool,
-    overlap: bool,
-) -> tuple[list[Item], list[Item]]:
-    """Labeled and unlabeled training images, drawn."""
-    train = _in_list(tree, "train", False)
-    masked, first = [item.mask is not None for item in train], None
-    if protocol:
-        labeled = protocol.labeled
-        if len(train) != protocol.of:
-            log.warning(
-                "the protocol is of %d training images, but %s has %d: figures will not compare",
-                protocol.of, tree.root, len(train),
-            )  # fmt: skip
-    if protocol and protocol.fine:
-        listing = tree.root / tree.spec.listing.format(split=tree.spec.fine)
-        fine = {item.image for item in find_listed(listing, tree, "train", False)}
-        first = [item.image in fine for item in train]
-        if protocol.fine == "only":
-            masked = [has and finest for has, finest in zip(masked, first, strict=True)]
-    known, others = draw_labeled(
-        masked,
-        sum(masked) if labeled is None else labeled,
-        unlabeled,
-        seed,
-        first,
-        classes_present(train, tree.spec) if balanced else None,
-        overlap,
-    )
-    return [train[index] for index in known], [train[index] for index in others]
-
-
-def _as_listed(tree: Tree, folder: Path, overlap: bool) -> tuple[list[Item], ...]:
-    """Labeled, unlabeled and validation images, as the lists of a folder name them."""
-    if not os.path.isdir(folder):
-        known = f" {', '.join(tree.spec.protocols)}, or" if tree.spec.protocols else ""
-        raise InputError(
-            f"data.partition={folder} is unknown: pass{known} a folder that holds labeled.txt and "
-            "unlabeled.txt."
-        )
-    labeled = find_listed(folder / "labeled.txt", tree, "train", True)
-    taken = {item.image for item in labeled}
-    if (folder / "unlabeled.txt").exists():
-        none = not (folder / "unlabeled.txt").stat().st_size  # as where a run used none
-        unlabeled = [] if none else find_listed(folder / "unlabeled.txt", tree, "train", False)
-        both = [item.image for item in unlabeled if item.image in taken]
-        if both and not overlap:
-            raise InputError(
-                f"{folder / 'unlabeled.txt'} names {both[0]}, which labeled.txt names, too "
-                f"({len(both)} such): take it out of one, or pass data.overlap=true."
-            )
-    else:
-        train = _in_list(tree, "train", False)
-        unlabeled = [item for item in train if overlap or item.image not in taken]
-    lists = [path for path in (folder / "val.txt", folder.parent / "val.txt") if path.is_file()]
-    val = find_listed(lists[0], tree, "val", True) if lists else _in_list(tree, "val", True)
-    return labeled, unlabeled, val

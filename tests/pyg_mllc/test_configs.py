@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_module
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -69,6 +70,17 @@ def test_every_method_builds(name):
 def test_every_model_builds_without_its_weights(name):
     network = instantiate(composed(f"model={name}", "model.weights=null").model)(num_classes=3)
     assert network(torch.rand(2, 3, 64, 64)).logits.size(1) == 3
+
+
+@pytest.mark.parametrize("name", group("data"))
+def test_every_data_set_asks_for_its_folder_or_builds(name):
+    cfg = composed(f"data={name}", f"data.{'seed=1' if name == 'textures' else 'root=nowhere'}")
+    if name == "textures":
+        assert len(instantiate(cfg.data).labeled) == 8
+        return
+    with pytest.raises(InstantiationException) as failure:
+        instantiate(cfg.data)
+    assert "data.root=nowhere does not exist" in str(failure.value.__cause__)
 
 
 @pytest.mark.parametrize("name", group("trainer"))

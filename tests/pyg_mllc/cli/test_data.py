@@ -37,11 +37,19 @@ def test_problems_end_with_1_and_are_all_written_down(mllc, root, tmp_path):
     options = ["data.labeled=6", "data.classes=[ground,thing]", "output=found"]
     code, out, _ = mllc("data", "check", "data=folder", f"data.root={root}", *options)
     assert code == 1
-    assert "7 images that cannot be read" in out and "... and 2 more" in out
-    assert "8 problems" in out and "1 ground" in out.replace("0 ground", "1 ground")
+    assert "images that cannot be read: 7" in out and "... and 2 more" in out
+    assert "8 problems" in out and "0 ground" in out and "1 thing" in out
     lines = (tmp_path / "found/folder/problems.txt").read_text().splitlines()
     assert sum(line.startswith("images that cannot be read: ") for line in lines) == 7
     assert sum("are the same image" in line for line in lines) == 1
+
+
+def test_a_set_of_which_nothing_can_be_read_gets_no_sheet(mllc, root, tmp_path):
+    for path in (*(root / "images").iterdir(), *(root / "unlabeled").iterdir()):
+        path.write_bytes(b"no image")
+    code, out, _ = mllc("data", "check", "data=folder", f"data.root={root}")
+    assert code == 1 and "images that cannot be read: 16" in out and "16 problems" in out
+    assert [path.name for path in tmp_path.glob("outputs/check/folder/*")] == ["problems.txt"]
 
 
 @pytest.mark.parametrize(
