@@ -40,7 +40,7 @@ def main() -> None:
     name = arguments[0]
     if name not in COMMANDS:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")
-    if name == "train" and {"-h", "--help"} & set(arguments):
+    if name != "data" and {"-h", "--help"} & set(arguments):
         from pyg_mllc.cli.help import print_help
 
         with one_sentence():

@@ -1,6 +1,7 @@
 """`mllc <command> --help`: each option with its value and what its docstring says of it."""
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ def print_help(command: str, overrides: list[str]) -> None:
         choices = {group: _choices(group.split("@")[0]) for group in chosen}
     values: Any = OmegaConf.to_container(config, resolve=False)
     del values["hydra"]
-    print("\n".join(line[1:].strip() for line in _header(text)))
+    print("\n".join(line[2:] for line in _header(text)))
     if choices:
         print("\nchoices; beside --help, a choice lists its options")
         _print((f"{g}={chosen[g] or 'null'}", ", ".join(choices[g])) for g in choices)
@@ -65,16 +66,30 @@ def options(values: dict[str, Any], comments: dict[str, str], prefix: str = "") 
         if isinstance(value, dict) and value:
             yield from options(value, {}, f"{prefix}{name}.")
         elif not name.startswith("_"):
-            shown = "null" if value is None else str(value)
+            shown = _shown(value)
             yield Option(prefix + name, shown, meanings.get(name, ""))
 
 
+def _shown(value: Any) -> str:
+    """A value as it is typed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(_shown, value))}]"
+    return "null" if value is None else str(value)
+
+
 def _documented(target: Any) -> dict[str, str]:
-    """What docstrings say of each argument: a class's own, then those of its bases."""
+    """What a docstring says of each argument; its `**options` name who explains the rest."""
     meanings: dict[str, str] = {}
-    for source in getattr(target, "__mro__", [target]):
-        for argument in parse(source.__doc__ or "", style=DocstringStyle.GOOGLE).params:
-            meanings.setdefault(argument.arg_name, " ".join((argument.description or "").split()))
+    for argument in parse(target.__doc__ or "", style=DocstringStyle.GOOGLE).params:
+        meaning = " ".join((argument.description or "").split())
+        named = re.search(r"`(\w+)`", meaning)
+        if argument.arg_name.startswith("**") and named:
+            others = _documented(getattr(sys.modules[target.__module__], named[1]))
+            meanings = others | meanings
+        else:
+            meanings[argument.arg_name] = meaning
     return meanings
 
 
@@ -95,9 +110,9 @@ def _header(text: str) -> list[str]:
 
 
 def _comments(text: str) -> Iterator[tuple[str, str]]:
-    """Names at the top level, with the comment behind their value."""
-    for found in re.finditer(r"^(\w+):.*?#\s*(.*)$", text, re.MULTILINE):
-        yield found[1], found[2]
+    """Names at the top level, with the comment behind their value and on the lines below it."""
+    for found in re.finditer(r"^(\w+):.*?  # (.*(?:\n +#.*)*)", text, re.MULTILINE):
+        yield found[1], re.sub(r"\n +#", "", found[2])
 
 
 def _print(rows: Iterable[tuple[str, str]]) -> None:
