@@ -30,7 +30,7 @@ def _train(cfg: DictConfig) -> float:
     import rich
 
     from pyg_mllc import training
-    from pyg_mllc.evaluation import correction_examples
+    from pyg_mllc.evaluation import evaluate, full_size
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
 
@@ -70,10 +70,15 @@ def _train(cfg: DictConfig) -> float:
         return runs[-1].last_miou  # one process reports
     rich.print(comparison_table(runs))
 
-    spec, examples = splits.spec, correction_examples(method, splits)
-    example_figure(examples[:4], spec.classes, spec.colors).savefig(out / "examples.png")
+    predict, device = full_size(method.teach, settings.window), next(method.parameters()).device
+    evaluation = evaluate(
+        predict, splits.val, workers=settings.workers, device=device, progress=settings.progress
+    )
+    spec, examples = splits.spec, [example for _, example in evaluation.examples]
+    chosen = examples[:: max(1, len(examples) // 4)][:4]
+    example_figure(chosen, spec.classes, spec.colors).savefig(out / "examples.png")
     facts = _facts(cfg, splits)
-    write_report(out / "report.html", cfg.name, runs, examples, spec.classes, spec.colors, facts)
+    write_report(out / "report.html", cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
     print(f"report: {short(out / 'report.html')}")
     return runs[-1].last_miou
 
