@@ -59,10 +59,13 @@ def _train(cfg: DictConfig) -> float:
         except ValueError as error:  # an option out of range, or a layer that does not fit
             raise InputError(f"corrector: {error}") from error
         method = instantiate(config)(segmenter=segmenter, corrector=corrector)
+        network = _described(cfg, config, splits)
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
         rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
         try:
-            trained = training.train(method, splits, settings, cfg.seed, out / name, name, resume)
+            trained = training.train(
+                method, splits, settings, cfg.seed, out / name, name, resume, network
+            )
         except KeyboardInterrupt:
             refuse(f"stopped; mllc train resume={short(out)} goes on", 130)
         runs.append(trained)
@@ -96,6 +99,17 @@ def _resumed(out: Path) -> DictConfig:
                 f"(only {', '.join(CHANGEABLE)} may change)"
             )
     return cast(DictConfig, OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(changes)))
+
+
+def _described(cfg: DictConfig, method: DictConfig, splits: Any) -> dict[str, Any]:
+    """What the network is built from, for its checkpoints."""
+    from pyg_mllc.checkpoints import describe
+
+    parts = {"model": cfg.model, "corrector": cfg.corrector, "method": method}
+    plain: dict[str, Any] = {
+        name: OmegaConf.to_container(part, resolve=True) for name, part in parts.items()
+    }
+    return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 
 
 def _facts(cfg: DictConfig, splits: Any) -> dict[str, str]:

@@ -28,10 +28,22 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         InputError: If the file is no image, or has more than 8 bits per channel.
     """
-    picture = _open(path)
+    return to_rgb(_open(path), str(path))
+
+
+def to_rgb(picture: Image.Image, name: str) -> Image.Image:
+    """Give a picture in RGB; transparency is dropped.
+
+    Args:
+        picture: In any mode of up to 8 bits per channel.
+        name: What it is called in messages.
+
+    Raises:
+        InputError: If it has more than 8 bits per channel.
+    """
     if picture.mode[0] in "IF":
         raise InputError(
-            f"{path} has more than 8 bits per channel (Pillow mode {picture.mode}): save it with 8."
+            f"{name} has more than 8 bits per channel (Pillow mode {picture.mode}): save it with 8."
         )
     # A palette with partial transparency loses its warning, not its colors, by way of RGBA.
     return (picture.convert("RGBA") if picture.mode == "P" else picture).convert("RGB")

@@ -77,15 +77,13 @@ class FixMatch(SemiSupervised):
             "trusted": self.trusted(guess),
         }
 
-    def teach(self, images: Tensor) -> list[Prediction]:
-        """Predict with the teacher: before correction, and after each round."""
+    def predict(self, network: CorrectedSegmenter, images: Tensor) -> list[Prediction]:
+        """Predict with student or teacher: before correction, and after each round."""
         if self.sight is None:
-            return self.teacher(images)
-        network = self.teacher.network
-        with torch.no_grad():
-            prediction = network.segmenter(images)
-            look = self.sight(images, prediction.features)
-            return network.correct(prediction, graph_features=look)
+            return network(images)
+        prediction = network.segmenter(images)
+        look = self.sight(images, prediction.features)
+        return network.correct(prediction, graph_features=look)
 
     def terms(
         self, image: Tensor, label: Tensor, guess: Guess, weight: Tensor

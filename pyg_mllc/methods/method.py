@@ -44,9 +44,19 @@ class Method(nn.Module):
         """Move the teacher towards the student; call it after each optimizer step."""
         self.teacher.update(self.student)
 
+    def predict(self, network: CorrectedSegmenter, images: Tensor) -> list[Prediction]:
+        """Predict with student or teacher: before correction, and after each round.
+
+        Args:
+            network: `student` or `teacher.network`.
+            images: `(B, 3, H, W)` in [0, 1].
+        """
+        return network(images)
+
+    @torch.no_grad()
     def teach(self, images: Tensor) -> list[Prediction]:
         """Predict with the teacher: before correction, and after each round."""
-        return self.teacher(images)
+        return self.predict(self.teacher.network, images)
 
 
 class Guess(NamedTuple):

@@ -144,10 +144,9 @@ class MLLC(SemiSupervised):
         if self.anchors is not None and int(self.step) % self.refresh == 0:
             self.anchors.clear()
 
-    def teach(self, images: Tensor) -> list[Prediction]:
-        """Predict with the teacher: before correction, and after each round."""
-        with torch.no_grad():
-            return self._predict(self.teacher.network, images)[0]
+    def predict(self, network: CorrectedSegmenter, images: Tensor) -> list[Prediction]:
+        """Predict with student or teacher: before correction, and after each round."""
+        return self._predict(network, images)[0]
 
     @property
     def class_counts(self) -> Tensor | None:

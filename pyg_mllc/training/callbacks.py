@@ -1,13 +1,13 @@
 """What happens around each step: seeds, the teacher, checkpoints, Ctrl-C."""
 
-import os
 import signal
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+
+from pyg_mllc.checkpoints import write_checkpoint
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -16,20 +16,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        part = Path(f"{path}.part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except (OSError, RuntimeError) as error:  # torch makes a full disk a RuntimeError
-            part.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                error.filename = error.filename or str(path)
-                raise
-            raise OSError(28, "the checkpoint could not be written", str(path)) from error
+        write_checkpoint(checkpoint, path)
 
 
 class EachStep(L.Callback):

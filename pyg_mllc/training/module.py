@@ -30,11 +30,18 @@ class TrainingModule(L.LightningModule):
         method: what to train.
         num_classes: C.
         settings: learning rates and lengths.
+        network: what the method is built from, see `describe`; kept in checkpoints.
     """
 
-    def __init__(self, method: Method, num_classes: int, settings: TrainerSettings) -> None:
+    def __init__(
+        self,
+        method: Method,
+        num_classes: int,
+        settings: TrainerSettings,
+        network: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        self.method, self.settings = method, settings
+        self.method, self.settings, self.network = method, settings, network
         self.batches = self.skipped = 0
         self.history: list[dict[str, float]] = []
         self.figures: dict[str, Any] = {"validated_at": 0}  # of the last validation
@@ -137,6 +144,7 @@ class TrainingModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Plain containers alone: checkpoints load with weights_only=True.
+        checkpoint["network"] = self.network
         checkpoint["run"] = {
             "batches": self.batches,
             "skipped": self.skipped,

@@ -36,6 +36,7 @@ def train(
     out: Path,
     name: str,
     resume: bool = False,
+    network: dict[str, Any] | None = None,
 ) -> Run:
     """Train a method, validate it, and keep its checkpoints and log.
 
@@ -48,6 +49,8 @@ def train(
         name: what the run is called in tables.
         resume: go on from `last.ckpt` in `out`, if there is one. On the same machine, the end is
             the same, bit for bit, as without a stop.
+        network: what the method is built from, see `describe`; with it, `pyg_mllc.load` takes the
+            checkpoints.
 
     Returns:
         The run's curves and its figures at the last step.
@@ -64,7 +67,7 @@ def train(
     if len(splits.val) < settings.devices * settings.nodes:
         raise InputError(f"data.val={len(splits.val)} is less than one image per process")
     done = 0 if saved is None else saved["run"]["batches"]
-    module = TrainingModule(method, splits.spec.num_classes, settings)
+    module = TrainingModule(method, splits.spec.num_classes, settings, network)
     if settings.channels_last:
         method.to(memory_format=torch.channels_last)
     loaders = _loaders(method, splits, settings, seed, done, name)

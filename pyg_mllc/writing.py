@@ -1,0 +1,43 @@
+"""Files that are whole or not there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Write a file beside its place, and put it there once it is whole and on the disk.
+
+    Whatever stops the writing, a full disk or Ctrl-C, an earlier file of that name stays as it was,
+    and nothing half-written is left. Folders that are missing are made.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: naming the file, if it cannot be written.
+
+    >>> folder = getfixture("tmp_path")
+    >>> with whole_file(folder / "a" / "some.txt") as file:
+    ...     _ = file.write(b"all of it")
+    >>> (folder / "a" / "some.txt").read_text()
+    'all of it'
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        if part.is_file():
+            part.unlink()
