@@ -69,7 +69,7 @@ def boundary_f(counts: Tensor) -> Tensor:
     .. math::
         F_c = \frac{2 P_c R_c}{P_c + R_c}
 
-    with P the share of the guess's outline near the truth's, R that of the truth's near the guess's.
+    with P the share of the guess's outline that is near the truth's, and R the other way round.
 
     Args:
         counts: `(C, 4)` of `boundary_counts`, or a sum of such.
@@ -96,7 +96,7 @@ def _without_void(truth: Tensor, reach: float) -> tuple[Tensor, Tensor]:
 
 
 def _points(line: Tensor, reach: float) -> NDArray[np.float64]:
-    """Pixels `(n, 3)` of all outlines: class, row, column, with classes out of each other's reach."""
+    """Pixels `(n, 3)` of all outlines: class, row, column; classes are out of reach."""
     return line.nonzero().double().numpy() * [3 * reach, 1, 1]
 
 

@@ -69,8 +69,7 @@ def full_size(
         teach: images `(B, 3, H, W)` in [0, 1] to predictions, one after each round.
         window: height and width of a sliding window; by default the whole image at once.
     """
-
-    counts = []
+    counts: list[int] = []
 
     def beliefs(view: Tensor) -> Tensor:
         history = teach(view)
@@ -115,7 +114,8 @@ def evaluate(
     if not len(samples):
         raise InputError("there are no images with labels to evaluate on")
     totals: list[Measures] = []
-    rows, showcase = [], Showcase(gallery, len(samples))
+    rows: list[ImageFigures] = []
+    showcase = Showcase(gallery, len(samples))
     loader = eval_loader(samples, batch_size, workers)
     for batch in track(loader, "evaluating", transient=True, disable=not progress):
         history = predict(batch["image"].to(device) / 255)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 

@@ -90,7 +90,7 @@ class Example:
         return {"mended": mended, "spoiled": spoiled, "still wrong": still_wrong}
 
     def shrunk(self, longest: int) -> "Example":
-        """Give it with sides of at most `longest` pixels, in few bytes: a picture, not for figures."""
+        """Give it with sides of at most `longest` pixels, in few bytes, to look at."""
         scale = min(1.0, longest / max(self.truth.shape))
         size = tuple(max(1, round(scale * side)) for side in self.truth.shape)
         image = F.interpolate(self.image[None].float(), size, mode="bilinear", antialias=True)

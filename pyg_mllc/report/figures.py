@@ -56,12 +56,12 @@ def curves_figure(
             methods[run.name] = Line2D([], [], color=color)
             parts[part] = Line2D([], [], color="gray", linestyle=style)
     lines = [*methods.items(), *(parts.items() if len(parts) > 1 else ())]
-    legend_below(figure, [line for _, line in lines], [name for name, _ in lines], columns=3)
+    legend_below(figure, [line for _, line in lines], [name for name, _ in lines], columns=4)
     return figure if lines else None
 
 
-def confusion_figure(measures: Measures, classes: Sequence[str], title: str) -> Figure:
-    """Draw a confusion matrix: where the pixels of each true class went, in percent."""
+def confusion_figure(measures: Measures, classes: Sequence[str]) -> Figure:
+    """Draw a confusion matrix: where the pixels of each true class (row) went, in percent."""
     counts = measures.confusion.double().numpy()
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.4 + 0.36 * min(len(classes), 30)
@@ -71,9 +71,8 @@ def confusion_figure(measures: Measures, classes: Sequence[str], title: str) -> 
     size = 8 if len(classes) <= 30 else max(2.0, 240 / len(classes))
     axis.set_xticks(range(len(classes)), classes, rotation=90, fontsize=size, parse_math=False)
     axis.set_yticks(range(len(classes)), classes, fontsize=size, parse_math=False)
-    axis.set_xlabel("label")
+    axis.set_xlabel("label (% of the true class)")
     axis.set_ylabel("truth")
-    axis.set_title(f"{title} (% of each true class)", fontsize=9, parse_math=False)
     if len(classes) <= NUMBERED:
         for row, column in np.argwhere(shares >= 0.5):
             share = shares[row, column]

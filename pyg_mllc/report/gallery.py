@@ -28,10 +28,10 @@ def gallery(
         colors: of the C classes.
     """
     rated = [figures for figures, _ in examples]
-    orders = {name: _order(rated, reason) for name, reason in REASONS.items()}
+    orders = [(name, _order(rated, reason)) for name, reason in REASONS.items()]
     if examples and len(examples[0][0].accuracy) == 1:  # nothing corrects, nothing is mended
-        orders = dict(list(orders.items())[:1])
-    orders["in the split's order"] = list(range(len(examples)))
+        orders = orders[:1]
+    orders.append(("in the split's order", list(range(len(examples)))))
     cards = [
         {
             "number": figures.number,

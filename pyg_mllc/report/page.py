@@ -52,7 +52,7 @@ def write_report(
         check_one_each(classes, f"class IoUs of run {run.name!r}", run.class_iou or classes)
     colored = list(zip(runs, cycle(RUN_COLORS), strict=False))
     stages = {} if evaluation is None else evaluation.stages
-    stage_colors = STAGE_COLORS[-len(stages) :]
+    staged = list(zip(stages.items(), STAGE_COLORS[-len(stages) :], strict=True))
     loader = FileSystemLoader(Path(__file__).parent)
     page = Environment(autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True)
     html = page.get_template("report.html.j2").render(
@@ -62,19 +62,10 @@ def write_report(
         charts=[(name, curves_figure(runs, *chart)) for name, chart in CHARTS.items()],
         run_ious=[(r.name, r.class_iou, color) for r, color in colored if r.class_iou],
         classes=list(zip(classes, colors, strict=True)),
-        stages=[
-            (stage_cells(name, m), color)
-            for (name, m), color in zip(stages.items(), stage_colors, strict=True)
-        ],
-        stage_ious=[
-            (name, m.class_iou, color)
-            for (name, m), color in zip(stages.items(), stage_colors, strict=True)
-        ],
-        stage_outlines=[
-            (name, m.class_boundary_f, color)
-            for (name, m), color in zip(stages.items(), stage_colors, strict=True)
-        ],
-        matrices=[(name, confusion_figure(m, classes, name)) for name, m in stages.items()],
+        stages=[(stage_cells(name, m), color) for (name, m), color in staged],
+        stage_ious=[(name, m.class_iou, color) for (name, m), color in staged],
+        stage_outlines=[(name, m.class_boundary_f, color) for (name, m), color in staged],
+        matrices=[(name, confusion_figure(m, classes)) for name, m in stages.items()],
         reliability=reliability_figure(stages) if stages else None,
         gallery=gallery(evaluation.examples, colors) if evaluation else None,
         table=images_table(evaluation.images) if evaluation else None,

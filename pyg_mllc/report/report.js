@@ -102,14 +102,15 @@ function example(card) {
 }
 
 function showGallery() {
-  const { orders, cards } = data("gallery-data");
+  const { cards, ...rest } = data("gallery-data");
+  const orders = new Map(rest.orders);
   const place = document.getElementById("gallery");
   const select = document.getElementById("order");
-  select.append(...Object.keys(orders).map((name) => new Option(name)));
+  select.append(...[...orders.keys()].map((name) => new Option(name)));
   const size = 6;
   const turn = pager(document.getElementById("gallery-pager"), "images", size,
     () => cards.length, (from, end) =>
-      place.replaceChildren(...orders[select.value].slice(from, end).map((i) => example(cards[i]))));
+      place.replaceChildren(...orders.get(select.value).slice(from, end).map((i) => example(cards[i]))));
   select.addEventListener("change", () => turn(0));
   document.getElementById("over").addEventListener("change", (event) =>
     place.classList.toggle("over", event.target.checked));
@@ -117,7 +118,7 @@ function showGallery() {
   return {
     has: new Set(cards.map((card) => card.number)),
     open(number) {
-      const index = orders[select.value].findIndex((i) => cards[i].number === number);
+      const index = orders.get(select.value).findIndex((i) => cards[i].number === number);
       turn(Math.floor(index / size));
       place.children[index % size].scrollIntoView({ block: "start" });
       place.children[index % size].focus({ preventScroll: true });

@@ -93,7 +93,9 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
     parts = [part for m in stages.values() for part in (m.class_iou, m.class_boundary_f)]
     named = [f"{part}_{_key(name)}" for name in stages for part in ("iou", "boundary_f")]
     _write_csv(
-        folder / "classes.csv", ["class", "pixels", *named], zip(classes, pixels, *parts, strict=True)
+        folder / "classes.csv",
+        ["class", "pixels", *named],
+        zip(classes, pixels, *parts, strict=True),
     )
 
     images = [image_row(figures) for figures in evaluation.images]
