@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
@@ -72,37 +73,55 @@ class Predictor(nn.Module):
         )
         return first, last
 
-    def predict(self, image: Picture, **options: object) -> Segmentation:
-        """Label one image, see `predict_batch` for the options.
+    def predict(self, image: Picture, **options: Any) -> Segmentation:
+        """Label one image.
 
         Args:
             image: path, PIL image, array `(H, W, 3)` or `(H, W)` of uint8, or tensor
                 `(3, H, W)`, uint8 or in [0, 1].
-            **options: `correct`, `scales`, `flip`, `fit`, `window`, `overlap`.
+            **options: see `predict_batch`.
         """
-        return self.predict_batch([image], **options)[0]  # type: ignore[arg-type]
+        return self.predict_batch([image], **options)[0]
+
+    def predict_batch(self, images: Sequence[Picture], **options: Any) -> list[Segmentation]:
+        """Label images of one size at once.
+
+        Args:
+            images: see `predict`.
+            **options: see `logits`.
+        """
+        given = [as_tensor(image) for image in images]
+        size = given[0].shape[-2:] if given else ()
+        if any(image.shape[-2:] != size for image in given):
+            raise InputError("images of different sizes make no batch; give them one by one")
+        found = []
+        for before, after in zip(*self.logits(torch.stack(given), **options), strict=True):
+            label, confidence = label_map(after, size)
+            belief = [upsample(z[None], size)[0].softmax(0) for z in (before, after)]
+            found.append(Segmentation(label, confidence, *belief))
+        return found
 
     @torch.no_grad()
-    def predict_batch(
+    def logits(
         self,
-        images: Sequence[Picture],
+        images: Tensor,
         *,
         correct: bool = True,
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         fit: bool = True,
-        window: tuple[int, int] | None = None,
+        window: Sequence[int] | None = None,
         overlap: float = 0.5,
-    ) -> list[Segmentation]:
-        """Label images of one size at once.
+    ) -> tuple[Tensor, Tensor]:
+        """Give the logits `(B, C, h, w)` before and after correction, at the scale that is seen.
 
-        The network sees them at the scale that training saw: fitted into `size`, with their
-        aspect ratio kept. What it says is brought back to their own size.
+        That is, by default, the scale that training saw: images fitted into `size`, with their
+        aspect ratio kept.
 
         Args:
-            images: see `predict`; all of one size.
-            correct: whether `label` and `confidence` are those after correction.
-            scales: factors on the scale; the mean of the probabilities counts.
+            images: `(B, 3, H, W)` in [0, 1].
+            correct: whether to correct at all; else both are those before.
+            scales: further looks at the images so many times larger; the mean logits count.
             flip: whether to look at mirrored images, too.
             fit: whether to bring images to training's scale; else they are seen pixel by pixel.
             window: height and width of the sliding window; by default `size`, so that the network
@@ -110,49 +129,56 @@ class Predictor(nn.Module):
             overlap: share of a window that its neighbor covers, too, in [0, 1).
 
         Raises:
-            InputError: if an image is none, sizes differ, or an option is out of range.
+            InputError: if an option is out of range.
         """
-        if not scales or min(scales) <= 0 or not 0 <= overlap < 1:
+        window = tuple(window or self.size)
+        if not scales or min(scales) <= 0 or not 0 <= overlap < 1 or min(window) < 1:
             raise InputError(
-                f"expected scales above 0 and overlap in [0, 1), got {list(scales)} and {overlap}"
+                "expected scales above 0, overlap in [0, 1) and a window of 1 pixel or more, got "
+                f"scales={list(scales)}, overlap={overlap} and window={list(window)}"
             )
-        given = [as_tensor(image) for image in images]
-        sizes = {tuple(image.shape[-2:]) for image in given}
-        if len(sizes) != 1:
-            raise InputError(f"expected images of one size, at least one, got {sorted(sizes)}")
-        own = given[0].shape[-2:]
-        views = torch.stack(given).to(next(self.parameters()).device)
-        base = fitted_size(own[0], own[1], self.size) if fit else own
-        total: list[Tensor | float] = [0.0, 0.0]
+        images = images.to(next(self.parameters()).device)
+        height, width = images.shape[-2:]
+        seen = fitted_size(height, width, self.size) if fit else (height, width)
+        looks = []
         for scale in scales:
-            size = max(round(scale * base[0]), 1), max(round(scale * base[1]), 1)
-            view = resized(views, size)
+            view = _resized(images, (round(scale * seen[0]), round(scale * seen[1])))
             for mirrored in (False, True) if flip else (False,):
-                logits = sliding_window(
-                    lambda part: torch.cat(self(part, correct), 1),
-                    view.flip(-1) if mirrored else view,
-                    window or self.size,
-                    overlap,
+                view = view.flip(-1) if mirrored else view
+                both = sliding_window(
+                    lambda part: torch.cat(self(part, correct), 1), view, window, overlap
                 )
-                logits = logits.flip(-1) if mirrored else logits
-                for i, part in enumerate(logits.chunk(2, 1)):
-                    total[i] = total[i] + upsample(part, own).softmax(1)
-        looks = len(scales) * (1 + flip)
-        before, after = (part / looks for part in total)
-        assert isinstance(before, Tensor) and isinstance(after, Tensor)
-        confidence, label = after.max(1)
-        return [
-            Segmentation(*parts) for parts in zip(label, confidence, before, after, strict=True)
-        ]
+                looks.append(upsample(both.flip(-1) if mirrored else both, seen))
+        before, after = torch.stack(looks).mean(0).chunk(2, 1)
+        return before, after
 
 
-def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring images `(B, 3, H, W)` to a size, antialiased, as training does."""
-    if size == tuple(images.shape[-2:]):
-        return images
-    return nn.functional.interpolate(
-        images, size, mode="bilinear", align_corners=False, antialias=True
-    )
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images `(B, 3, H, W)` at another size, antialiased as in training."""
+    size = max(size[0], 1), max(size[1], 1)
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def label_map(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Give labels and their probabilities `(H, W)` at any size, holding no C maps of that size.
+
+    Args:
+        logits: `(C, h, w)`.
+        size: height and width (H, W).
+
+    >>> label_map(torch.tensor([0.0, 2.0]).view(2, 1, 1), (1, 2))
+    (tensor([[1, 1]]), tensor([[0.8808, 0.8808]]))
+    """
+    best = logits.new_full(size, -torch.inf)
+    rest = torch.zeros_like(best)  # sum of exp(z - best)
+    label = torch.zeros_like(best, dtype=torch.long)
+    for number, low in enumerate(logits):
+        z = upsample(low[None, None], size)[0, 0]
+        label[z > best] = number
+        higher = torch.maximum(z, best)
+        rest = rest * (best - higher).exp() + (z - higher).exp()
+        best = higher
+    return label, 1 / rest
 
 
 def as_tensor(image: Picture) -> Tensor:
