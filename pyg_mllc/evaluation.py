@@ -63,7 +63,7 @@ def _starts(length: int, window: int, overlap: float) -> list[int]:
 def full_size(
     teach: Callable[[Tensor], list[Prediction]], window: tuple[int, int] | None = None
 ) -> Callable[[Tensor], list[Tensor]]:
-    """Make a network's logits as large as its images: what `evaluate` takes.
+    """Make of a network what `evaluate` takes: probabilities at the size of the images.
 
     Args:
         teach: images `(B, 3, H, W)` in [0, 1] to predictions, one after each round.
@@ -78,7 +78,7 @@ def full_size(
 
     def predict(images: Tensor) -> list[Tensor]:
         found = beliefs(images) if window is None else sliding_window(beliefs, images, window)
-        return list(found.chunk(counts[0], 1))
+        return [logits.softmax(1) for logits in found.chunk(counts[0], 1)]
 
     return predict
 
@@ -99,8 +99,8 @@ def evaluate(
     pictures of `gallery` images.
 
     Args:
-        predict: images `(B, 3, H, W)` in [0, 1] to logits `(B, C, H, W)`, before correction and
-            after each round; only one where nothing corrects.
+        predict: images `(B, 3, H, W)` in [0, 1] to probabilities `(B, C, H, W)`, before correction
+            and after each round; only one where nothing corrects.
         samples: images with labels.
         batch_size: images at once.
         workers: processes that load images; with 0, the main process loads.
@@ -119,9 +119,8 @@ def evaluate(
     loader = eval_loader(samples, batch_size, workers)
     for batch in track(loader, "evaluating", transient=True, disable=not progress):
         history = predict(batch["image"].to(device) / 255)
-        stages = history if len(history) == 1 else [history[0], history[-1]]
-        beliefs = torch.stack([z.float().softmax(1) for z in stages], 1).cpu()  # (B, stages, ...)
-        for i, belief in enumerate(beliefs):
+        stages = torch.stack([history[0], history[-1]][: len(history)], 1)
+        for i, belief in enumerate(stages.float().cpu()):  # (stages, C, H, W)
             name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
             found = [Measures.of(b, truth) for b in belief]
             totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found

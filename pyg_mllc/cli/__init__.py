@@ -9,17 +9,21 @@ from pyg_mllc.cli.sentences import one_sentence, refuse
 USAGE = """mllc <command> [option=value ...]
 
 commands:
-  train   train a network from labeled and unlabeled images, and write a report
+  train      train a network from labeled and unlabeled images, and write a report
+  evaluate   measure a checkpoint on labeled images, before and after correction
+  export     bring a checkpoint to ONNX or torch.export, and check it
 
 examples:
   mllc train experiment=demo
   mllc train experiment=camvid data.root=path/to/camvid trainer.max_steps=60
   mllc train resume=outputs/camvid/2026-01-31_12-00-00
+  mllc evaluate checkpoint=outputs/.../mllc/best.ckpt data=camvid data.root=path/to/camvid
+  mllc export checkpoint=outputs/.../mllc/best.ckpt output=model.onnx
   mllc train --help            all options of a command
 """
 
 
-COMMANDS = ("train",)
+COMMANDS = ("train", "evaluate", "export")
 
 
 def main() -> None:

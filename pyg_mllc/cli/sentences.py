@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pyg_mllc.errors import InputError
 
@@ -44,6 +44,8 @@ def _sentence(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
+        if isinstance(error, MissingMandatoryValue):
+            return f"{error.full_key}= is not given; --help tells what it is"
         if isinstance(error, (HydraException, OmegaConfBaseException)):
             hydras = hydras or _plain(str(error))
         elif hydras is not None:

@@ -1,6 +1,6 @@
 """Data sets, their labeled and unlabeled splits, and loaders."""
 
-from pyg_mllc.data.dataset import SegmentationDataset
+from pyg_mllc.data.dataset import OwnSizes, SegmentationDataset
 from pyg_mllc.data.loaders import EndlessBatches, endless_loader, eval_loader
 from pyg_mllc.data.published import camvid, voc
 from pyg_mllc.data.samples import ReadableSet, Sample, SampleSet
@@ -15,6 +15,7 @@ __all__ = [
     "VOC",
     "DatasetSpec",
     "EndlessBatches",
+    "OwnSizes",
     "ReadableSet",
     "Sample",
     "SampleSet",

@@ -57,7 +57,7 @@ class SegmentationDataset(SampleSet):
         index = check_index(index, len(self))
         path = self.images[index]
         picture = read_image(path)
-        boxed = letterbox(picture, self.size, nearest=False, fill=0)
+        boxed = letterbox(picture, self._boxed(picture), nearest=False, fill=0)
         sample: Sample = {
             "image": torch.from_numpy(boxed)
             .permute(2, 0, 1)
@@ -70,9 +70,13 @@ class SegmentationDataset(SampleSet):
             sample["label"] = self._label(picture, path, self.masks[index])
         return sample
 
+    def _boxed(self, picture: Image.Image) -> tuple[int, int]:
+        return self.size
+
     def _valid(self, picture: Image.Image) -> Tensor:
-        height, width = fitted_size(picture.height, picture.width, self.size)
-        valid = torch.zeros(self.size, dtype=torch.bool)
+        box = self._boxed(picture)
+        height, width = fitted_size(picture.height, picture.width, box)
+        valid = torch.zeros(box, dtype=torch.bool)
         valid[:height, :width] = True
         return valid
 
@@ -83,5 +87,19 @@ class SegmentationDataset(SampleSet):
                 f"{mask_path} is {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its "
                 f"image {path} is {picture.height} x {picture.width}: give the mask that size."
             )
-        boxed = letterbox(Image.fromarray(ids), self.size, nearest=True, fill=IGNORE)
+        boxed = letterbox(Image.fromarray(ids), self._boxed(picture), nearest=True, fill=IGNORE)
         return torch.from_numpy(boxed.astype(np.int64))
+
+
+class OwnSizes(SegmentationDataset):
+    """The samples of a data set at the sizes that their files have, so in batches of one.
+
+    Args:
+        dataset: Its files.
+    """
+
+    def __init__(self, dataset: SegmentationDataset) -> None:
+        super().__init__(dataset.images, dataset.masks, dataset.spec, dataset.size)
+
+    def _boxed(self, picture: Image.Image) -> tuple[int, int]:
+        return picture.height, picture.width

@@ -1,6 +1,6 @@
 """Show what was learned and corrected: one HTML file, CSV files, one table for the terminal."""
 
-from pyg_mllc.report.figures import confusion_figure, reliability_figure
+from pyg_mllc.report.figures import confusion_figure, reliability_figure, write_figures
 from pyg_mllc.report.page import write_report
 from pyg_mllc.report.tables import comparison_table, stages_table, write_tables
 
@@ -9,6 +9,7 @@ __all__ = [
     "confusion_figure",
     "reliability_figure",
     "stages_table",
+    "write_figures",
     "write_report",
     "write_tables",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,9 @@ from matplotlib.lines import Line2D
 
 from pyg_mllc.measures import Measures
 from pyg_mllc.pictures import legend_below
-from pyg_mllc.results import Run
+from pyg_mllc.report.tables import file_name
+from pyg_mllc.results import Evaluation, Run
+from pyg_mllc.writing import whole_file
 
 # Told apart by most color-blind readers.
 RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
@@ -58,6 +61,22 @@ def curves_figure(
     lines = [*methods.items(), *(parts.items() if len(parts) > 1 else ())]
     legend_below(figure, [line for _, line in lines], [name for name, _ in lines], columns=4)
     return figure if lines else None
+
+
+def write_figures(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -> None:
+    """Write `reliability.png` and a confusion matrix for each stage.
+
+    Args:
+        folder: where to; is made where it is missing.
+        evaluation: what was measured.
+        classes: names of the C classes.
+    """
+    figures = {"reliability": reliability_figure(evaluation.stages)}
+    for name, measures in evaluation.stages.items():
+        figures[f"confusion_{file_name(name)}"] = confusion_figure(measures, classes)
+    for name, figure in figures.items():
+        with whole_file(folder / f"{name}.png") as file:
+            figure.savefig(file, format="png")
 
 
 def confusion_figure(measures: Measures, classes: Sequence[str]) -> Figure:

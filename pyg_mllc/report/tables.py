@@ -87,11 +87,11 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
     """
     stages = evaluation.stages
     rows = [[name, *(m(measures) for m in MEASURES.values())] for name, measures in stages.items()]
-    _write_csv(folder / "measures.csv", ["labels", *map(_key, MEASURES)], rows)
+    _write_csv(folder / "measures.csv", ["labels", *map(file_name, MEASURES)], rows)
 
     pixels = next(iter(stages.values())).confusion.sum(1).tolist()
     parts = [part for m in stages.values() for part in (m.class_iou, m.class_boundary_f)]
-    named = [f"{part}_{_key(name)}" for name in stages for part in ("iou", "boundary_f")]
+    named = [f"{part}_{file_name(name)}" for name in stages for part in ("iou", "boundary_f")]
     _write_csv(
         folder / "classes.csv",
         ["class", "pixels", *named],
@@ -104,7 +104,7 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
     for name, measures in stages.items():
         lines = zip(classes, measures.confusion.tolist(), strict=True)
         matrix = ([truth, *counts] for truth, counts in lines)
-        _write_csv(folder / f"confusion_{_key(name)}.csv", ["truth", *classes], matrix)
+        _write_csv(folder / f"confusion_{file_name(name)}.csv", ["truth", *classes], matrix)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -117,7 +117,8 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]])
         text.detach()
 
 
-def _key(name: str) -> str:
+def file_name(name: str) -> str:
+    """Give the name of a stage or measure as files and columns have it."""
     return name.lower().replace(" ", "_")
 
 
