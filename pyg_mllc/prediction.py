@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from graphs import join_features
 from pyg_mllc.checkpoints import Saved, load_method
-from pyg_mllc.data.decoding import fitted_size, read_image, to_rgb
+from pyg_mllc.data.decoding import fitted_size
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation import sliding_window
+from pyg_mllc.images import Picture, as_tensor
+from pyg_mllc.labeling import label_map
 from pyg_mllc.losses import upsample
-
-Picture = str | Path | Image.Image | NDArray | Tensor
+from pyg_mllc.methods import MLLC
+from pyg_mllc.nn import CorrectedSegmenter
 
 
 class Segmentation(NamedTuple):
@@ -54,6 +54,18 @@ class Predictor(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.network}, {len(self.classes)} classes, images of {self.size}"
 
+    @property
+    def seeing(self) -> CorrectedSegmenter:
+        """The network that predicts: the student or the teacher."""
+        student: CorrectedSegmenter = self.method.student
+        return student if self.network == "student" else self.method.teacher.network
+
+    def fitted(self, images: Tensor) -> Tensor:
+        """Bring images `(B, 3, H, W)` to the scale that training saw."""
+        images = images.to(next(self.parameters()).device)
+        height, width = images.shape[-2:]
+        return _resized(images, fitted_size(height, width, self.size))
+
     @torch.no_grad()
     def forward(self, images: Tensor, correct: bool = True) -> tuple[Tensor, Tensor]:
         """Give the logits before and after correction, `(B, C, H, W)` each.
@@ -62,16 +74,30 @@ class Predictor(nn.Module):
             images: `(B, 3, H, W)` in [0, 1], seen as they are.
             correct: whether to correct.
         """
-        student, teacher = self.method.student, self.method.teacher.network
-        network = student if self.network == "student" else teacher
-        if correct:
-            history = self.method.predict(network, images)
-        else:
-            history = [network.segmenter(images)]
+        network = self.seeing
+        history = self.method.predict(network, images) if correct else [network.segmenter(images)]
         first, last = (
             upsample(p.logits.float(), images.shape[-2:]) for p in (history[0], history[-1])
         )
         return first, last
+
+    @torch.no_grad()
+    def features(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Give what the network makes of images, as maps `(B, D, h, w)` for graphs to look at.
+
+        Its encoder's stages of stride 4 to 16 side by side, and its embedding if that was trained.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1]; seen at the scale that training saw.
+            size: height and width (h, w).
+        """
+        view, segmenter = self.fitted(images), self.seeing.segmenter
+        stages = segmenter.encode(view)
+        maps = [m for m in stages if m.dim() == 4 and view.size(-1) / m.size(-1) > 3]
+        maps = [m for m in maps if view.size(-1) / m.size(-1) < 20] or maps
+        if isinstance(self.method, MLLC):
+            maps.append(segmenter.decode(stages).features)
+        return join_features([upsample(maps[0], size), *maps[1:]])
 
     def predict(self, image: Picture, **options: Any) -> Segmentation:
         """Label one image.
@@ -91,9 +117,9 @@ class Predictor(nn.Module):
             **options: see `logits`.
         """
         given = [as_tensor(image) for image in images]
-        size = given[0].shape[-2:] if given else ()
-        if any(image.shape[-2:] != size for image in given):
-            raise InputError("images of different sizes make no batch; give them one by one")
+        if len({image.shape for image in given}) != 1:
+            raise InputError("a batch is images of one size; give those of others one by one")
+        size = given[0].shape[1], given[0].shape[2]
         found = []
         for before, after in zip(*self.logits(torch.stack(given), **options), strict=True):
             label, confidence = label_map(after, size)
@@ -131,7 +157,7 @@ class Predictor(nn.Module):
         Raises:
             InputError: if an option is out of range.
         """
-        window = tuple(window or self.size)
+        window = window or self.size
         if not scales or min(scales) <= 0 or not 0 <= overlap < 1 or min(window) < 1:
             raise InputError(
                 "expected scales above 0, overlap in [0, 1) and a window of 1 pixel or more, got "
@@ -146,7 +172,10 @@ class Predictor(nn.Module):
             for mirrored in (False, True) if flip else (False,):
                 view = view.flip(-1) if mirrored else view
                 both = sliding_window(
-                    lambda part: torch.cat(self(part, correct), 1), view, window, overlap
+                    lambda part: torch.cat(self(part, correct), 1),
+                    view,
+                    (window[0], window[1]),
+                    overlap,
                 )
                 looks.append(upsample(both.flip(-1) if mirrored else both, seen))
         before, after = torch.stack(looks).mean(0).chunk(2, 1)
@@ -157,66 +186,6 @@ def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Images `(B, 3, H, W)` at another size, antialiased as in training."""
     size = max(size[0], 1), max(size[1], 1)
     return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
-
-
-def label_map(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Give labels and their probabilities `(H, W)` at any size, holding no C maps of that size.
-
-    Args:
-        logits: `(C, h, w)`.
-        size: height and width (H, W).
-
-    >>> label_map(torch.tensor([0.0, 2.0]).view(2, 1, 1), (1, 2))
-    (tensor([[1, 1]]), tensor([[0.8808, 0.8808]]))
-    """
-    best = logits.new_full(size, -torch.inf)
-    rest = torch.zeros_like(best)  # sum of exp(z - best)
-    label = torch.zeros_like(best, dtype=torch.long)
-    for number, low in enumerate(logits):
-        z = upsample(low[None, None], size)[0, 0]
-        label[z > best] = number
-        higher = torch.maximum(z, best)
-        rest = rest * (best - higher).exp() + (z - higher).exp()
-        best = higher
-    return label, 1 / rest
-
-
-def as_tensor(image: Picture) -> Tensor:
-    """Give an image in any form as `(3, H, W)` in [0, 1].
-
-    Args:
-        image: path, PIL image, array `(H, W, 3)` or `(H, W)` of uint8, or tensor `(3, H, W)`,
-            uint8 or in [0, 1].
-
-    Raises:
-        InputError: if it is none, saying what is expected.
-    """
-    if isinstance(image, str | Path):
-        image = read_image(Path(image))
-    elif isinstance(image, Image.Image):
-        image = to_rgb(ImageOps.exif_transpose(image), "the image")
-    if not isinstance(image, Tensor):
-        image = _from_array(np.asarray(image))
-    if image.dim() != 3 or len(image) != 3 or not image.numel():
-        raise InputError(f"expected an image (3, H, W), got a tensor {tuple(image.shape)}")
-    if image.dtype == torch.uint8:
-        return image.float() / 255
-    if not image.is_floating_point() or not (image.min() >= 0 and image.max() <= 1):
-        raise InputError(
-            f"expected a tensor of uint8 or of floats in [0, 1], got {image.dtype} from "
-            f"{image.min().item()} to {image.max().item()}"
-        )
-    return image.float()
-
-
-def _from_array(image: NDArray) -> Tensor:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise InputError(
-            f"expected a path, a PIL image, an array (H, W, 3) of uint8 or a tensor (3, H, W), "
-            f"got an array {image.shape} of {image.dtype}"
-        )
-    image = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
-    return torch.from_numpy(image.copy()).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
 
 
 def load(
@@ -237,5 +206,19 @@ def load(
     Raises:
         InputError: if it is no checkpoint that can be used, saying why.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Predictor(load_method(path, allow), network).to(device)
+    place = choose_device(device)
+    return Predictor(load_method(path, allow), network).to(place)
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Give the device meant: by default a GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: if there is no such device.
+    """
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=chosen).device
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device={device} cannot be used: {reason}") from error

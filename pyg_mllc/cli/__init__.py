@@ -4,26 +4,33 @@ import os
 import sys
 from importlib import import_module
 
+from pyg_mllc.cli.quoting import quoted
 from pyg_mllc.cli.sentences import one_sentence, refuse
 
 USAGE = """mllc <command> [option=value ...]
 
 commands:
   train      train a network from labeled and unlabeled images, and write a report
-  evaluate   measure a checkpoint on labeled images, before and after correction
-  export     bring a checkpoint to ONNX or torch.export, and check it
+  predict    label images with a trained network
+  correct    find and correct wrong labels in masks or predictions, without any training
+  evaluate   measure a trained network on labeled images, before and after correction
+  explain    show what a pixel's neighbors are, and how they moved its label
+  export     bring a trained network to ONNX or torch.export, and check it
 
 examples:
   mllc train experiment=demo
   mllc train experiment=camvid data.root=path/to/camvid trainer.max_steps=60
   mllc train resume=outputs/camvid/2026-01-31_12-00-00
-  mllc evaluate checkpoint=outputs/.../mllc/best.ckpt data=camvid data.root=path/to/camvid
-  mllc export checkpoint=outputs/.../mllc/best.ckpt output=model.onnx
-  mllc train --help            all options of a command
+  mllc predict checkpoint=outputs/demo/mllc/best.ckpt input=photos output=labeled
+  mllc correct input=masks images=photos output=corrected
+  mllc evaluate checkpoint=best.ckpt data=camvid data.root=path/to/camvid
+  mllc explain checkpoint=outputs/demo/mllc/best.ckpt image=photos/1.jpg pixel=120,80
+  mllc export checkpoint=outputs/demo/mllc/best.ckpt output=network.onnx
+  mllc <command> --help        all options of a command
 """
 
 
-COMMANDS = ("train", "evaluate", "export")
+COMMANDS = ("train", "predict", "correct", "evaluate", "explain", "export")
 
 
 def main() -> None:
@@ -37,7 +44,9 @@ def main() -> None:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")
     # Hydra then raises what went wrong instead of printing it in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [f"mllc {name}", *arguments[1:]]
+    sweep = {"-m", "--multirun"} & set(arguments)  # where commas have a meaning of their own
+    options = arguments[1:] if sweep else [quoted(a) for a in arguments[1:]]
+    sys.argv = [f"mllc {name}", *options]
     try:
         with one_sentence():
             import_module(f"pyg_mllc.cli.{name}").run()  # only what it needs is imported

@@ -39,13 +39,14 @@ def _sentence(error: BaseException | None) -> str | None:
     """What to tell the user, if the cause is something the user can mend."""
     hydras = None
     if isinstance(error, OSError) and error.filename:
-        mend = "check this path (hydra.run.dir=<folder> sets the output)"
+        option = "hydra.run.dir" if sys.argv[0] == "mllc train" else "output"
+        mend = f"check this path and the space there ({option}=<folder> sets the output)"
         return f"{error.filename}: {error.strerror}; {mend}"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}=... is not given; {sys.argv[0]} --help shows an example"
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
-        if isinstance(error, MissingMandatoryValue):
-            return f"{error.full_key}= is not given; --help tells what it is"
         if isinstance(error, (HydraException, OmegaConfBaseException)):
             hydras = hydras or _plain(str(error))
         elif hydras is not None:

@@ -1,9 +1,11 @@
 """Image and mask files to arrays, and arrays to one size."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
@@ -11,15 +13,31 @@ from pyg_mllc.errors import InputError
 
 def _open(path: Path) -> Image.Image:
     """Give the decoded picture, turned the way its EXIF orientation says."""
+    with _readable(path), Image.open(path) as picture:
+        return ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture)
+        yield
     # Pillow's decoders report broken files through all of these.
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise InputError(
             f"{path} cannot be read as an image ({error}): replace the file or take it out of the "
             "data set."
         ) from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Give height and width of an image file, from its head, as its EXIF orientation turns it.
+
+    Raises:
+        InputError: If the file is no image.
+    """
+    with _readable(path), Image.open(path) as picture:
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return picture.size if turned else picture.size[::-1]
 
 
 def read_image(path: Path) -> Image.Image:
@@ -49,6 +67,21 @@ def to_rgb(picture: Image.Image, name: str) -> Image.Image:
     return (picture.convert("RGBA") if picture.mode == "P" else picture).convert("RGB")
 
 
+def open_mask(path: Path) -> np.ndarray:
+    """Give the ids of a mask file, int32 (H, W), whatever they mean.
+
+    Raises:
+        InputError: If the file is no image or has colors.
+    """
+    picture = _open(path)
+    if len(picture.getbands()) != 1:
+        raise InputError(
+            f"{path} has colors (Pillow mode {picture.mode}) where a mask has class ids: save it "
+            "with one channel whose values are the ids."
+        )
+    return np.asarray(picture).astype(np.int32)
+
+
 def read_mask(path: Path, spec: DatasetSpec) -> np.ndarray:
     """Give the class ids of a mask file, void ids as `IGNORE`.
 
@@ -64,13 +97,7 @@ def read_mask(path: Path, spec: DatasetSpec) -> np.ndarray:
     Raises:
         InputError: If the file is no image, has colors, or holds an id that the spec does not know.
     """
-    picture = _open(path)
-    if len(picture.getbands()) != 1:
-        raise InputError(
-            f"{path} has colors (Pillow mode {picture.mode}) where a mask has class ids: save it "
-            "with one channel whose values are the ids."
-        )
-    ids = np.asarray(picture).astype(np.int32)
+    ids = open_mask(path)
     void = np.isin(ids, spec.void)
     unknown = np.unique(ids[~void & ~np.isin(ids, np.arange(spec.num_classes))])
     if len(unknown):

@@ -92,7 +92,7 @@ CAMVID = DatasetSpec(
 )
 
 
-def _voc_color(index: int) -> tuple[int, int, int]:
+def voc_color(index: int) -> tuple[int, int, int]:
     """Color of a VOC id: its bits dealt to red, green and blue in turn, highest bit first."""
     red, green, blue = (
         sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
@@ -109,7 +109,7 @@ _VOC_CLASSES = (
 VOC = DatasetSpec(
     name="voc",
     classes=tuple(_VOC_CLASSES.split()),
-    colors=tuple(_voc_color(index) for index in range(21)),
+    colors=tuple(voc_color(index) for index in range(21)),
     images="JPEGImages",
     masks="SegmentationClass",
     listing="ImageSets/Segmentation/{split}.txt",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphs import join_features
@@ -48,7 +49,7 @@ class FrozenFeatures(nn.Module):
             raise InputError(
                 f"{encoder} has stages of strides {info.reduction()}, none of {list(strides)}"
             )
-        self.embedding = embedding
+        self.embedding, self.multiple = embedding, info.reduction()[0]
         self.feature_dim = sum(info.channels()[i] for i in self.taken) + embedding * feature_dim
         self.stages = Stages(extractor).requires_grad_(False)
         self.register_buffer("mean", torch.tensor(config["mean"]).view(-1, 1, 1), persistent=False)
@@ -67,6 +68,9 @@ class FrozenFeatures(nn.Module):
             images: `(B, 3, H, W)` in [0, 1].
             embedding: `(B, D, h, w)`; sets the size.
         """
+        size = [max(round(n / self.multiple), 1) * self.multiple for n in images.shape[-2:]]
+        if size != list(images.shape[-2:]):  # vision transformers need whole patches
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)
         stages = self.stages((images - self.mean) / self.std)
         maps = [embedding.float(), *(stages[i].float() for i in self.taken)]
         joined = join_features(maps)

@@ -4,36 +4,18 @@ import torch
 from PIL import Image
 
 import pyg_mllc
-from pyg_mllc.checkpoints import build_method, describe, save_checkpoint
 from pyg_mllc.data.decoding import letterbox
 from pyg_mllc.errors import InputError
+from pyg_mllc.images import as_tensor
+from pyg_mllc.labeling import label_map
 from pyg_mllc.losses import upsample
-from pyg_mllc.prediction import as_tensor, label_map
 
 SIZE = (32, 48)
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    torch.manual_seed(0)
-    model = {"encoder": "test_resnet", "feature_dim": 8, "width": 16}
-    method = {"_target_": "pyg_mllc.methods.MLLC", "warmup": 0.0}
-    description = describe(
-        ["sky", "road", "car"], [(0, 0, 9), (9, 0, 0), (0, 9, 0)], SIZE,
-        model=model, corrector={"k": 4}, method=method,
-    )  # fmt: skip
-    made = build_method(description)
-    with torch.no_grad():  # as unsure and as colorful as a trained one
-        made.student.segmenter.class_head.weight.mul_(5)
-    made.update()
-    file = tmp_path_factory.mktemp("saved") / "a.ckpt"
-    save_checkpoint(file, made, description)
-    return file
-
-
-@pytest.fixture(scope="module")
-def predictor(path):
-    return pyg_mllc.load(path)
+def predictor(checkpoint_file):
+    return pyg_mllc.load(checkpoint_file)
 
 
 @pytest.fixture
@@ -90,14 +72,14 @@ def test_options_change_what_is_seen(predictor, image):
         predictor.forward = real
 
 
-def test_student_and_teacher_are_two_networks(path, image):
-    student, teacher = (pyg_mllc.load(path, network=n) for n in ("student", "teacher"))
+def test_student_and_teacher_are_two_networks(checkpoint_file, image):
+    student, teacher = (pyg_mllc.load(checkpoint_file, network=n) for n in ("student", "teacher"))
     with torch.no_grad():
         student.method.student.segmenter.class_head.bias.add_(torch.tensor([0.0, 9.0, 0.0]))
     assert (student.predict(image).label == 1).all()
     assert not torch.equal(student.predict(image).after, teacher.predict(image).after)
     with pytest.raises(InputError, match="student or teacher, got 'ema'"):
-        pyg_mllc.load(path, network="ema")
+        pyg_mllc.load(checkpoint_file, network="ema")
 
 
 def test_a_batch_gives_what_its_images_give(predictor, image):
@@ -153,5 +135,11 @@ def test_what_is_no_image_is_refused(bad, message):
 def test_options_out_of_range_are_refused(predictor, options, message):
     with pytest.raises(InputError, match=message):
         predictor.predict(torch.rand(3, 8, 8), **options)
-    with pytest.raises(InputError, match="different sizes"):
+    with pytest.raises(InputError, match="a batch is images of one size"):
         predictor.predict_batch([torch.rand(3, 8, 8), torch.rand(3, 8, 9)])
+
+
+def test_features_are_of_the_size_asked_for(predictor):
+    found = predictor.features(torch.rand(2, 3, 40, 70), (10, 20))
+    assert found.shape[0] == 2 and found.shape[2:] == (10, 20)
+    assert found.isfinite().all() and found.std(0).sum() > 0

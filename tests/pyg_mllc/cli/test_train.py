@@ -7,29 +7,10 @@ import time
 import pytest
 from PIL import Image
 
-from pyg_mllc.cli import main
-
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
     "data.size=[32,48]", "trainer.max_steps=2", "trainer.progress=false", "trainer.accelerator=cpu",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def mllc(monkeypatch, tmp_path, capsys):
-    """Run `mllc` in an empty folder; give its exit code, output and error output."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mllc", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_help_lists_the_commands(mllc):
@@ -91,7 +72,7 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["tran"], "'tran' is not a command; choose one of: train"),
+        (["tran"], "'tran' is not a command; choose one of: train, predict"),
         (["train", "experiment=nope"], "Could not find 'experiment/nope'.*demo"),
         (["train", "model.encoder=resnet5"], "model.encoder=resnet5 is not a model of timm"),
         (["train", "data=camvid", "data.root=nowhere"], "data.root=nowhere does not exist"),

@@ -1,0 +1,192 @@
+"""`mllc correct`: find and correct wrong labels in masks or predictions."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from pyg_mllc.cli.predict import digest, write_classes
+from pyg_mllc.cli.progress import bar
+from pyg_mllc.cli.sentences import one_sentence, short
+from pyg_mllc.errors import InputError
+
+KINDS = {"labels": ".png", "changes": ".png", "confidence": ".png", "found": ".json"}
+
+
+@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="correct", version_base="1.3")
+def run(cfg: DictConfig) -> None:
+    """Correct the masks of a folder."""
+    with one_sentence():
+        _correct(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+
+
+def _correct(cfg: dict[str, Any]) -> None:
+    from pyg_mllc.folders import Results, find_files
+    from pyg_mllc.given import SUFFIXES, read_given
+    from pyg_mllc.prediction import choose_device
+
+    own = [Path(cfg["output"]) / kind for kind in KINDS]
+    sources = find_files("input", cfg["input"], SUFFIXES, own)
+    photos = _images(cfg["images"], sources, "input")
+    device = choose_device(cfg["device"])
+    trusted, of_trusted = _trusted(cfg, sources, photos)
+    predictor, spec = _seen(cfg, sources, device)
+
+    def given(source: Any) -> Any:
+        return read_given(source.path, spec)
+
+    options = {k: v for k, v in cfg.items() if k not in ("input", "images", "output", "progress")}
+    options["classes"] = list(spec.classes)
+    options["checkpoint"] = digest(Path(cfg["checkpoint"])) if cfg["checkpoint"] else None
+    results = Results(cfg["output"], KINDS, options)
+    corrector = _corrector(cfg, predictor, spec.num_classes, device)
+    inputs = [source.path for source in (*sources, *trusted)]
+    todo = results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
+    write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
+    if trusted and todo:
+        with bar("anchors", len(trusted), cfg["progress"]) as advance:
+            masks = (_then(given(source), advance) for source in trusted)
+            corrector.fit((of_trusted[source.name] for source in trusted), masks)
+    number = {source.name: n for n, source in enumerate(trusted)} if _own(cfg) else {}
+    with bar("correct", len(todo), cfg["progress"]) as advance:
+        for source in todo:
+            mask, photo = given(source), photos[source.name]
+            try:
+                found = corrector.correct(photo, mask, number.get(source.name))
+            except InputError as error:
+                raise InputError(f"{source.path}: {error}") from error
+            _write(results.paths(source.name), photo, found, spec)
+            advance(1)
+    _summarize(results, sources, spec.classes, len(todo))
+
+
+def _own(cfg: dict[str, Any]) -> bool:
+    return cfg["anchors"] == "input"
+
+
+def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
+    """The image of each mask, by name."""
+    from pyg_mllc.data.layout import SUFFIXES
+    from pyg_mllc.folders import find_files
+
+    there = {source.name: source.path for source in find_files("images", given, SUFFIXES)}
+    missing = [source for source in sources if source.name not in there]
+    if missing:
+        raise InputError(
+            f"images={given} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
+            f"of {option} have none): names must be the same up to the suffix"
+        )
+    return {source.name: there[source.name] for source in sources}
+
+
+def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, Any]:
+    """The network of the checkpoint, if any, and what the numbers in masks mean."""
+    from pyg_mllc.data import DatasetSpec
+    from pyg_mllc.given import colors_of, count_classes
+    from pyg_mllc.prediction import load
+
+    predictor = load(cfg["checkpoint"], device=device) if cfg["checkpoint"] else None
+    names = cfg["classes"]
+    if predictor is not None and names is None:
+        names, colors = predictor.classes, predictor.colors
+    else:
+        if names is None:
+            with bar("read", len(sources), cfg["progress"]) as advance:
+                names = count_classes((s.path for s in sources), cfg["void"], advance)
+        names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
+        colors = colors_of(sources[0].path, len(names))
+    void = (255, *cfg["void"])
+    return predictor, DatasetSpec("the input", tuple(names), colors, void=void)
+
+
+def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:
+    from pyg_mllc.encoder_features import EncoderFeatures
+    from pyg_mllc.masks import MaskCorrector
+
+    look: Any = None
+    if predictor is None:
+        look = EncoderFeatures(cfg["encoder"], cfg["weights"])
+    else:
+        look = predictor.features
+    options = {key: cfg[key] for key in ("belief", "rounds", "k", "pixels", "anchor_share")}
+    return MaskCorrector(classes, look, device=device, **options)
+
+
+def _trusted(
+    cfg: dict[str, Any], sources: list[Any], photos: dict[str, Path]
+) -> tuple[list[Any], dict[str, Path]]:
+    """The masks that anchors come from, and their images."""
+    from pyg_mllc.folders import find_files
+    from pyg_mllc.given import SUFFIXES
+
+    if _own(cfg):  # a single mask has no other
+        return (sources, photos) if len(sources) > 1 else ([], {})
+    if not cfg["anchors"]:
+        return [], {}
+    found = find_files("anchors", cfg["anchors"], SUFFIXES)
+    return found, _images(cfg["anchor_images"] or cfg["images"], found, "anchors")
+
+
+def _then(value: Any, advance: Callable[[int], None]) -> Any:
+    advance(1)
+    return value
+
+
+def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any) -> None:
+    from pyg_mllc.images import as_tensor
+    from pyg_mllc.issues import find_issues
+    from pyg_mllc.palettes import changes_picture, gray_picture, palette_picture, save_picture
+    from pyg_mllc.writing import whole_file
+
+    save_picture(paths["labels"], palette_picture(found.label, spec.colors))
+    picture = changes_picture(as_tensor(photo), found.label, found.changed, spec.colors)
+    save_picture(paths["changes"], picture)
+    save_picture(paths["confidence"], gray_picture(found.confidence))
+    with whole_file(paths["found"]) as file:
+        file.write(json.dumps(find_issues(found)._asdict()).encode())
+
+
+def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> None:
+    """Write both tables from what each image left, and print their heads."""
+    import rich
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from pyg_mllc.issues import COLUMNS, ImageIssues, Region, confused_pairs, issue_rows
+
+    found = []
+    for source in sources:
+        kept = json.loads(results.paths(source.name)["found"].read_text())
+        regions = [Region(*region) for region in kept.pop("regions")]
+        found.append((source.name, ImageIssues(**kept, regions=regions)))
+    rows = list(issue_rows(found, classes))
+    pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(found)]
+    _write_csv(results.folder / "issues.csv", COLUMNS, rows)
+    _write_csv(results.folder / "confusions.csv", ("given", "suggested", "pixels", "images"), pairs)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    for column in ("likeliest wrong", "score", "given", "suggested", "pixels"):
+        table.add_column(column, justify="right" if column in ("score", "pixels") else "left")
+    for kind in ("image", "region"):
+        for row in [row for row in rows if row[1] == kind][:5]:
+            place = f" at x={row[8]} y={row[7]}" if kind == "region" else ""
+            table.add_row(*(Text(str(v)) for v in (f"{row[2]}{place}", *row[3:7])))
+    rich.print(table)
+    there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
+    print(f"{len(sources)} masks corrected{there}: {short(results.folder)}")
+
+
+def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    from pyg_mllc.writing import whole_file
+
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())

@@ -1,0 +1,124 @@
+"""`mllc predict`: label images with a trained network."""
+
+import csv
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from pyg_mllc.cli.progress import bar
+from pyg_mllc.cli.sentences import one_sentence, short
+from pyg_mllc.errors import InputError
+
+KINDS = {"labels": ".png", "overlays": ".jpg", "confidence": ".png"}
+SEEN = ("correct", "scales", "flip", "fit", "window", "overlap")  # options of `Predictor.logits`
+AT_ONCE = 4_000_000  # pixels of a batch, so that large images do not fill the memory
+
+
+@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="predict", version_base="1.3")
+def run(cfg: DictConfig) -> None:
+    """Label the images of a folder."""
+    with one_sentence():
+        _predict(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+
+
+def _predict(cfg: dict[str, Any]) -> None:
+    from pyg_mllc.data.layout import SUFFIXES
+    from pyg_mllc.folders import Results, find_files
+    from pyg_mllc.prediction import load
+
+    unknown = [kind for kind in cfg["save"] if kind not in KINDS]
+    if unknown or not cfg["save"] or cfg["batch_size"] < 1:
+        raise InputError(
+            f"expected save to list some of {', '.join(KINDS)} and batch_size of 1 or more, "
+            f"got save={cfg['save']} and batch_size={cfg['batch_size']}"
+        )
+    own = [Path(cfg["output"]) / kind for kind in KINDS]
+    sources = find_files("input", cfg["input"], SUFFIXES, own)
+    predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"])
+    options = {key: cfg[key] for key in ("network", *SEEN)}
+    options["checkpoint"] = digest(Path(cfg["checkpoint"]))
+    results = Results(cfg["output"], {kind: KINDS[kind] for kind in cfg["save"]}, options)
+    todo = results.begin(sources, [source.path for source in sources])
+    write_classes(results.folder / "classes.csv", predictor.classes, predictor.colors)
+    unreadable: list[str] = []
+    with bar("predict", len(todo), cfg["progress"]) as advance:
+        for batch in _batches(todo, cfg["batch_size"], unreadable):
+            _label(predictor, batch, results, {key: cfg[key] for key in SEEN}, unreadable)
+            advance(len(batch))
+    done = len(todo) - len(unreadable)
+    before = f", {len(sources) - len(todo)} were there already" if len(sources) > len(todo) else ""
+    print(f"{done} images labeled{before}: {short(results.folder)}")
+    if unreadable:
+        raise InputError(
+            f"{len(unreadable)} of {len(sources)} images were left out: {unreadable[0]}"
+        )
+
+
+def _batches(sources: list[Any], batch_size: int, unreadable: list[str]) -> Iterator[list[Any]]:
+    """Batches of images of one size, by what the files' heads say."""
+    from pyg_mllc.data.decoding import picture_size
+
+    by_size = defaultdict(list)
+    for source in sources:
+        try:
+            by_size[picture_size(source.path)].append(source)
+        except InputError as error:
+            unreadable.append(str(error))
+    for (height, width), same in by_size.items():
+        count = max(min(batch_size, AT_ONCE // (height * width)), 1)
+        for start in range(0, len(same), count):
+            yield same[start : start + count]
+
+
+def _label(
+    predictor: Any, batch: list[Any], results: Any, options: dict[str, Any], unreadable: list[str]
+) -> None:
+    import torch
+
+    from pyg_mllc.images import as_tensor
+    from pyg_mllc.labeling import label_map
+    from pyg_mllc.palettes import gray_picture, overlay_picture, palette_picture, save_picture
+
+    images, named = [], []
+    for source in batch:
+        try:
+            images.append(as_tensor(source.path))
+            named.append(source.name)
+        except InputError as error:
+            unreadable.append(str(error))
+    if not images:
+        return
+    _, logits = predictor.logits(torch.stack(images), **options)
+    for name, image, z in zip(named, images, logits, strict=True):
+        label, confidence = label_map(z, (image.shape[1], image.shape[2]))
+        make = {
+            "labels": lambda: palette_picture(label, predictor.colors),  # noqa: B023
+            "overlays": lambda: overlay_picture(image, label, predictor.colors),  # noqa: B023
+            "confidence": lambda: gray_picture(confidence),  # noqa: B023
+        }
+        for kind, path in results.paths(name).items():
+            save_picture(path, make[kind]())
+
+
+def digest(path: Path) -> str:
+    """Give what tells a file's content from any other."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def write_classes(path: Path, classes: Any, colors: Any) -> None:
+    """Write what the numbers in labels mean."""
+    from pyg_mllc.writing import whole_file
+
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["id", "class", "red", "green", "blue"])
+    writer.writerows([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())

@@ -1,0 +1,130 @@
+"""Files to work on, and the folder of what comes out, which a second run goes on with."""
+
+import glob
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyg_mllc.errors import InputError
+from pyg_mllc.writing import whole_file
+
+OPTIONS = "options.json"  # what the results in a folder were made with
+
+
+class Source(NamedTuple):
+    """A file to work on."""
+
+    path: Path
+    name: str  # below the folder given, with slashes and without suffix: names the results
+
+
+def find_files(
+    option: str, given: str | Path, suffixes: Collection[str], results: Iterable[Path] = ()
+) -> list[Source]:
+    """List the files that a path, a folder (with those inside it) or a glob means, by name.
+
+    Args:
+        option: that the path was given as, for messages.
+        given: a file, a folder, or a pattern such as `photos/**/*.jpg`.
+        suffixes: in lower case, that files in folders need to have.
+        results: folders of results, which are no input where they lie inside the folder given.
+
+    Raises:
+        InputError: if there are none, or two differ by their suffix only.
+    """
+    path = Path(given).expanduser()
+    if path.is_file():
+        return [Source(path, path.stem)]
+    if path.is_dir():
+        root, found = path, list(path.rglob("*"))
+    else:
+        fixed = []
+        for part in path.parts:
+            if glob.has_magic(part):
+                break
+            fixed.append(part)
+        root = Path(*fixed)
+        found = [Path(match) for match in glob.glob(str(path), recursive=True)]
+    here = root.resolve()
+    own = [r.resolve() for r in results if not here.is_relative_to(r.resolve())]
+    found = [f for f in found if not any(f.resolve().is_relative_to(r) for r in own)]
+    files = [f for f in found if f.suffix.lower() in suffixes and not f.name.startswith(".")]
+    sources: dict[str, Source] = {}
+    for file in sorted(f for f in files if f.is_file()):
+        name = file.relative_to(root).with_suffix("").as_posix()
+        if name in sources:
+            raise InputError(
+                f"{file} and {sources[name].path} differ by their suffix only, and results have "
+                "their names; rename or remove one"
+            )
+        sources[name] = Source(file, name)
+    if not sources:
+        there = "has no" if path.is_dir() else "does not exist, nor does it match a"
+        raise InputError(f"{option}={given} {there} file ending in {', '.join(sorted(suffixes))}")
+    return list(sources.values())
+
+
+class Results:
+    """A folder of results: one subfolder a kind, one file an input, under the input's name.
+
+    Args:
+        folder: for all of it; made when the first file is written.
+        kinds: subfolders, and the suffix of their files.
+        options: what the results depend on. A folder that was begun with others is refused.
+
+    Raises:
+        InputError: if the folder is a file or was begun with other options.
+    """
+
+    def __init__(
+        self, folder: str | Path, kinds: Mapping[str, str], options: Mapping[str, Any]
+    ) -> None:
+        self.folder, self.kinds = Path(folder).expanduser(), dict(kinds)
+        self.options = json.loads(json.dumps(dict(options)))
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"output={folder} is a file; give a folder")
+        earlier = self.folder / OPTIONS
+        if not earlier.is_file():
+            return
+        try:
+            before = json.loads(earlier.read_text(encoding="utf-8"))
+            keys = [key for key in self.options if before.get(key) != self.options[key]]
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{earlier} is damaged; give another output=<folder>") from error
+        if keys:
+            was, now = (json.dumps(o.get(keys[0])) for o in (before, self.options))
+            raise InputError(
+                f"output={folder} holds results made with {keys[0]}={was}, and now it is {now}; "
+                "give another folder, or remove this one"
+            )
+
+    def begin(self, sources: Iterable[Source], inputs: Iterable[Path]) -> list[Source]:
+        """Give the sources that are not finished, after a look at what would be overwritten.
+
+        Args:
+            sources: all of them.
+            inputs: files that must stay as they are.
+
+        Raises:
+            InputError: if a result would take the place of an input.
+        """
+        kept = {path.resolve() for path in inputs}
+        sources = list(sources)
+        for source in sources:
+            for path in self.paths(source.name).values():
+                if path.resolve() in kept:
+                    raise InputError(
+                        f"{path} is an input and would be overwritten; give another output"
+                    )
+        with whole_file(self.folder / OPTIONS) as file:
+            file.write(json.dumps(self.options, indent=1, ensure_ascii=False).encode())
+        return [source for source in sources if not self.done(source.name)]
+
+    def paths(self, name: str) -> dict[str, Path]:
+        """Give the file of each kind for one input."""
+        return {kind: self.folder / kind / (name + end) for kind, end in self.kinds.items()}
+
+    def done(self, name: str) -> bool:
+        """Tell whether all files of an input are there."""
+        return all(path.is_file() for path in self.paths(name).values())

@@ -1,0 +1,93 @@
+"""Labels as people and networks leave them: masks, or probabilities of all classes."""
+
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pyg_mllc.data import layout
+from pyg_mllc.data.decoding import open_mask, read_mask
+from pyg_mllc.data.specs import DatasetSpec, voc_color
+from pyg_mllc.errors import InputError
+
+ARRAYS = frozenset({".npy", ".npz"})
+SUFFIXES = (layout.SUFFIXES - {".jpg", ".jpeg"}) | ARRAYS  # JPEG changes numbers
+
+
+def read_given(path: Path, spec: DatasetSpec) -> NDArray:
+    """Give labels `(H, W)`, IGNORE where void, or probabilities `(C, H, W)`.
+
+    Args:
+        path: a mask, or an array.
+        spec: of the numbers in masks.
+
+    Raises:
+        InputError: if the file is none of both, or has other classes.
+    """
+    if path.suffix.lower() not in ARRAYS:
+        return read_mask(path, spec)
+    array = _read_array(path)
+    if array.ndim == 2 and np.issubdtype(array.dtype, np.integer):
+        return np.where(np.isin(array, spec.void), 255, array).astype(np.int64)
+    if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            f"{path} has an array {array.shape} of {array.dtype}; give probabilities (C, H, W) or "
+            "(H, W, C) of floats, or labels (H, W) of whole numbers"
+        )
+    last = array.shape[0] != spec.num_classes and array.shape[2] == spec.num_classes
+    return np.moveaxis(array, 2, 0) if last else array
+
+
+def count_classes(
+    paths: Iterable[Path], void: Iterable[int], advance: Callable[[int], None]
+) -> int:
+    """Give how many classes masks have, by the largest number in them; at least 2.
+
+    Args:
+        paths: of all masks, or of arrays.
+        void: numbers that mean void, beside 255.
+        advance: called with 1 after each file.
+    """
+    most = 1
+    for path in paths:
+        if path.suffix.lower() in ARRAYS:
+            array = _read_array(path)
+            if array.ndim == 3:  # there are more pixels than classes
+                return min(array.shape[0], array.shape[2])
+            ids = array
+        else:
+            ids = open_mask(path)
+        known = ids[~np.isin(ids, (255, *void))]
+        most = max(most, int(known.max(initial=0)))
+        advance(1)
+    return most + 1
+
+
+def colors_of(path: Path, count: int) -> tuple[tuple[int, int, int], ...]:
+    """Give the colors of a mask's own palette, or those of PASCAL VOC."""
+    table = None
+    if path.suffix.lower() not in ARRAYS:
+        with Image.open(path) as picture:
+            table = picture.getpalette("RGB") if picture.mode == "P" else None
+    if table is None or len(table) < 3 * count:
+        return tuple(voc_color(number) for number in range(count))
+    return tuple((table[3 * n], table[3 * n + 1], table[3 * n + 2]) for n in range(count))
+
+
+def _read_array(path: Path) -> NDArray:
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            if len(found.files) != 1:
+                raise InputError(f"{path} has the arrays {', '.join(found.files)}; give one alone")
+            return found[found.files[0]]
+    except InputError:
+        raise
+    # What a stranger's file makes of NumPy; it never runs code, for pickles are not read.
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is no array of numbers: {str(error).split('. ')[0]}") from error

@@ -1,0 +1,43 @@
+"""The command line, run as a user does."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pyg_mllc.cli import main
+
+
+@pytest.fixture
+def mllc(monkeypatch, tmp_path, capsys):
+    """Run `mllc` in an empty folder; give its exit code, output and error output."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mllc", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder with images of two sizes, one in a folder of its own, names with all sorts in."""
+    rng = np.random.default_rng(0)
+    for name, size in {"a": (40, 60), "é (1), it's=b": (40, 60), "in/c.d": (30, 30)}.items():
+        file = tmp_path / "my photos" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(file)
+    return tmp_path / "my photos"
+
+
+@pytest.fixture
+def content():
+    """Give all files in a folder, and what is in them."""
+    return lambda folder: {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}

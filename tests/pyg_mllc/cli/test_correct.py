@@ -1,0 +1,200 @@
+import csv
+import re
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+RNG = np.random.default_rng(0)
+TINY = ["encoder=test_resnet", "pixels=800", "k=8", "progress=false"]
+LOOKS = np.array([[200, 60, 40], [40, 190, 80], [60, 60, 210]])  # of the three classes
+
+
+@pytest.fixture
+def truth(tmp_path):
+    """Five scenes of three classes in `photos/`, masks in `masks/`; a third of one is wrong."""
+    truth = {}
+    for number, name in enumerate(("a", "b (é)", "in/c", "d", "e")):
+        mask = np.zeros((36, 48), dtype=np.uint8)
+        mask[:, 20 + 3 * number :] = 1
+        mask[22:] = 2
+        truth[name] = mask.copy()
+        photo = LOOKS[mask] + RNG.integers(-15, 15, (36, 48, 3))
+        if name == "d":
+            mask[24:34, 4:44] = 0  # class 2 in truth
+        mask[0] = 255
+        for folder, picture in (("photos", photo.astype(np.uint8)), ("masks", mask)):
+            file = tmp_path / folder / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(file)
+    return truth
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "random.pth"
+    torch.save(timm.create_model("test_resnet").state_dict(), file)
+    return f"weights={file}"
+
+
+@pytest.fixture
+def correct(mllc, weights):
+    return lambda *options: mllc("correct", "images=photos", "output=out", weights, *TINY, *options)
+
+
+def issues(tmp_path):
+    with open(tmp_path / "out/issues.csv") as file:
+        rows = list(csv.DictReader(file))
+    return [[row for row in rows if row["kind"] == kind] for kind in ("image", "region")]
+
+
+def test_the_wrong_region_is_found_first_and_mended(correct, truth, tmp_path):
+    code, out, err = correct("input=masks", "anchor_share=0.5")
+    assert code == 0, err
+    images, regions = issues(tmp_path)
+    assert images[0]["name"] == "d" and len(images) == 5
+    assert float(images[0]["score"]) > 3 * float(images[1]["score"])
+    first = regions[0]
+    assert (first["name"], first["given"], first["suggested"]) == ("d", "0", "2")
+    box = [int(first[side]) for side in ("top", "left", "bottom", "right")]
+    assert np.abs(np.subtract(box, (24, 4, 34, 44))).max() <= 3
+    assert "d at x=" in out and "5 masks corrected: out" in out
+    mended = np.asarray(Image.open(tmp_path / "out/labels/d.png"))
+    assert (mended == truth["d"])[24:34, 4:44].mean() > 0.9 and (mended[0] == 255).all()
+    for name in truth:
+        label = np.asarray(Image.open(tmp_path / f"out/labels/{name}.png"))
+        assert (label == truth[name])[1:].mean() > 0.9
+        for kind in ("changes", "confidence"):
+            assert Image.open(tmp_path / f"out/{kind}/{name}.png").size == (48, 36)
+    changes = np.asarray(Image.open(tmp_path / "out/changes/d.png"))
+    assert (changes[28, 20] == (0, 128, 0)).all()  # the color of class 2
+    with open(tmp_path / "out/confusions.csv") as file:
+        assert list(csv.reader(file))[1][:2] == ["0", "2"]
+
+
+def test_a_stopped_run_goes_on_to_the_same_tables(correct, truth, tmp_path, content):
+    assert correct("input=masks")[0] == 0
+    whole = content(tmp_path / "out")
+    (tmp_path / "out/found/d.json").unlink()
+    (tmp_path / "out/issues.csv").unlink()
+    code, out, _ = correct("input=masks")
+    assert code == 0 and "5 masks corrected (4 were there already)" in out
+    assert content(tmp_path / "out") == whole
+    code, _, err = correct("input=masks", "belief=0.7")
+    assert code == 2 and "made with belief=0.8, and now it is 0.7" in err
+
+
+@pytest.mark.parametrize("end, last", [("npy", False), ("npz", True)])
+def test_probabilities_are_labels_too(correct, truth, tmp_path, end, last):
+    for name in truth:
+        mask = np.asarray(Image.open(tmp_path / f"masks/{name}.png")) % 255
+        maps = np.moveaxis(0.1 + 0.7 * np.eye(3)[mask], 2, 0).astype(np.float32)
+        file = tmp_path / "maps" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        maps = np.moveaxis(maps, 0, 2) if last else maps
+        np.save(f"{file}.npy", maps) if end == "npy" else np.savez(f"{file}.npz", maps)
+    code, _, err = correct("input=maps", "classes=[red,green,blue]")
+    assert code == 0, err
+    images, regions = issues(tmp_path)
+    assert images[0]["name"] == "d" and regions[0]["given"] == "red"
+
+
+def test_trusted_masks_and_none(correct, truth, tmp_path):
+    trusted = tmp_path / "trusted"
+    trusted.mkdir()
+    for name in ("a", "e"):
+        Image.fromarray(truth[name]).save(trusted / f"{name}.png")
+    assert correct("input=masks/d.png", "anchors=trusted", "anchor_share=0.5")[0] == 0
+    assert issues(tmp_path)[1][0]["suggested"] == "2"
+    assert correct("input=masks/d.png", "output=alone", "anchors=null")[0] == 0
+    assert correct("input=masks/d.png", "output=single")[0] == 0  # there is no other mask
+
+
+def test_a_checkpoint_looks_at_the_images_and_names_the_classes(
+    correct, truth, tmp_path, checkpoint_file
+):
+    code, _, err = correct("input=masks", f"checkpoint={checkpoint_file}")
+    assert code == 0, err
+    assert {row["given"] for row in issues(tmp_path)[1]} <= {"sky", "road", "car"}
+    palette = Image.open(tmp_path / "out/labels/a.png").getpalette()
+    assert palette[:9] == [0, 0, 9, 9, 0, 0, 0, 9, 0]
+
+
+def test_the_palette_of_masks_is_kept(correct, truth, tmp_path):
+    for file in (tmp_path / "masks").rglob("*.png"):
+        mask = Image.open(file)
+        mask.putpalette([*range(1, 10), *[0] * 759])
+        mask.save(file)
+    assert correct("input=masks")[0] == 0
+    assert Image.open(tmp_path / "out/labels/a.png").getpalette()[:9] == list(range(1, 10))
+
+
+class Payload:
+    def __reduce__(self):
+        return print, ("ran",)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["input=masks", "void=[2]", "classes=1"], "expected 2 classes or more"),
+        (["input=masks", "classes=2"], "holds the ids 2, but the classes of the input are 0 to 1"),
+        (["input=masks", "belief=1"], "belief between chance and 1"),
+        (["input=masks", "k=0"], "the corrector cannot be made so"),
+        (["input=masks", "anchors=nowhere"], "anchors=nowhere does not exist"),
+        (["input=masks", "images=photos/in"], "photos/in has no image for masks/a.png .5 of 5"),
+        (["input=photos"], "has colors .Pillow mode RGB. where a mask has class ids"),
+        (["input=pickled.npy", "classes=3"], "pickled.npy is no array of numbers"),
+        (["input=cut.npz", "classes=3"], "cut.npz is no array of numbers"),
+        (["input=ints.npy", "classes=3"], r"ints.npy has an array \(3, 36, 48\) of int64"),
+        (["input=sums.npy", "classes=3"], "which sum to 1"),
+        (["input=small.npy", "classes=3"], r"of an image of \(36, 48\), got \(3, 9, 9\)"),
+        (["input=masks", "encoder=resnet5"], "encoder=resnet5 is not a model of timm"),
+        (["images=photos"], "input=... is not given; mllc correct --help shows an example"),
+    ],
+)
+def test_bad_input_gets_one_sentence(correct, truth, tmp_path, options, message, content):
+    for name in ("pickled", "cut", "ints", "sums", "small"):
+        Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(tmp_path / f"photos/{name}.png")
+    np.save(tmp_path / "pickled.npy", np.array([Payload()]), allow_pickle=True)
+    (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 and no more")
+    np.save(tmp_path / "ints.npy", np.zeros((3, 36, 48), np.int64))
+    np.save(tmp_path / "sums.npy", np.ones((3, 36, 48), np.float32))
+    np.save(tmp_path / "small.npy", np.full((3, 9, 9), 1 / 3, np.float32))
+    before = content(tmp_path)
+    code, out, err = correct(*options)
+    assert code == 2 and err.startswith("mllc: ") and err.count("\n") == 1, err
+    assert re.search(message, err), err
+    assert "ran" not in out
+    after = content(tmp_path)
+    assert all(after[file] == was for file, was in before.items())
+
+
+def test_output_never_overwrites_input(correct, truth, tmp_path, content):
+    (tmp_path / "masks").rename(tmp_path / "labels")
+    before = content(tmp_path)
+    code, _, err = correct("input=labels", "output=.")
+    assert code == 2 and "labels/a.png is an input and would be overwritten" in err
+    assert content(tmp_path) == before
+
+
+def test_wrong_masks_of_real_images_rank_first(mllc, real_data, tmp_path):
+    names = sorted(f.stem for f in (real_data / "camvid/val").iterdir())[::30]
+    for name in names:
+        mask = np.array(Image.open(real_data / f"camvid/valannot/{name}.png").resize((160, 120), 0))
+        if name == names[1]:
+            mask[40:80, 60:110] = 9  # pedestrians there are none
+        photo = Image.open(next((real_data / "camvid/val").glob(f"{name}.*"))).resize((160, 120))
+        for folder, picture in (("photos", photo), ("masks", Image.fromarray(mask))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            picture.save(tmp_path / folder / f"{name}.png")
+    options = ["input=masks", "images=photos", "output=out", "void=[11]", "pixels=3000"]
+    code, _, err = mllc("correct", *options, "progress=false")
+    assert code == 0, err
+    images, regions = issues(tmp_path)
+    assert images[0]["name"] == names[1]
+    found = next(row for row in regions[:3] if row["given"] == "9")
+    assert found["name"] == names[1] and int(found["pixels"]) > 1200  # of 2000

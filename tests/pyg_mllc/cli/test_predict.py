@@ -1,0 +1,156 @@
+import csv
+import re
+import resource
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pyg_mllc
+
+NAMES = ["a", "é (1), it's=b", "in/c.d"]
+
+
+@pytest.fixture
+def predict(mllc, checkpoint_file):
+    def run(*options):
+        return mllc("predict", f"checkpoint={checkpoint_file}", "progress=false", *options)
+
+    return run
+
+
+def test_every_image_gets_its_label_overlay_and_confidence(
+    predict, photos, tmp_path, checkpoint_file
+):
+    code, out, err = predict("input=my photos", "output=out é")
+    assert code == 0, err
+    assert "3 images labeled: out é" in out and sorted(tmp_path.iterdir()) == [
+        tmp_path / "my photos", tmp_path / "out é",
+    ]  # fmt: skip
+    predictor = pyg_mllc.load(checkpoint_file)
+    for name in NAMES:
+        expected = predictor.predict(photos / f"{name}.png")
+        label = Image.open(tmp_path / "out é/labels" / f"{name}.png")
+        assert label.mode == "P" and label.getpalette()[:9] == [0, 0, 9, 9, 0, 0, 0, 9, 0]
+        ids, height_width = np.asarray(label), expected.label.shape
+        assert ids.shape == height_width
+        assert (torch.from_numpy(ids.astype(int)) == expected.label).float().mean() > 0.98
+        confidence = np.asarray(Image.open(tmp_path / "out é/confidence" / f"{name}.png")) / 255
+        assert np.abs(confidence - expected.confidence.numpy()).mean() < 0.01
+        overlay = Image.open(tmp_path / "out é/overlays" / f"{name}.jpg")
+        assert overlay.mode == "RGB" and overlay.size == label.size
+    with open(tmp_path / "out é/classes.csv") as file:
+        assert list(csv.reader(file))[1:][2] == ["2", "car", "0", "9", "0"]
+
+
+def test_a_stopped_run_goes_on_and_finished_images_stay(predict, photos, tmp_path, content):
+    assert predict("input=my photos", "output=out")[0] == 0
+    whole = content(tmp_path / "out")
+    (tmp_path / "out/labels/a.png").unlink()
+    (tmp_path / "out/labels/in/c.d.png").write_bytes(b"looked at by someone")
+    code, out, _ = predict("input=my photos", "output=out")
+    assert code == 0 and "1 images labeled, 2 were there already" in out
+    again = content(tmp_path / "out")
+    assert again.pop(tmp_path / "out/labels/in/c.d.png") == b"looked at by someone"
+    assert set(again) < set(whole)
+    finished = {f: c for f, c in again.items() if f.stem != "a"}
+    assert finished.items() <= whole.items() and len(finished) == len(whole) - 4
+    code, _, err = predict("input=my photos", "output=out", "flip=true")
+    assert code == 2 and "output=out holds results made with flip=false, and now it is true" in err
+
+
+@pytest.mark.parametrize(
+    "given, found", [("my photos/a.png", 1), ("my photos/*.png", 2), ("my photos/**/*.png", 3)]
+)
+def test_files_and_globs(predict, photos, given, found):
+    code, out, err = predict(f"input={given}", "output=out", "save=[labels]", "scales=[0.5,1]")
+    assert code == 0, err
+    assert f"{found} images labeled" in out
+
+
+def test_results_inside_the_input_are_no_input(predict, photos):
+    assert predict("input=my photos", "output=my photos/labeled")[0] == 0
+    code, out, _ = predict("input=my photos", "output=my photos/labeled")
+    assert code == 0 and "0 images labeled, 3 were there already" in out
+    for _ in range(2):
+        code, out, _ = predict("input=my photos/in", "output=my photos/in")
+    assert code == 0 and "0 images labeled, 1 were there already" in out
+
+
+def test_an_unreadable_image_is_named_and_the_others_are_labeled(predict, photos, tmp_path):
+    (photos / "broken.png").write_bytes(b"no image")
+    whole = (photos / "a.png").read_bytes()
+    (photos / "cut.png").write_bytes(whole[: len(whole) // 2])
+    code, _, err = predict("input=my photos", "output=out")
+    assert code == 2 and re.search(
+        "2 of 5 images were left out: my photos/broken.png cannot be read", err
+    )
+    assert len(list((tmp_path / "out/labels").rglob("*.png"))) == 3
+
+
+def test_output_never_overwrites_input(predict, photos, tmp_path, content):
+    shutil.move(photos, tmp_path / "labels")
+    before = content(tmp_path)
+    for given in ("labels", "labels/a.png", "labels/*.png"):
+        code, _, err = predict(f"input={given}", "output=.")
+        assert code == 2 and "labels/a.png is an input and would be overwritten" in err
+        assert content(tmp_path) == before
+
+
+def test_a_full_disk_leaves_nothing_half_written(predict, photos, tmp_path):
+    assert predict("input=my photos/a.png", "output=out", "save=[labels]")[0] == 0
+    before = (tmp_path / "out/labels/a.png").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400, limits[1]))  # bytes that a file may have
+    try:
+        code, _, err = predict("input=my photos", "output=out", "save=[labels]")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 2 and err.count("\n") == 1
+    assert re.search(r"out/labels/.*png: File too large; check this path and the space there", err)
+    assert (tmp_path / "out/labels/a.png").read_bytes() == before
+    assert not list(tmp_path.rglob("*.part"))
+    assert predict("input=my photos", "output=out", "save=[labels]")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["input=nowhere", "output=out"], "input=nowhere does not exist, nor does it match"),
+        (["input=*.nothing", "output=out"], r"input=\*.nothing does not exist, nor does it"),
+        (["input=my photos", "output=my photos/a.png"], "a.png is a file; give a folder"),
+        (["input=my photos", "output=my photos/a.png/x"], "a.png/x.*: Not a directory; check"),
+        (["input=my photos", "output=/proc/x"], "/proc/x.*: No such file"),
+        (["input=my photos", "output=out", "save=[masks]"], "save to list some of labels, over"),
+        (["input=my photos", "output=out", "batch_size=0"], "batch_size of 1 or more"),
+        (["input=my photos", "output=out", "scales=[0]"], r"expected scales above 0.*scales=\[0\]"),
+        (["input=my photos", "output=out", "network=ema"], "student or teacher, got 'ema'"),
+        (["input=my photos", "output=out", "device=abacus"], "device=abacus cannot be used: Exp"),
+        (["output=out"], "input=... is not given; mllc predict --help shows an example"),
+        (["input=my photos", "output=out", "flop=true"], "flop.*There is no such option"),
+    ],
+)
+def test_bad_input_gets_one_sentence(predict, photos, options, message, content, tmp_path):
+    before = content(tmp_path)
+    code, _, err = predict(*options)
+    assert code == 2 and err.startswith("mllc: ") and err.count("\n") == 1, err
+    assert re.search(message, err), err
+    left = content(tmp_path)
+    assert all(left[file] == was for file, was in before.items())
+    assert not list(tmp_path.rglob("*.png.part"))
+
+
+def test_files_that_differ_by_their_suffix_are_refused(predict, photos):
+    Image.open(photos / "a.png").save(photos / "a.jpg")
+    code, _, err = predict("input=my photos", "output=out")
+    assert code == 2 and "a.png and my photos/a.jpg differ by their suffix only" in err
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"PK\x03\x04 cut"])
+def test_a_damaged_checkpoint_gets_one_sentence(mllc, photos, tmp_path, content):
+    (tmp_path / "bad.ckpt").write_bytes(content)
+    code, _, err = mllc("predict", "checkpoint=bad.ckpt", "input=my photos", "output=out")
+    assert code == 2 and err.count("\n") == 1 and "bad.ckpt is not loaded: it is damaged" in err
+    assert not (tmp_path / "out").exists()
