@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from pyg_mllc.data import IGNORE, SampleSet, eval_loader
+from pyg_mllc.data.samples import check_count
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import upsample
 from pyg_mllc.measures import Measures
@@ -91,7 +91,7 @@ def evaluate(
     workers: int = 0,
     gallery: int = 60,
     device: torch.device | str = "cpu",
-    progress: bool = False,
+    advance: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Measure labels before and after correction over a whole split, image by image.
 
@@ -106,18 +106,19 @@ def evaluate(
         workers: processes that load images; with 0, the main process loads.
         gallery: pictures to keep of the images most worth a look, see `Showcase`.
         device: of the network.
-        progress: whether to show a progress bar.
+        advance: is told, after each batch, how many images are done since.
 
     Raises:
-        InputError: if there are no images.
+        InputError: if there are no images, or a number is out of range.
     """
+    check_count("gallery", gallery, 1)
     if not len(samples):
         raise InputError("there are no images with labels to evaluate on")
     totals: list[Measures] = []
     rows: list[ImageFigures] = []
     showcase = Showcase(gallery, len(samples))
     loader = eval_loader(samples, batch_size, workers)
-    for batch in track(loader, "evaluating", transient=True, disable=not progress):
+    for batch in loader:
         history = predict(batch["image"].to(device) / 255)
         stages = torch.stack([history[0], history[-1]][: len(history)], 1)
         for i, belief in enumerate(stages.float().cpu()):  # (stages, C, H, W)
@@ -128,6 +129,7 @@ def evaluate(
             example = Example(name, image, truth, belief[0].argmax(0), after, confidence)
             rows.append(_figures(len(rows), example, found))
             showcase.add(rows[-1], example)
+        advance(len(stages))
     names = STAGES if len(totals) > 1 else ("labels",)
     return Evaluation(dict(zip(names, totals, strict=True)), rows, showcase.examples)
 

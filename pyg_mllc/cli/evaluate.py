@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
@@ -38,15 +39,16 @@ def _evaluate(cfg: DictConfig) -> None:
     samples = getattr(splits, cfg.split)
     if isinstance(samples, SegmentationDataset):
         samples = OwnSizes(samples)
-    options = {name: cfg[name] for name in ("correct", "scales", "flip", "window")}
+    options = {name: cfg[name] for name in ("correct", "scales", "flip", "window", "overlap")}
 
     def predict(images: Any) -> list[Any]:
         found = predictor.logits(images, **options)[: 1 + bool(cfg.correct)]
         return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
 
-    evaluation = evaluate(
-        predict, samples, workers=cfg.workers, gallery=cfg.gallery, progress=cfg.progress
-    )
+    with bar("evaluate", len(samples), cfg.progress) as advance:
+        evaluation = evaluate(
+            predict, samples, workers=cfg.workers, gallery=cfg.gallery, advance=advance
+        )
     rich.print(stages_table(evaluation.stages))
     out = Path(cfg.output)
     _write(out, evaluation, predictor, _facts(cfg, splits.spec.name, len(samples)))

@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
@@ -74,9 +75,10 @@ def _train(cfg: DictConfig) -> float:
     rich.print(comparison_table(runs))
 
     predict, device = full_size(method.teach, settings.window), next(method.parameters()).device
-    evaluation = evaluate(
-        predict, splits.val, workers=settings.workers, device=device, progress=settings.progress
-    )
+    with bar("report", len(splits.val), settings.progress) as advance:
+        evaluation = evaluate(
+            predict, splits.val, workers=settings.workers, device=device, advance=advance
+        )
     spec, examples = splits.spec, [example for _, example in evaluation.examples]
     chosen = examples[:: max(1, len(examples) // 4)][:4]
     example_figure(chosen, spec.classes, spec.colors).savefig(out / "examples.png")

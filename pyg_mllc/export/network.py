@@ -59,10 +59,10 @@ class ExportableNetwork(nn.Module):
     def smallest(self) -> int:
         """Pixels that each side has at least, so that every pixel has its k neighbors."""
         if self.corrector is None:
-            return self.multiple
+            return 2 * self.multiple  # torch takes sides of a single pixel for another case
         nodes = math.isqrt(self.corrector.corrector.k) + 1  # a side of the graph
         steps = math.ceil(nodes * self.segmenter.feature_stride / self.multiple)
-        return self.multiple * max(1, steps)
+        return self.multiple * max(2, steps)
 
     def forward(self, images: Tensor) -> Tensor:
         """Give logits `(B, C, H, W)` of `images (B, 3, H, W)` in [0, 1]."""

@@ -68,7 +68,7 @@ class ExportableCorrector(nn.Module):
             graph_features: see `LabelCorrector`.
         """
         z, f = _nodes(logits), _nodes(features)  # (B, N, C), (B, N, D)
-        look = f if graph_features is None else _nodes(graph_features)
+        look = f if graph_features is None else _nodes(graph_features).to(f)
         told = None if self.anchors is None else self._told(look)
         graph = None
         for step in _rounds(self.corrector):

@@ -35,6 +35,11 @@ LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 NUMBERED = 24  # classes up to which a confusion matrix shows its numbers
 
 
+def stage_colors(count: int) -> tuple[str, ...]:
+    """Colors of stages; a stage alone has that of the last."""
+    return STAGE_COLORS[len(STAGE_COLORS) - count :]
+
+
 def curves_figure(
     runs: Sequence[Run], unit: str, factor: float, keys: Mapping[str, str]
 ) -> Figure | None:
@@ -106,7 +111,7 @@ def reliability_figure(stages: Mapping[str, Measures]) -> Figure:
     figure = Figure((5.6, 4.6), dpi=150, layout="constrained")
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], ":", color="gray", label="as right as sure")
-    for (name, measures), color in zip(stages.items(), STAGE_COLORS[-len(stages) :], strict=True):
+    for (name, measures), color in zip(stages.items(), stage_colors(len(stages)), strict=True):
         pixels, right, confidence = measures.reliability.numpy().T
         some = pixels > 0
         label = f"{name} (calibration error {100 * measures.calibration_error:.1f}%)"

@@ -10,10 +10,10 @@ from pyg_mllc.pictures import CHANGES, CONFIDENCE, VOID, Color, check_one_each, 
 from pyg_mllc.report.figures import (
     CHARTS,
     RUN_COLORS,
-    STAGE_COLORS,
     confusion_figure,
     curves_figure,
     reliability_figure,
+    stage_colors,
 )
 from pyg_mllc.report.gallery import data_uri, gallery, images_table
 from pyg_mllc.report.tables import run_cells, stage_cells
@@ -52,7 +52,7 @@ def write_report(
         check_one_each(classes, f"class IoUs of run {run.name!r}", run.class_iou or classes)
     colored = list(zip(runs, cycle(RUN_COLORS), strict=False))
     stages = {} if evaluation is None else evaluation.stages
-    staged = list(zip(stages.items(), STAGE_COLORS[-len(stages) :], strict=True))
+    staged = list(zip(stages.items(), stage_colors(len(stages)), strict=True))
     loader = FileSystemLoader(Path(__file__).parent)
     page = Environment(autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True)
     html = page.get_template("report.html.j2").render(

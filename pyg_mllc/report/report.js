@@ -17,7 +17,7 @@ function pager(place, what, size, total, show) {
     const [from, end] = [page * size, Math.min((page + 1) * size, total())];
     back.disabled = page === 0;
     next.disabled = page === last;
-    where.textContent = `${what} ${count(Math.min(from + 1, end))}–${count(end)} of ${count(total())}`;
+    where.textContent = `${what} ${count(Math.min(from + 1, end))} to ${count(end)} of ${count(total())}`;
     show(from, end);
   };
   back.type = next.type = "button";
