@@ -31,7 +31,8 @@ class ImageIssues(NamedTuple):
     """What is likely wrong in the labels of one image."""
 
     score: float  # share of the image, void aside, that is expected to be wrong
-    pixels: int  # more likely wrong than right
+    share: float  # of the image, void aside, that is more likely wrong than right
+    pixels: int  # that are
     pairs: list[tuple[int, int, int]]  # given, suggested, pixels; the most pixels first
     regions: list[Region]  # the highest score first
 
@@ -66,7 +67,8 @@ def find_issues(correction: MaskCorrection) -> ImageIssues:
     pairs = [(code // 256, code % 256, count) for count, code in counted]
     known = max(int((given != IGNORE).sum()), 1)
     score = float(doubt[doubtful].sum() / known)
-    return ImageIssues(score, int(doubtful.sum()), pairs, regions[:MOST])
+    count = int(doubtful.sum())
+    return ImageIssues(score, count / known, count, pairs, regions[:MOST])
 
 
 COLUMNS = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.cli.predict import digest, write_classes
@@ -15,6 +16,7 @@ from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
+MUCH = 0.25  # share of doubted labels that makes one doubt the doubt
 KINDS = {"labels": ".png", "changes": ".png", "confidence": ".png", "found": ".json"}
 
 
@@ -179,6 +181,12 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
     rich.print(table)
     there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
     print(f"{len(sources)} masks corrected{there}: {short(results.folder)}")
+    # Of labels of which so many were wrong, few would be kept at all.
+    if np.mean([issues.share for _, issues in found]) > MUCH:
+        print(
+            f"more than {MUCH:.0%} of all labels are doubted: the other masks may tell too little; "
+            "try anchors=<folder of trusted masks>, or anchors=null"
+        )
 
 
 def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -52,6 +52,8 @@ class MLLC(SemiSupervised):
         decay: of the teacher.
     """
 
+    refreshed: Tensor  # step at which anchors were last gathered anew
+
     def __init__(
         self,
         segmenter: Segmenter,
@@ -92,6 +94,7 @@ class MLLC(SemiSupervised):
         if anchors:
             seen = dim if self.sight is None else self.sight.feature_dim
             self.anchors = AnchorMemory(classes, seen, anchors)
+            self.register_buffer("refreshed", torch.zeros((), dtype=torch.long))
         self.lambda_clg, self.lambda_slg = lambda_clg, lambda_slg
         self.intra, self.inter, self.deep = intra, inter, deep
         self.weighting, self.power, self.samples = weighting, power, samples
@@ -138,12 +141,6 @@ class MLLC(SemiSupervised):
         self._gather(look[: len(image)], label, index)
         return {**self._total(losses), "trusted": self.trusted(guess)}
 
-    def update(self) -> None:
-        """Move the teacher towards the student; call it after each optimizer step."""
-        super().update()
-        if self.anchors is not None and int(self.step) % self.refresh == 0:
-            self.anchors.clear()
-
     def predict(self, network: CorrectedSegmenter, images: Tensor) -> list[Prediction]:
         """Predict with student or teacher: before correction, and after each round."""
         return self._predict(network, images)[0]
@@ -169,6 +166,10 @@ class MLLC(SemiSupervised):
         """Keep pixels of labeled images as anchors."""
         if self.anchors is None or index is None:
             return
+        # Not as soon as they are old: validation and checkpoints between two steps have anchors.
+        if int(self.step) >= int(self.refreshed) + self.refresh:
+            self.anchors.clear()
+            self.refreshed.copy_(self.step)
         x, y = _nodes(look, label)
         image = index[: len(label)].repeat_interleave(len(y) // len(label))
         known = y != IGNORE

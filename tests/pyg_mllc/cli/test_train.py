@@ -5,7 +5,10 @@ import sys
 import time
 
 import pytest
+import torch
 from PIL import Image
+
+import pyg_mllc
 
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
@@ -36,14 +39,21 @@ def test_layers_are_swapped_by_name(mllc):
 
 
 @pytest.mark.parametrize("method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors"])
-def test_every_method_trains(mllc, method):
+def test_every_method_trains(mllc, method, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_every=1"]
+    data += ["method.refresh=1"] if method == "mllc_anchors" else []
     frozen = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
     frozen += ["method.correct=true"] if method == "fixmatch" else []
     more = frozen if method in ("fixmatch", "mllc_anchors") else []
     code, out, err = mllc("train", f"method={method}", *TINY, *data, *more)
     assert code == 0, err
     assert method.split("_")[0] in out
+    (checkpoint,) = tmp_path.rglob("best.ckpt")
+    predictor = pyg_mllc.load(checkpoint)
+    assert len(predictor.classes) == 10 and predictor.size == (32, 48)
+    assert predictor.predict(torch.rand(3, 20, 30)).label.shape == (20, 30)
+    anchors = getattr(predictor.method, "anchors", None)
+    assert anchors is None or len(anchors)
 
 
 def test_a_stopped_run_goes_on_with_its_own_options(mllc, tmp_path):

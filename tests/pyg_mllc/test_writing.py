@@ -1,0 +1,33 @@
+import os
+
+import pytest
+
+from pyg_mllc.writing import whole_file
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, OSError])
+def test_an_interrupted_write_leaves_what_was_there(tmp_path, stop):
+    path = tmp_path / "été 1.txt"
+    path.write_text("of before")
+    with pytest.raises(stop), whole_file(path) as file:
+        file.write(b"half of")
+        raise stop
+    assert path.read_text() == "of before" and os.listdir(tmp_path) == [path.name]
+
+
+def test_a_file_appears_whole_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    for content in (b"first", b"second"):
+        with whole_file(path) as file:
+            file.write(content)
+            assert not path.exists() or path.read_bytes() == b"first"
+        assert path.read_bytes() == content and os.listdir(path.parent) == ["a.txt"]
+
+
+@pytest.mark.parametrize("folder", ["a file", "a file/deeper"])
+def test_a_folder_that_cannot_be_is_named(tmp_path, folder):
+    (tmp_path / "a file").write_text("is no folder")
+    with pytest.raises(OSError) as caught, whole_file(tmp_path / folder / "x.png"):
+        pass
+    assert "a file" in str(caught.value.filename)
+    assert os.listdir(tmp_path) == ["a file"]
