@@ -43,6 +43,7 @@ class ExportableNetwork(nn.Module):
         self.sight: FrozenFeatures | None = getattr(method, "sight", None) if correct else None
         if correct and len(network.corrector.rounds):
             counts, anchors = (getattr(method, n, None) for n in ("class_counts", "anchors"))
+            anchors = None if getattr(method, "warming_up", False) else anchors
             try:
                 self.corrector = ExportableCorrector(network.corrector, counts, anchors)
             except ValueError as error:

@@ -54,6 +54,8 @@ CASES = {
     "two rounds, sight": lambda: made({"sight": SIGHT}, {"rounds": 2}),
     "anchors": lambda: with_anchors(made({"anchors": 30})),
     "anchors and sight": lambda: with_anchors(made({"anchors": 30, "sight": SIGHT}, {"rounds": 2})),
+    "anchors that wait": lambda: with_anchors(made({"anchors": 30, "warmup": 0.5})),
+    "fixmatch": lambda: made({"_target_": "pyg_mllc.methods.FixMatch", "sight": SIGHT}),
     "tensorflow's padding": lambda: made(encoder="test_efficientnet"),
 }
 
