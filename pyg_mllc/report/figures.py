@@ -113,7 +113,7 @@ def reliability_figure(stages: Mapping[str, Measures]) -> Figure:
     top.plot([0, 1], [0, 1], ":", color="gray", label="as right as sure")
     for (name, measures), color in zip(stages.items(), stage_colors(len(stages)), strict=True):
         pixels, right, confidence = measures.reliability.numpy().T
-        some = pixels > 0
+        some = pixels > 1e-4 * pixels.sum()  # a handful of pixels is chance
         label = f"{name} (calibration error {100 * measures.calibration_error:.1f}%)"
         accuracy, sure = right[some] / pixels[some], confidence[some] / pixels[some]
         top.plot(sure, accuracy, "o-", color=color, markersize=4, label=label)
