@@ -1,0 +1,89 @@
+"""Are wrong masks found? Ten CamVid masks, five with wrong regions, ranked by `find_issues`.
+
+MLLC_DATA=... python -m experiments.label_noise.issues
+
+Writes `issues.csv` anew.
+"""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from experiments.label_noise.noise import KINDS
+from pyg_mllc.issues import Region, find_issues
+from pyg_mllc.masks import MaskCorrection, MaskCorrector
+
+HERE = Path(__file__).parent
+CLASSES, VOID, IMAGES, TRUSTED, SHARE = 11, 11, 10, 10, 0.1
+
+
+def read(split: str, count: int, step: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Images and masks of a split, far apart in the film, void as 255."""
+    root = Path(os.environ["MLLC_DATA"]) / "camvid"
+    photos = sorted((root / split).iterdir())[::step][:count]
+    images = [np.asarray(Image.open(path)) for path in photos]
+    masks = [np.array(Image.open(root / f"{split}annot" / f"{p.stem}.png")) for p in photos]
+    return images, [np.where(mask == VOID, 255, mask).astype(int) for mask in masks]
+
+
+def is_wrong(region: Region, given: np.ndarray, truth: np.ndarray) -> bool:
+    """Whether most of the region's label is wrong."""
+    box = np.s_[region.top : region.bottom, region.left : region.right]
+    mine = given[box] == region.given
+    return bool((given[box] != truth[box])[mine].mean() > 0.5)
+
+
+def row(truth: list, masks: list, found: list[MaskCorrection]) -> list[Any]:
+    """Whether wrong masks rank first, how many of the first regions are wrong, and accuracy."""
+    issues = [find_issues(correction) for correction in found]
+    order = sorted(range(len(found)), key=lambda n: -issues[n].score)
+    wrong = {n for n in range(len(found)) if (masks[n] != truth[n]).any()}
+    first = len(wrong & set(order[: len(wrong)]))
+    regions = [(region, n) for n, i in enumerate(issues) for region in i.regions]
+    regions.sort(key=lambda entry: -entry[0].score)
+    hits = [is_wrong(region, masks[n], truth[n]) for region, n in regions]
+    known = [t != 255 for t in truth]
+    total = sum(k.sum() for k in known)
+    before = sum((m == t)[k].sum() for m, t, k in zip(masks, truth, known, strict=True)) / total
+    after = sum(
+        (c.label.numpy() == t)[k].sum() for c, t, k in zip(found, truth, known, strict=True)
+    )
+    shares = [np.mean(hits[:k]) if hits else np.nan for k in (10, 30, 100)]
+    return [first, *(f"{100 * v:.1f}" for v in (*shares, before, after / total))]
+
+
+def main() -> None:
+    """Measure each kind of noise with each source of anchors."""
+    images, truth = read("val", IMAGES, 9)
+    trusted = read("train", TRUSTED, 36)
+    with (HERE / "issues.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["noise", "anchors", "wrong_masks_first_of_5", "top_10", "top_30", "top_100",
+             "accuracy_before", "accuracy_after"]
+        )  # fmt: skip
+        for kind in ("confusions", "missing"):
+            rng = np.random.default_rng(0)
+            masks = [
+                KINDS[kind](t, i, SHARE, rng) if n % 2 else t
+                for n, (t, i) in enumerate(zip(truth, images, strict=True))
+            ]
+            for anchors in ("none", "the masks themselves", "10 trusted masks"):
+                corrector = MaskCorrector(CLASSES, pixels=8000, anchor_share=0.2)
+                if anchors == "the masks themselves":
+                    found = corrector.fit_transform(images, masks)
+                else:
+                    corrector = corrector if anchors == "none" else corrector.fit(*trusted)
+                    found = corrector.transform(images, masks)
+                line = [kind, anchors, *row(truth, masks, found)]
+                writer.writerow(line)
+                file.flush()
+                print(*line, sep="  ", flush=True)
+
+
+if __name__ == "__main__":
+    main()
