@@ -13,6 +13,7 @@ from pyg_mllc.data.specs import IGNORE
 def iou(confusion: Tensor) -> Tensor:
     """Intersection over union per class of a confusion matrix `(C, C)`; NaN for absent classes.
 
+    >>> import torch
     >>> iou(torch.tensor([[3, 1, 0], [1, 3, 0], [0, 0, 0]]))
     tensor([0.6000, 0.6000,    nan])
     """
