@@ -36,7 +36,7 @@ def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None
             f"got {len(maps)} maps and weights {list(weights)}"
         )
     for m in maps:
-        if m.dim() != 4 or len(m) != len(maps[0]) or not m.is_floating_point():
+        if m.dim() != 4 or m.size(0) != maps[0].size(0) or not m.is_floating_point():
             raise ValueError(
                 f"expected floating-point maps (B, D, h, w) of {len(maps[0])} images, "
                 f"got {describe(m)}"

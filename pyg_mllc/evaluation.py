@@ -1,4 +1,4 @@
-"""Measures over a whole split, and what the corrector does to single images."""
+"""Measure a whole split, and predict large images in windows."""
 
 import math
 from collections.abc import Callable
@@ -6,21 +6,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pyg_mllc.data import Splits
+from pyg_mllc.data import IGNORE, SampleSet, eval_loader
+from pyg_mllc.data.samples import check_count
+from pyg_mllc.errors import InputError
 from pyg_mllc.losses import upsample
-from pyg_mllc.methods import Method
-from pyg_mllc.results import Example
+from pyg_mllc.measures import Measures
+from pyg_mllc.nn import Prediction
+from pyg_mllc.results import Evaluation, Example, ImageFigures
+from pyg_mllc.showcase import Showcase
 
-
-def iou(confusion: Tensor) -> Tensor:
-    """Intersection over union per class of a confusion matrix `(C, C)`; NaN for absent classes.
-
-    >>> iou(torch.tensor([[3, 1, 0], [1, 3, 0], [0, 0, 0]]))
-    tensor([0.6000, 0.6000,    nan])
-    """
-    confusion = confusion.cpu().double()
-    hit = confusion.diag()
-    return (hit / (confusion.sum(0) + confusion.sum(1) - hit)).float()
+STAGES = ("before correction", "after correction")
 
 
 def sliding_window(
@@ -65,18 +60,90 @@ def _starts(length: int, window: int, overlap: float) -> list[int]:
     return [round(i * (length - window) / max(steps, 1)) for i in range(steps + 1)]
 
 
+def full_size(
+    teach: Callable[[Tensor], list[Prediction]], window: tuple[int, int] | None = None
+) -> Callable[[Tensor], list[Tensor]]:
+    """Make of a network what `evaluate` takes: probabilities at the size of the images.
+
+    Args:
+        teach: images `(B, 3, H, W)` in [0, 1] to predictions, one after each round.
+        window: height and width of a sliding window; by default the whole image at once.
+    """
+    counts: list[int] = []
+
+    def beliefs(view: Tensor) -> Tensor:
+        history = teach(view)
+        counts[:] = [len(history)]
+        return torch.cat([upsample(p.logits.float(), view.shape[-2:]) for p in history], 1)
+
+    def predict(images: Tensor) -> list[Tensor]:
+        found = beliefs(images) if window is None else sliding_window(beliefs, images, window)
+        return [logits.softmax(1) for logits in found.chunk(counts[0], 1)]
+
+    return predict
+
+
 @torch.no_grad()
-def correction_examples(method: Method, splits: Splits, count: int = 6) -> list[Example]:
-    """Correct the teacher's labels of `count` validation images, evenly spaced over the split."""
-    device = next(method.parameters()).device
-    places = torch.linspace(0, len(splits.val) - 1, min(count, len(splits.val))).round().int()
-    found = []
-    for i in places.tolist():
-        sample = splits.val[i]
-        image = sample["image"]
-        history = method.teach(image[None].to(device) / 255)
-        belief = [upsample(p.logits, image.shape[-2:])[0].softmax(0).cpu() for p in history]
-        confidence, after = belief[-1].max(0)
-        before = belief[0].argmax(0)
-        found.append(Example(sample["name"], image, sample["label"], before, after, confidence))
-    return found
+def evaluate(
+    predict: Callable[[Tensor], list[Tensor]],
+    samples: SampleSet,
+    batch_size: int = 1,
+    workers: int = 0,
+    gallery: int = 60,
+    device: torch.device | str = "cpu",
+    advance: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """Measure labels before and after correction over a whole split, image by image.
+
+    Memory does not grow with the pixels of the split: a row of figures per image is kept, and the
+    pictures of `gallery` images.
+
+    Args:
+        predict: images `(B, 3, H, W)` in [0, 1] to probabilities `(B, C, H, W)`, before correction
+            and after each round; only one where nothing corrects.
+        samples: images with labels.
+        batch_size: images at once.
+        workers: processes that load images; with 0, the main process loads.
+        gallery: pictures to keep of the images most worth a look, see `Showcase`.
+        device: of the network.
+        advance: is told, after each batch, how many images are done since.
+
+    Raises:
+        InputError: if there are no images, or a number is out of range.
+    """
+    check_count("gallery", gallery, 1)
+    if not len(samples):
+        raise InputError("there are no images with labels to evaluate on")
+    totals: list[Measures] = []
+    rows: list[ImageFigures] = []
+    showcase = Showcase(gallery, len(samples))
+    loader = eval_loader(samples, batch_size, workers)
+    for batch in loader:
+        history = predict(batch["image"].to(device) / 255)
+        stages = torch.stack([history[0], history[-1]][: len(history)], 1)
+        for i, belief in enumerate(stages.float().cpu()):  # (stages, C, H, W)
+            name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
+            found = [Measures.of(b, truth) for b in belief]
+            totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
+            confidence, after = belief[-1].max(0)
+            example = Example(name, image, truth, belief[0].argmax(0), after, confidence)
+            rows.append(_figures(len(rows), example, found))
+            showcase.add(rows[-1], example)
+        advance(len(stages))
+    names = STAGES if len(totals) > 1 else ("labels",)
+    return Evaluation(dict(zip(names, totals, strict=True)), rows, showcase.examples)
+
+
+def _figures(number: int, example: Example, found: list[Measures]) -> ImageFigures:
+    """The row of one image."""
+    changed = {kind.replace(" ", "_"): int(m.sum()) for kind, m in example.changes().items()}
+    return ImageFigures(
+        number=number,
+        name=example.name,
+        void=float((example.truth == IGNORE).float().mean()),
+        accuracy=tuple(m.accuracy for m in found),
+        miou=tuple(m.miou for m in found),
+        boundary_f=tuple(m.boundary_f for m in found),
+        confidence=float(example.confidence.mean()),
+        **changed,
+    )

@@ -1,15 +1,18 @@
-"""What a training leaves behind: its curves and figures, and images seen by the corrector."""
+"""What trainings and evaluations leave behind: curves, figures, and images worth a look."""
 
 import json
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mllc.data import IGNORE
+from pyg_mllc.measures import Measures
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Run:
     Args:
         name: what tables and legends call it.
         history: rows with `"step"` and whatever was logged then: losses, `"trusted"`, `"miou"` of
-            the student, `"teacher_miou"`; shares lie in 0..1.
+            the student, `"teacher_miou"`, and of the teacher's labels before correction and after
+            round r `"label_accuracy_0"`, ..., `"label_accuracy_r"`; shares lie in 0..1.
         class_iou: per class at the last validation, 0..1; NaN where absent, empty if unknown.
         label_accuracy: of the teacher's labels on the validation split, before correction and
             after each round, 0..1.
@@ -82,9 +86,9 @@ class Example:
     Args:
         name: its caption.
         image: `(3, H, W)` uint8.
-        truth: `(H, W)` int64, IGNORE where void.
-        before: `(H, W)` int64, the teacher's label before correction.
-        after: `(H, W)` int64, after the last round.
+        truth: `(H, W)` class numbers, IGNORE where void.
+        before: `(H, W)`, the teacher's label before correction.
+        after: `(H, W)`, after the last round.
         confidence: `(H, W)` in 0..1, of the label after correction.
     """
 
@@ -106,3 +110,66 @@ class Example:
         spoiled = changed & (self.before == self.truth)
         still_wrong = changed & ~mended & ~spoiled
         return {"mended": mended, "spoiled": spoiled, "still wrong": still_wrong}
+
+    def shrunk(self, longest: int) -> "Example":
+        """Give it with sides of at most `longest` pixels, in few bytes, to look at."""
+        scale = min(1.0, longest / max(self.truth.shape))
+        size = tuple(max(1, round(scale * side)) for side in self.truth.shape)
+        image = F.interpolate(self.image[None].float(), size, mode="bilinear", antialias=True)
+        return replace(
+            self,
+            image=image[0].round().to(torch.uint8),
+            truth=_sampled(self.truth, size).to(torch.uint8),
+            before=_sampled(self.before, size).to(torch.uint8),
+            after=_sampled(self.after, size).to(torch.uint8),
+            confidence=_sampled(self.confidence, size).half(),
+        )
+
+
+@dataclass(frozen=True)
+class ImageFigures:
+    """What became of the labels of one image; shares lie in 0..1, void does not count.
+
+    Args:
+        number: place in the split.
+        name: of the image.
+        void: share of its pixels.
+        accuracy: share of the pixels that are right, for each stage of an `Evaluation`.
+        miou: likewise.
+        boundary_f: likewise.
+        confidence: mean at the last stage, void included.
+        mended: pixels that the correction mended.
+        spoiled: pixels that it spoiled.
+        still_wrong: pixels that it changed from one wrong class to another.
+    """
+
+    number: int
+    name: str
+    void: float
+    accuracy: tuple[float, ...]
+    miou: tuple[float, ...]
+    boundary_f: tuple[float, ...]
+    confidence: float
+    mended: int
+    spoiled: int
+    still_wrong: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good labels are on a whole split.
+
+    Args:
+        stages: what was measured, by name: before and after correction, or of the labels alone
+            where nothing corrects them.
+        images: figures of each image, in the order of the split.
+        examples: some images to look at, with their figures.
+    """
+
+    stages: dict[str, Measures]
+    images: list[ImageFigures]
+    examples: list[tuple[ImageFigures, Example]]
+
+
+def _sampled(map_: Tensor, size: tuple[int, ...]) -> Tensor:
+    return F.interpolate(map_[None, None].float(), size, mode="nearest-exact")[0, 0].cpu()

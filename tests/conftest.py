@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+# Plugins, not modules with doctests: as such, two of one name would clash.
+collect_ignore_glob = ["*conftest.py"]
+
 # Tests are small: more threads only wait for each other, above all on a busy machine.
 torch.set_num_threads(1)
 

@@ -10,11 +10,13 @@ from pyg_mllc.cli.sentences import one_sentence, refuse
 USAGE = """mllc <command> [option=value ...]
 
 commands:
-  train     train a network from labeled and unlabeled images, and write a report
-  data      check a data set before training (data check), list known ones (data info)
-  predict   label images with a trained network
-  correct   find and correct wrong labels in masks or predictions, without any training
-  explain   show what a pixel's neighbors are, and how they moved its label
+  train      train a network from labeled and unlabeled images, and write a report
+  data       check a data set before training (data check), list known ones (data info)
+  predict    label images with a trained network
+  correct    find and correct wrong labels in masks or predictions, without any training
+  evaluate   measure a trained network on labeled images, before and after correction
+  explain    show what a pixel's neighbors are, and how they moved its label
+  export     bring a trained network to ONNX or torch.export, and check it
 
 examples:
   mllc train experiment=demo
@@ -23,12 +25,14 @@ examples:
   mllc train resume=outputs/camvid/2026-01-31_12-00-00
   mllc predict checkpoint=outputs/demo/mllc/best.ckpt input=photos output=labeled
   mllc correct input=masks images=photos output=corrected
+  mllc evaluate checkpoint=best.ckpt data=camvid data.root=path/to/camvid
   mllc explain checkpoint=outputs/demo/mllc/best.ckpt image=photos/1.jpg pixel=120,80
+  mllc export checkpoint=outputs/demo/mllc/best.ckpt output=network.onnx
   mllc <command> --help        all options of a command
 """
 
 
-COMMANDS = ("train", "data", "predict", "correct", "explain")
+COMMANDS = ("train", "data", "predict", "correct", "evaluate", "explain", "export")
 
 
 def main() -> None:

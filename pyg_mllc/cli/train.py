@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
@@ -34,7 +35,7 @@ def _train(cfg: DictConfig) -> float:
 
     from pyg_mllc import training
     from pyg_mllc.data import write_partition
-    from pyg_mllc.evaluation import correction_examples
+    from pyg_mllc.evaluation import evaluate, full_size
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
 
@@ -78,10 +79,16 @@ def _train(cfg: DictConfig) -> float:
         return runs[-1].last_miou  # one process reports
     rich.print(comparison_table(runs))
 
-    spec, examples = splits.spec, correction_examples(method, splits)
-    example_figure(examples[:4], spec.classes, spec.colors).savefig(out / "examples.png")
+    predict, device = full_size(method.teach, settings.window), next(method.parameters()).device
+    with bar("report", len(splits.val), settings.progress) as advance:
+        evaluation = evaluate(
+            predict, splits.val, workers=settings.workers, device=device, advance=advance
+        )
+    spec, examples = splits.spec, [example for _, example in evaluation.examples]
+    chosen = examples[:: max(1, len(examples) // 4)][:4]
+    example_figure(chosen, spec.classes, spec.colors).savefig(out / "examples.png")
     facts = _facts(cfg, splits)
-    write_report(out / "report.html", cfg.name, runs, examples, spec.classes, spec.colors, facts)
+    write_report(out / "report.html", cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
     print(f"report: {short(out / 'report.html')}")
     return runs[-1].last_miou
 

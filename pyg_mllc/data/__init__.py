@@ -11,7 +11,7 @@ from pyg_mllc.data.catalog import (
     VOC_AUG,
     spec_named,
 )
-from pyg_mllc.data.dataset import SegmentationDataset
+from pyg_mllc.data.dataset import OwnSizes, SegmentationDataset
 from pyg_mllc.data.folder import folder
 from pyg_mllc.data.loaders import EndlessBatches, endless_loader, eval_loader
 from pyg_mllc.data.published import camvid, published, voc
@@ -33,6 +33,7 @@ __all__ = [
     "VOC_AUG",
     "DatasetSpec",
     "EndlessBatches",
+    "OwnSizes",
     "Protocol",
     "ReadableSet",
     "Sample",

@@ -78,7 +78,7 @@ class SegmentationDataset(SampleSet):
         """Image, and label or where the image is, uint8 (3 + 1, H, W)."""
         path = self.images[index]
         picture = read_image(path)
-        box = self.size
+        box = self._boxed(picture)
         boxed = letterbox(picture, box, nearest=False, fill=0)
         if self.masks is None:
             height, width = fitted_size(picture.height, picture.width, box)
@@ -88,6 +88,9 @@ class SegmentationDataset(SampleSet):
             last = self._label(picture, path, self.masks[index], box)
         # (H, W, 3) -> (3, H, W), and (H, W) below
         return np.concatenate([boxed.transpose(2, 0, 1), last[None]])
+
+    def _boxed(self, picture: Image.Image) -> tuple[int, int]:
+        return self.size
 
     def _label(
         self, picture: Image.Image, path: Path, mask_path: Path, box: tuple[int, int]
@@ -100,3 +103,17 @@ class SegmentationDataset(SampleSet):
             )
         mask = Image.fromarray(ids.astype(np.uint8))
         return letterbox(mask, box, nearest=True, fill=IGNORE)
+
+
+class OwnSizes(SegmentationDataset):
+    """The samples of a data set at the sizes that their files have, so in batches of one.
+
+    Args:
+        dataset: Its files.
+    """
+
+    def __init__(self, dataset: SegmentationDataset) -> None:
+        super().__init__(dataset.images, dataset.masks, dataset.spec, dataset.size)
+
+    def _boxed(self, picture: Image.Image) -> tuple[int, int]:
+        return picture.height, picture.width

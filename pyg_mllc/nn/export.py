@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphs import AnchorMemory
 from graphs.propagate import EPS
 from pyg_mllc.nn.correction import LabelCorrector
-from pyg_mllc.nn.rounds import CorrectionRound, trusted
+from pyg_mllc.nn.rounds import CERTAINTY, CorrectionRound, label_logits, trusted
 from pyg_mllc.nn.thresholds import class_thresholds
 
 
@@ -15,12 +16,12 @@ class ExportableCorrector(nn.Module):
 
     Exporters need shapes that depend on no values, which edges and blocks of agreeing pixels are
     not. So memory grows with the square of the pixels of an image: 64 MB at 64 x 64, per matrix.
-    For inference, without anchors and not under autocast. Give it to `torch.export.export` or
-    `torch.onnx.export`.
+    For inference, and not under autocast. Give it to `torch.export.export` or `torch.onnx.export`.
 
     Args:
         corrector: with the layers of the paper (`affinity`).
         class_counts: `n (C,)`, for the class thresholds, fixed from then on.
+        anchors: labeled pixels of other images that take part, as they are now.
 
     Raises:
         ValueError: if the corrector has other layers.
@@ -34,45 +35,88 @@ class ExportableCorrector(nn.Module):
     """
 
     eta: Tensor | None
+    anchors: Tensor | None
+    told: Tensor | None
 
-    def __init__(self, corrector: LabelCorrector, class_counts: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        corrector: LabelCorrector,
+        class_counts: Tensor | None = None,
+        anchors: AnchorMemory | None = None,
+    ) -> None:
         super().__init__()
         if any(r.conv is not None or r.feature_conv is not None for r in _rounds(corrector)):
             raise ValueError("expected a corrector with conv and feature_conv 'affinity'")
         self.corrector = corrector
         eta = None if class_counts is None else class_thresholds(class_counts, corrector.threshold)
         self.register_buffer("eta", eta)
+        some = anchors if anchors is not None and len(anchors) and corrector.flows else None
+        self.register_buffer("anchors", None if some is None else some.x)
+        told = None
+        if some is not None:
+            told = label_logits(some.label, corrector.num_classes, CERTAINTY)
+        self.register_buffer("told", told)
 
-    def forward(self, logits: Tensor, features: Tensor) -> Tensor:
+    def forward(
+        self, logits: Tensor, features: Tensor, graph_features: Tensor | None = None
+    ) -> Tensor:
         """Give the logits `(B, C, h, w)` after the last round.
 
         Args:
             logits: `Z (B, C, h, w)`.
             features: `F (B, D, h, w)`; h * w more than k.
+            graph_features: see `LabelCorrector`.
         """
-        z, f = (m.flatten(2).transpose(1, 2) for m in (logits, features))  # (B, N, C), (B, N, D)
+        z, f = _nodes(logits), _nodes(features)  # (B, N, C), (B, N, D)
+        look = f if graph_features is None else _nodes(graph_features).to(f)
+        told = None if self.anchors is None else self._told(look)
         graph = None
         for step in _rounds(self.corrector):
-            if self.corrector.flows and (graph is None or self.corrector.rebuild):
-                graph = _semantic(f, self.corrector.k)
-            z, f = self._round(step, z, f, graph)
+            if self.corrector.flows and (
+                graph is None or (self.corrector.rebuild and graph_features is None)
+            ):
+                graph = _semantic(look, self.corrector.k)
+            z, f = self._round(step, z, f, graph, told)
+            look = f
         return z.transpose(1, 2).unflatten(2, logits.shape[-2:])
 
+    def _told(self, look: Tensor) -> Tensor:
+        """What the anchors tell each node `(B, N, C)`."""
+        assert self.anchors is not None and self.told is not None
+        x = self.anchors.to(look)
+        inner = look @ x.T  # (B, N, M)
+        distance = look.square().sum(2, keepdim=True) - 2 * inner + x.square().sum(1)
+        found = (-distance).topk(min(self.corrector.k, len(x)), dim=2)
+        weight = (found.values / self.corrector.temperature).softmax(2)  # (B, N, k)
+        return torch.zeros_like(inner).scatter(2, found.indices, weight) @ self.told.to(look)
+
     def _round(
-        self, step: CorrectionRound, z: Tensor, f: Tensor, graph: Tensor | None
+        self,
+        step: CorrectionRound,
+        z: Tensor,
+        f: Tensor,
+        graph: Tensor | None,
+        told: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         label = z.argmax(2)
         if graph is not None:
             trust = trusted(z.flatten(0, 1), step.threshold, self.eta).view_as(label)
             of_trusted, of_others = step.blend_weights(z).unbind()
             a = torch.where(trust, of_trusted, of_others)[..., None]
-            z = (1 - a) * z + a * (graph @ z)
+            opinion = graph @ z
+            if told is not None:
+                opinion = opinion + self.corrector.anchor_share * (told - opinion)
+            z = (1 - a) * z + a * opinion
         z = step.class_transform(z)
         if step.class_level:
             q = F.normalize(z.softmax(2), dim=2)
             agree = label[:, :, None] == label[:, None]
             f = _normalized(q @ q.transpose(1, 2) * agree) @ f
         return z, step.feature_transform(f)
+
+
+def _nodes(maps: Tensor) -> Tensor:
+    return maps.flatten(2).transpose(1, 2)
 
 
 def _semantic(f: Tensor, k: int) -> Tensor:

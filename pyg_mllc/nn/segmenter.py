@@ -161,7 +161,8 @@ class CorrectedSegmenter(nn.Module):
         size = features.shape[-2:]
         if fine.shape[-2:] == size:
             return self.corrector(fine, features, class_counts, **more)
-        coarse = F.interpolate(fine.float(), size, mode="area")
+        wide = fine.to(torch.promote_types(fine.dtype, torch.float32))
+        coarse = F.interpolate(wide, size, mode="area")
         history = self.corrector(coarse, features, class_counts, **more)
         changes = [upsample(p.logits - coarse, fine.shape[-2:]) for p in history]
         return [Prediction(fine + d, p.features) for d, p in zip(changes, history, strict=True)]

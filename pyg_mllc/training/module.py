@@ -13,9 +13,10 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from pyg_mllc.data import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.evaluation import iou, sliding_window
-from pyg_mllc.losses import upsample
+from pyg_mllc.evaluation import full_size
+from pyg_mllc.measures import iou
 from pyg_mllc.methods import Method
+from pyg_mllc.nn import Prediction
 from pyg_mllc.processes import mean_over_processes, sum_over_processes
 from pyg_mllc.training.settings import TrainerSettings
 
@@ -45,10 +46,9 @@ class TrainingModule(L.LightningModule):
         self.history: list[dict[str, float]] = []
         self.figures: dict[str, Any] = {"validated_at": 0}  # of the last validation
         self.step_ends: list[float] = []
-        self.beliefs = len(method.student.corrector.rounds) + 2
-        # The student's, then the teacher's before correction and after each round.
-        self.confusion: Any = nn.ModuleList(
-            MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE) for _ in range(self.beliefs)
+        self.confusion: Any = nn.ModuleList(  # one for each of `_beliefs`
+            MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE)
+            for _ in range(len(method.student.corrector.rounds) + 2)
         )
 
     def training_step(self, batch: dict[str, dict[str, Tensor]], index: int) -> Tensor:
@@ -93,14 +93,8 @@ class TrainingModule(L.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor]) -> None:
         image, label = self._image(batch), batch["label"]
-
-        def beliefs(view: Tensor) -> Tensor:
-            found = [self.method.student.segmenter(view), *self.method.teach(view)]
-            return torch.cat([upsample(p.logits.float(), view.shape[-2:]) for p in found], 1)
-
-        window = self.settings.window
-        logits = beliefs(image) if window is None else sliding_window(beliefs, image, window)
-        for confusion, belief in zip(self.confusion, logits.chunk(self.beliefs, 1), strict=True):
+        predict = full_size(self._beliefs, self.settings.window)
+        for confusion, belief in zip(self.confusion, predict(image), strict=True):
             confusion.update(belief.argmax(1), label)
 
     def on_validation_epoch_end(self) -> None:
@@ -175,6 +169,10 @@ class TrainingModule(L.LightningModule):
     def _image(self, batch: dict[str, Tensor]) -> Tensor:
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         return (batch["image"] / 255).contiguous(memory_format=layout)
+
+    def _beliefs(self, view: Tensor) -> list[Prediction]:
+        """Those of the student, then the teacher's before correction and after each round."""
+        return [self.method.student.segmenter(view), *self.method.teach(view)]
 
     def _refuse_nonfinite(self, bad: list[str]) -> None:
         """Stop all processes if one of them has figures that are not finite, or let it pass."""

@@ -1,35 +1,99 @@
 import pytest
 import torch
-from torchmetrics.classification import MulticlassJaccardIndex
 
-from pyg_mllc.data import textures
-from pyg_mllc.evaluation import correction_examples, iou, sliding_window
+from pyg_mllc.data import OwnSizes, SegmentationDataset, textures
+from pyg_mllc.data.specs import DatasetSpec
+from pyg_mllc.errors import InputError
+from pyg_mllc.evaluation import evaluate, full_size, sliding_window
 from pyg_mllc.losses import upsample
+from pyg_mllc.measures import Measures
 from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
 
-def test_iou_is_torchmetrics_jaccard_index_and_nan_for_absent_classes():
-    label, guess = torch.randint(3, (500,)), torch.randint(3, (500,))
-    confusion = torch.zeros(4, 4).long().index_put_((label, guess), torch.tensor(1), True)
-    expected = MulticlassJaccardIndex(4, average="none")(guess, label)
-    assert iou(confusion)[:3].tolist() == pytest.approx(expected[:3].tolist())
-    assert iou(confusion)[3].isnan()
+@pytest.fixture(scope="module")
+def splits():
+    return textures(labeled=1, unlabeled=1, val=5, size=(32, 48))
 
 
-def test_examples_span_the_split_and_show_what_correction_did():
-    splits = textures(labeled=1, unlabeled=1, val=5, size=(32, 48))
+@pytest.fixture
+def method():
     segmenter = Segmenter(10, "test_resnet", feature_dim=8, width=16)
-    method = MLLC(segmenter, LabelCorrector(10, feature_dim=8, k=4))
-    examples = correction_examples(method, splits, count=3)
-    assert [e.name for e in examples] == [splits.val[i]["name"] for i in (0, 2, 4)]
-    for e in examples:
-        assert e.before.shape == e.after.shape == e.truth.shape == (32, 48)
-        image = e.image[None] / 255
-        first, *_, last = method.teach(image)
-        assert torch.equal(e.before, upsample(first.logits, (32, 48))[0].argmax(0))
-        assert torch.equal(e.after, upsample(last.logits, (32, 48))[0].softmax(0).argmax(0))
-        assert 0 <= e.confidence.min() and e.confidence.max() <= 1
+    return MLLC(segmenter, LabelCorrector(10, feature_dim=8, rounds=1, k=4))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_measures_before_and_after_correction_and_each_image(splits, method, batch_size):
+    told = []
+    found = evaluate(full_size(method.teach), splits.val, batch_size, advance=told.append)
+    assert list(found.stages) == ["before correction", "after correction"] and sum(told) == 5
+    assert [row.name for row in found.images] == [splits.val[i]["name"] for i in range(5)]
+    totals = [0, 0]
+    for row, (figures, example) in zip(found.images, found.examples, strict=True):
+        sample = splits.val[row.number]
+        history = method.teach(sample["image"][None] / 255)
+        beliefs = [upsample(history[i].logits, (32, 48))[0].softmax(0) for i in (0, -1)]
+        before, after = (b.argmax(0) for b in beliefs)
+        assert figures is row and torch.equal(example.before.long(), before)
+        assert torch.equal(example.after.long(), after)
+        assert torch.equal(example.truth.long(), sample["label"])
+        right = [(label == sample["label"]).float().mean().item() for label in (before, after)]
+        assert row.accuracy == pytest.approx(tuple(right))
+        changed = before != after
+        assert row.mended + row.spoiled + row.still_wrong == changed.sum()
+        assert (row.mended - row.spoiled) / (32 * 48) == pytest.approx(
+            right[1] - right[0], abs=1e-6
+        )
+        assert row.confidence == pytest.approx(beliefs[1].max(0).values.mean().item(), abs=1e-5)
+        measured = [Measures.of(b, sample["label"]) for b in beliefs]
+        totals = [t + m.confusion for t, m in zip(totals, measured, strict=True)]
+        assert row.boundary_f == pytest.approx([m.boundary_f for m in measured])
+    for total, stage in zip(totals, found.stages.values(), strict=True):
+        assert torch.equal(total, stage.confusion)
+
+
+def test_without_correction_there_is_one_stage(splits, method):
+    found = evaluate(full_size(lambda view: method.teach(view)[:1]), splits.val)
+    assert list(found.stages) == ["labels"] and len(found.images[0].accuracy) == 1
+
+
+def test_a_window_sees_parts_and_gives_the_whole(splits, method):
+    views = []
+
+    def teach(view):
+        views.append(tuple(view.shape[-2:]))
+        return method.teach(view)
+
+    found = full_size(teach, (16, 24))(torch.rand(1, 3, 32, 48))
+    assert set(views) == {(16, 24)} and [f.shape for f in found] == [(1, 10, 32, 48)] * 2
+    assert all(torch.allclose(f.sum(1), torch.ones(1, 32, 48), atol=1e-5) for f in found)
+
+
+def test_few_pictures_are_kept_of_many_images(splits, method):
+    found = evaluate(full_size(method.teach), splits.val, gallery=4)
+    assert len(found.images) == 5 and 1 <= len(found.examples) <= 4
+
+
+def test_files_keep_their_own_sizes(tmp_path):
+    from PIL import Image
+
+    files = []
+    for i, size in enumerate([(48, 32), (20, 30)]):
+        for kind, mode in (("image", "RGB"), ("mask", "L")):
+            files.append(tmp_path / f"{kind}{i}.png")
+            Image.new(mode, size).save(files[-1])
+    spec = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
+    samples = OwnSizes(SegmentationDataset(files[::2], files[1::2], spec, (16, 16)))
+    assert [tuple(samples[i]["label"].shape) for i in range(2)] == [(32, 48), (30, 20)]
+    found = evaluate(lambda images: [images[:, :2].softmax(1)], samples)
+    assert found.stages["labels"].confusion.sum() == 32 * 48 + 30 * 20
+    assert found.stages["labels"].accuracy == 1
+
+
+def test_no_images_are_refused(splits, method):
+    samples = SegmentationDataset([], [], splits.spec, (32, 48))
+    with pytest.raises(InputError, match="no images with labels"):
+        evaluate(full_size(method.teach), samples)
 
 
 @pytest.mark.parametrize("size", [(40, 33), (16, 90), (10, 10)])

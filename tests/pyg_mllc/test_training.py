@@ -15,8 +15,8 @@ from torch.nn.utils import get_total_norm
 
 from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures
 from pyg_mllc.errors import InputError
-from pyg_mllc.evaluation import iou
 from pyg_mllc.losses import upsample
+from pyg_mllc.measures import iou
 from pyg_mllc.methods import MLLC, FrozenFeatures, Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerSettings, TrainingModule, train

@@ -146,7 +146,7 @@ class Payload:
         (["input=masks", "k=0"], "the corrector cannot be made so"),
         (["input=masks", "anchors=nowhere"], "anchors=nowhere does not exist"),
         (["input=masks", "images=photos/in"], "photos/in has no image for masks/a.png .5 of 5"),
-        (["input=photos"], "has colors .Pillow mode RGB. where a mask has class ids"),
+        (["input=photos"], "has colors where a mask has class ids"),
         (["input=pickled.npy", "classes=3"], "pickled.npy is no array of numbers"),
         (["input=cut.npz", "classes=3"], "cut.npz is no array of numbers"),
         (["input=ints.npy", "classes=3"], r"ints.npy has an array \(3, 36, 48\) of int64"),

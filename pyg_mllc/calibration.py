@@ -1,0 +1,45 @@
+"""Calibration: whether a network is right as often as it believes to be."""
+
+import torch
+from torch import Tensor
+
+BINS = 15
+
+
+def reliability(confidence: Tensor, right: Tensor, bins: int = BINS) -> Tensor:
+    """Sort pixels by confidence and count, so that the counts of many images can be summed.
+
+    Args:
+        confidence: `(N,)` in [0, 1], probability of the predicted class.
+        right: `(N,)` bool, whether it is the true class.
+        bins: number of bins of equal width.
+
+    Returns:
+        `(bins, 3)` float64: pixels, pixels that are right, and the sum of their confidence.
+
+    >>> reliability(torch.tensor([0.2, 0.9, 0.7]), torch.tensor([False, True, False]), bins=2)
+    tensor([[1.0000, 0.0000, 0.2000],
+            [2.0000, 1.0000, 1.6000]], dtype=torch.float64)
+    """
+    confidence = confidence.flatten().double()
+    place = (confidence * bins).long().clamp(0, bins - 1)
+    values = torch.stack([torch.ones_like(confidence), right.flatten().double(), confidence])
+    return confidence.new_zeros(3, bins).index_add_(1, place, values).T
+
+
+def calibration_error(table: Tensor) -> float:
+    r"""Expected calibration error: how far confidence and accuracy lie apart, on average.
+
+    .. math::
+        \mathrm{ECE} = \sum_b \frac{n_b}{N} \, | \mathrm{acc}_b - \mathrm{conf}_b |
+
+    Args:
+        table: `(bins, 3)` of `reliability`, or a sum of such.
+
+    Returns:
+        In [0, 1]; NaN without pixels.
+
+    >>> round(calibration_error(torch.tensor([[4.0, 1.0, 2.0], [6.0, 6.0, 5.4]])), 3)
+    0.16
+    """
+    return float((table[:, 1] - table[:, 2]).abs().sum() / table[:, 0].sum())

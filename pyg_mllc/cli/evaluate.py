@@ -1,0 +1,86 @@
+"""`mllc evaluate`: measure a checkpoint on a labeled split, before and after correction."""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from pyg_mllc.cli.progress import bar
+from pyg_mllc.cli.sentences import one_sentence, short
+from pyg_mllc.errors import InputError
+
+
+@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="evaluate", version_base="1.3")
+def run(cfg: DictConfig) -> None:
+    """Measure the checkpoint that `cfg` names, and write what was found."""
+    with one_sentence():
+        _evaluate(cfg)
+
+
+def _evaluate(cfg: DictConfig) -> None:
+    import rich
+
+    from pyg_mllc import load
+    from pyg_mllc.data import OwnSizes, SegmentationDataset
+    from pyg_mllc.evaluation import evaluate
+    from pyg_mllc.losses import upsample
+    from pyg_mllc.report import stages_table
+
+    if cfg.get("data") is None:
+        raise InputError("data is not given: pass data=camvid data.root=path/to/camvid, or another")
+    predictor = load(cfg.checkpoint, cfg.network, cfg.device)
+    splits = instantiate(cfg.data)
+    if cfg.split not in ("val", "labeled"):
+        raise InputError(f"split={cfg.split} is none of val, labeled")
+    _check_classes(predictor.classes, splits.spec)
+    samples = getattr(splits, cfg.split)
+    if isinstance(samples, SegmentationDataset):
+        samples = OwnSizes(samples)
+    options = {name: cfg[name] for name in ("correct", "scales", "flip", "window", "overlap")}
+
+    def predict(images: Any) -> list[Any]:
+        found = predictor.logits(images, **options)[: 1 + bool(cfg.correct)]
+        return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
+
+    with bar("evaluate", len(samples), cfg.progress) as advance:
+        evaluation = evaluate(
+            predict, samples, workers=cfg.workers, gallery=cfg.gallery, advance=advance
+        )
+    rich.print(stages_table(evaluation.stages))
+    out = Path(cfg.output)
+    _write(out, evaluation, predictor, _facts(cfg, splits.spec.name, len(samples)))
+    print(f"evaluation: {short(out / 'evaluation.html')}")
+
+
+def _write(out: Path, evaluation: Any, predictor: Any, facts: dict[str, str]) -> None:
+    from pyg_mllc.report import write_figures, write_report, write_tables
+
+    classes, colors = predictor.classes, predictor.colors
+    write_tables(out, evaluation, classes)
+    write_figures(out, evaluation, classes)
+    write_report(out / "evaluation.html", "evaluation", [], evaluation, classes, colors, facts)
+
+
+def _check_classes(known: tuple[str, ...], spec: Any) -> None:
+    """Refuse a data set whose classes are not those of the checkpoint."""
+    if known == tuple(spec.classes):
+        return
+    pairs = enumerate(zip(known, spec.classes, strict=False))
+    first = next((f"; class {i} is {a} there and {b} here" for i, (a, b) in pairs if a != b), "")
+    raise InputError(
+        f"the checkpoint knows {len(known)} classes and {spec.name} has {spec.num_classes}{first}; "
+        "give the data set that it was trained for"
+    )
+
+
+def _facts(cfg: DictConfig, name: str, images: int) -> dict[str, str]:
+    """What made the results, for the head of the page."""
+    return {
+        "checkpoint": str(cfg.checkpoint),
+        "data": f"{name}: {images} images of {cfg.split}, at their own size",
+        "network": f"{cfg.network}, {'with' if cfg.correct else 'without'} correction",
+        "command": " ".join(["mllc evaluate", *HydraConfig.get().overrides.task]),
+    }

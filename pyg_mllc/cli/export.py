@@ -1,0 +1,85 @@
+"""`mllc export`: bring a trained network to ONNX or torch.export, and check what it computes."""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from pyg_mllc.cli.sentences import one_sentence, refuse, short
+from pyg_mllc.errors import InputError
+
+FORMATS = {"onnx": ".onnx", "torch_export": ".pt2"}
+
+
+@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="export", version_base="1.3")
+def run(cfg: DictConfig) -> None:
+    """Export a checkpoint's network."""
+    with one_sentence():
+        _export(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+
+
+def _export(cfg: dict[str, Any]) -> None:
+    from pyg_mllc import export
+    from pyg_mllc.prediction import load
+    from pyg_mllc.writing import whole_file
+
+    out = Path(cfg["output"])
+    chosen = _format(out, cfg["format"])
+    if out.resolve() == Path(cfg["checkpoint"]).resolve():
+        raise InputError(f"output={out} is the checkpoint itself; give another name")
+    predictor = load(cfg["checkpoint"], cfg["network"], device="cpu")
+    image = _image(cfg["image"])
+    network = export.ExportableNetwork(predictor, cfg["correct"])
+    program, facts = export.trace(network), export.about(predictor, network)
+    if chosen == "onnx":
+        exported = export.to_onnx(program, facts)
+        run = export.run_onnx(exported)
+    else:
+        exported = export.to_pt2(program, facts)
+        run = export.run_pt2(exported)
+    _check(predictor, network, run, image, cfg)
+    with whole_file(out) as file:
+        file.write(exported)
+    print(f"exported: {short(out)}, {len(exported) / 1e6:.1f} MB; {facts['input']}")
+
+
+def _check(predictor: Any, network: Any, run: Any, image: Any, cfg: dict[str, Any]) -> None:
+    """Compare with torch on a photograph of three sizes; exit with 1 if they differ too much."""
+    from pyg_mllc.export import Comparison, compare, views
+
+    corrected = network.corrector is not None
+    found: list[tuple[str, Comparison]] = []
+    for view in views(image, predictor.size, network.multiple, network.smallest):
+        size = " x ".join(map(str, view.shape))
+        found.append((size, compare(run(view), predictor(view, cfg["correct"])[1])))
+        print(f"{size}: {found[-1][1]}")
+    bad = any(f.largest > cfg["tolerance"] for _, f in found)
+    if corrected:
+        # Rounding decides between neighbors that look nearly alike; in double precision it does so
+        # for hardly any, if at all.
+        view = views(image, predictor.size, network.multiple, network.smallest)[0].double()
+        exact = compare(network.double()(view), predictor.double()(view)[1])
+        print(f"in double precision: {exact}")
+        found.append(("", exact))
+        bad = exact.mean > cfg["tolerance"] or any(f.other > cfg["labels"] for _, f in found)
+    if bad:
+        refuse("the exported network does not compute what torch computes; nothing is kept", 1)
+
+
+def _format(out: Path, given: str | None) -> str:
+    chosen = given or {suffix: name for name, suffix in FORMATS.items()}.get(out.suffix.lower())
+    if chosen not in FORMATS:
+        what = f"format={given}" if given else f"output={out}"
+        ends = " or ".join(f"format={name} ({suffix})" for name, suffix in FORMATS.items())
+        raise InputError(f"{what} does not say what to export to: {ends}")
+    return chosen
+
+
+def _image(path: str | None) -> Any:
+    """A real image `(3, H, W)` in [0, 1]."""
+    from skimage.data import chelsea
+
+    from pyg_mllc.images import as_tensor
+
+    return as_tensor(chelsea() if path is None else path)

@@ -1,0 +1,18 @@
+"""Trained networks for ONNX and torch.export."""
+
+from pyg_mllc.export.checking import Comparison, compare, views
+from pyg_mllc.export.formats import about, run_onnx, run_pt2, to_onnx, to_pt2, trace
+from pyg_mllc.export.network import ExportableNetwork
+
+__all__ = [
+    "Comparison",
+    "ExportableNetwork",
+    "about",
+    "compare",
+    "run_onnx",
+    "run_pt2",
+    "to_onnx",
+    "to_pt2",
+    "trace",
+    "views",
+]

@@ -1,0 +1,140 @@
+"""Figures as rows: in the terminal, in the report, and as CSV files."""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from pyg_mllc.measures import Measures
+from pyg_mllc.pictures import percent
+from pyg_mllc.results import Evaluation, ImageFigures, Run
+from pyg_mllc.writing import whole_file
+
+MEASURES: dict[str, Callable[[Measures], float]] = {
+    "mIoU": lambda m: m.miou,
+    "pixel accuracy": lambda m: m.accuracy,
+    "boundary F": lambda m: m.boundary_f,
+    "calibration error": lambda m: m.calibration_error,
+}
+
+
+def comparison_table(runs: Sequence[Run]) -> Table:
+    """Compare the methods in the terminal, a row each, within 80 columns."""
+    table = _table("method", "last mIoU", "best mIoU", "label accuracy", "s/step", "total s")
+    for run in runs:
+        best = percent(run.best_miou, 1) + ("" if run.best_step is None else f" @{run.best_step}")
+        labels = " → ".join(percent(share, 1) for share in run.label_accuracy) or "n/a"
+        row = [run.name, percent(run.last_miou, 1), best, labels, *_times(run)]
+        table.add_row(*map(Text, row))  # Text: a name may hold [brackets]
+    return table
+
+
+def stages_table(stages: Mapping[str, Measures]) -> Table:
+    """Show in the terminal what was measured, in percent, before and after correction."""
+    table = _table("%", *MEASURES)
+    for name, measures in stages.items():
+        table.add_row(name, *(percent(measure(measures), 1) for measure in MEASURES.values()))
+    return table
+
+
+def run_cells(run: Run) -> dict[str, str]:
+    """Give a run's row of the report, by column."""
+    step = "" if run.best_step is None else f" (step {run.best_step:,})"
+    return {
+        "method": run.name,
+        "last mIoU (%)": percent(run.last_miou, 1),
+        "best mIoU (%)": percent(run.best_miou, 1) + step,
+        "label accuracy (%)": _rounds(run.label_accuracy, 2),
+        "label mIoU (%)": _rounds(run.label_miou, 1),
+        **dict(zip(("step (s)", "time (s)"), _times(run), strict=True)),
+    }
+
+
+def stage_cells(name: str, measures: Measures) -> dict[str, str]:
+    """Give a stage's row of the report, by column."""
+    figures = {f"{what} (%)": percent(m(measures), 2) for what, m in MEASURES.items()}
+    return {"labels": name, **figures}
+
+
+def image_row(figures: ImageFigures) -> dict[str, int | float | str]:
+    """Give an image's figures by column; shares in 0..1, with 4 digits."""
+    ends = ("_before", "_after") if len(figures.accuracy) > 1 else ("",)
+    row: dict[str, int | float | str] = {"image": figures.name, "void": round(figures.void, 4)}
+    for name in ("accuracy", "miou", "boundary_f"):
+        for end, value in zip(ends, getattr(figures, name), strict=True):
+            row[name + end] = round(value, 4)
+    row["confidence"] = round(figures.confidence, 4)
+    if len(ends) > 1:
+        row |= {kind: getattr(figures, kind) for kind in ("mended", "spoiled", "still_wrong")}
+    return row
+
+
+def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -> None:
+    """Write `measures.csv`, `classes.csv`, `images.csv` and a confusion matrix for each stage.
+
+    Shares lie in 0..1, and are left empty where there is nothing to measure.
+
+    Args:
+        folder: where to; is made where it is missing.
+        evaluation: what was measured.
+        classes: names of the C classes.
+    """
+    stages = evaluation.stages
+    rows = [[name, *(m(measures) for m in MEASURES.values())] for name, measures in stages.items()]
+    _write_csv(folder / "measures.csv", ["labels", *map(file_name, MEASURES)], rows)
+
+    pixels = next(iter(stages.values())).confusion.sum(1).tolist()
+    parts = [part for m in stages.values() for part in (m.class_iou, m.class_boundary_f)]
+    named = [f"{part}_{file_name(name)}" for name in stages for part in ("iou", "boundary_f")]
+    _write_csv(
+        folder / "classes.csv",
+        ["class", "pixels", *named],
+        zip(classes, pixels, *parts, strict=True),
+    )
+
+    images = [image_row(figures) for figures in evaluation.images]
+    _write_csv(folder / "images.csv", list(images[0]), (row.values() for row in images))
+
+    for name, measures in stages.items():
+        lines = zip(classes, measures.confusion.tolist(), strict=True)
+        matrix = ([truth, *counts] for truth, counts in lines)
+        _write_csv(folder / f"confusion_{file_name(name)}.csv", ["truth", *classes], matrix)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    with whole_file(path) as file:
+        text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow("" if isinstance(v, float) and math.isnan(v) else v for v in row)
+        text.detach()
+
+
+def file_name(name: str) -> str:
+    """Give the name of a stage or measure as files and columns have it."""
+    return name.lower().replace(" ", "_")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left")
+    return table
+
+
+def _times(run: Run) -> tuple[str, str]:
+    step = "n/a" if math.isnan(run.step_seconds) else f"{run.step_seconds:.2f}"
+    return step, f"{run.seconds:,.0f}"
+
+
+def _rounds(shares: Sequence[float], digits: int) -> str:
+    chain = " → ".join(percent(share, digits) for share in shares) or "n/a"
+    gain = 100 * (shares[-1] - shares[0]) if len(shares) > 1 else math.nan
+    return chain if math.isnan(gain) else f"{chain} ({gain:+.{digits}f})"

@@ -1,0 +1,122 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pyg_mllc
+from pyg_mllc.checkpoints import build_method, describe, save_checkpoint
+from pyg_mllc.data import CAMVID
+from pyg_mllc.images import as_tensor
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory):
+    """CamVid's layout with three images of two sizes, void in their masks, and a network for it."""
+    root, rng = tmp_path_factory.mktemp("cam vid é"), np.random.default_rng(0)
+    for split in ("train", "val"):
+        for i, size in enumerate([(32, 48), (40, 40), (32, 48)]):
+            image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+            mask = rng.integers(0, 12, size, dtype=np.uint8)
+            for kind, array in (("", image), ("annot", mask)):
+                (root / f"{split}{kind}").mkdir(exist_ok=True)
+                Image.fromarray(array).save(root / f"{split}{kind}" / f"{i}.png")
+    torch.manual_seed(0)
+    description = describe(
+        CAMVID.classes, CAMVID.colors, (32, 48),
+        model={"encoder": "test_resnet", "feature_dim": 8, "width": 16},
+        corrector={"k": 4}, method={"_target_": "pyg_mllc.methods.MLLC", "warmup": 0.0},
+    )  # fmt: skip
+    save_checkpoint(root / "a.ckpt", build_method(description), description)
+    return root
+
+
+@pytest.fixture
+def evaluate(mllc, camvid):
+    options = ("evaluate", f"checkpoint={camvid / 'a.ckpt'}", "progress=false", "output=out é")
+    return lambda *more: mllc(
+        *options, "data=camvid", f"data.root={camvid}", "data.labeled=2", *more
+    )
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_figures_are_those_of_the_labels_that_predict_gives(evaluate, camvid, tmp_path):
+    code, out, err = evaluate()
+    assert code == 0, err
+    assert "after correction" in out and "evaluation: out é/evaluation.html" in out
+    images = rows(tmp_path / "out é/images.csv")
+    predictor = pyg_mllc.load(camvid / "a.ckpt")
+    right, known = 0, 0
+    for i, row in enumerate(images):
+        found = predictor.predict(as_tensor(camvid / f"val/{i}.png"))
+        truth = torch.from_numpy(np.array(Image.open(camvid / f"valannot/{i}.png"))).long()
+        judged = truth < 11
+        hit = (found.after.argmax(0) == truth)[judged]
+        assert row["image"] == str(i)
+        assert float(row["accuracy_after"]) == pytest.approx(hit.float().mean().item(), abs=1e-4)
+        right, known = right + int(hit.sum()), known + len(hit)
+    before, after = rows(tmp_path / "out é/measures.csv")
+    assert before["labels"] == "before correction"
+    assert float(after["pixel_accuracy"]) == pytest.approx(right / known, abs=1e-6)
+    written = {file.name for file in (tmp_path / "out é").iterdir()}
+    assert written == {
+        "evaluation.html", "measures.csv", "classes.csv", "images.csv", "reliability.png",
+        *(f"confusion_{stage}_correction{end}" for stage in ("before", "after")
+          for end in (".csv", ".png")),
+    }  # fmt: skip
+    assert not list(tmp_path.glob("*.log")) and not (tmp_path / ".hydra").exists()
+
+
+def test_options(evaluate, tmp_path):
+    code, _, err = evaluate(
+        "correct=false", "split=labeled", "network=teacher", "flip=true", "scales=[0.5,1]",
+        "window=[16,24]", "gallery=1",
+    )  # fmt: skip
+    assert code == 0, err
+    (only,) = rows(tmp_path / "out é/measures.csv")
+    assert only["labels"] == "labels"
+    assert len(rows(tmp_path / "out é/images.csv")) == 2
+    assert "2 images of labeled" in (tmp_path / "out é/evaluation.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["split=train"], "split=train is none of val, labeled"),
+        (["data=voc"], "knows 11 classes and voc has 21; class 0 is sky there and background here"),
+        (["data.root=nowhere"], "data.root=nowhere does not exist"),
+        (["scales=[]"], "scales"),
+        (["checkpoint=no.ckpt"], "no.ckpt is no file"),
+        (["gallery=0"], "gallery=0 must be"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_leaves_nothing(evaluate, options, message, tmp_path, real):
+    if options == ["data=voc"]:
+        options = ["data=voc", f"data.root={real}"]
+    code, _, err = evaluate(*options)
+    assert code == 2 and err.startswith("mllc: ") and err.count("\n") == 1 and message in err, err
+    assert not (tmp_path / "out é").exists()
+
+
+@pytest.fixture
+def real(tmp_path):
+    """VOC's layout with one image."""
+    root = tmp_path / "voc"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for split in ("train", "val"):
+        (root / "ImageSets/Segmentation" / f"{split}.txt").write_text("a\nb\n")
+    for name in "ab":
+        Image.new("RGB", (8, 8)).save(root / f"JPEGImages/{name}.jpg")
+        Image.new("L", (8, 8)).save(root / f"SegmentationClass/{name}.png")
+    return root
+
+
+def test_data_is_asked_for(mllc, camvid):
+    code, _, err = mllc("evaluate", f"checkpoint={camvid / 'a.ckpt'}")
+    assert code == 2 and "data is not given: pass data=camvid data.root=path/to/camvid" in err
