@@ -25,7 +25,10 @@ def run() -> None:
         print(USAGE, end="")
     elif name == "check":
         from pyg_mllc.cli.check import check
+        from pyg_mllc.cli.help import print_help
 
+        if {"-h", "--help"} & set(rest):
+            return print_help("check", [a for a in rest if not a.startswith("-")])
         sys.argv = ["mllc data check", *rest]
         check()
     elif name == "info":

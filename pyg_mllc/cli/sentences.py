@@ -39,8 +39,7 @@ def _sentence(error: BaseException | None) -> str | None:
     """What to tell the user, if the cause is something the user can mend."""
     hydras = None
     if isinstance(error, OSError) and error.filename:
-        option = "hydra.run.dir" if sys.argv[0] == "mllc train" else "output"
-        mend = f"check this path and the space there ({option}=<folder> sets the output)"
+        mend = "check this path and the space there (output=<folder> sets where results go)"
         return f"{error.filename}: {error.strerror}; {mend}"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key}=... is not given; {sys.argv[0]} --help shows an example"

@@ -1,5 +1,6 @@
 """The command line, run as a user does."""
 
+import logging
 import sys
 
 import numpy as np
@@ -16,11 +17,12 @@ def mllc(monkeypatch, tmp_path, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["mllc", *map(str, arguments)])
-        code = 0
+        code, handlers = 0, logging.root.handlers[:]
         try:
             main()
         except SystemExit as stop:
             code = stop.code
+        logging.root.handlers[:] = handlers  # Hydra's write to an output that ends with the test
         return code, *capsys.readouterr()
 
     return run

@@ -41,7 +41,7 @@ def test_torch_export_computes_what_the_predictor_does(mllc, checkpoint, tmp_pat
 def test_onnx_computes_it_with_correction(mllc, checkpoint, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    code, out, err = mllc("export", f"checkpoint={checkpoint}", "output=out/x.onnx")
+    code, out, err = mllc("export", f"checkpoint={checkpoint}", "output=out/x.onnx", "correct=true")
     assert code == 0, err
     assert out.count("difference of the logits at most") == 4 and "in double precision" in out
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["x.onnx"]  # weights inside
@@ -88,5 +88,5 @@ def test_the_checkpoint_is_never_overwritten(mllc, checkpoint):
 
 def test_layers_that_no_exporter_takes(mllc, tmp_path):
     saved(tmp_path / "a.ckpt", conv="GATv2Conv")
-    code, _, err = mllc("export", "checkpoint=a.ckpt", "output=x.pt2")
+    code, _, err = mllc("export", "checkpoint=a.ckpt", "output=x.pt2", "correct=true")
     assert code == 2 and "correct=false exports the network without it" in err

@@ -56,7 +56,7 @@ def test_every_method_trains(mllc, method, tmp_path):
 
 
 def test_a_stopped_run_goes_on_with_its_own_options(mllc, tmp_path):
-    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "hydra.run.dir=outputs/mine"]
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "output=outputs/mine"]
     assert mllc("train", "method=fixmatch", *TINY, *data)[0] == 0
     (tmp_path / "outputs/mine/report.html").unlink()
     code, out, err = mllc("train", "resume=outputs/mine", "trainer.progress=false")
@@ -71,7 +71,7 @@ def test_a_stopped_run_goes_on_with_its_own_options(mllc, tmp_path):
 
 def test_a_resumed_run_has_the_images_of_before(mllc, camvid, tmp_path):
     options = ["data=camvid", f"data.root={camvid}", "data.labeled=1", "method=supervised"]
-    assert mllc("train", *options, *TINY, "hydra.run.dir=outputs/mine")[0] == 0
+    assert mllc("train", *options, *TINY, "output=outputs/mine")[0] == 0
     folder = tmp_path / "outputs/mine/partition"
     lists = [(folder / f"{name}.txt").read_text() for name in ("labeled", "unlabeled", "val")]
     assert [text.count("\n") for text in lists] == [1, 2, 3]
@@ -104,7 +104,7 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", "data.labeled=0"], "data.labeled=0 must be a whole number"),
         (["train", "data.lebeled=1"], "data.lebeled.*There is no such option"),
         (["train", "trainer.max_steps"], "trainer.max_steps"),
-        (["train", "data.labeled=1", "hydra.run.dir=/proc/x"], "/proc/x: No such file"),
+        (["train", "data.labeled=1", "output=/proc/x"], "/proc/x: No such file"),
         (["train", "corrector.conv=GATConv2", *TINY], "corrector: conv='GATConv2'.*GATv2Conv"),
         (["train", "corrector.levels=all", *TINY], "corrector: expected levels to be 'both'"),
         (["train", "data.unlabeled=0", *TINY], "lower data.labeled or raise data.unlabeled"),
