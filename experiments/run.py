@@ -50,6 +50,8 @@ def rows(table: str) -> list[str]:
 
 def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
     """Train in a process of its own, or go on; give the line of the CSV."""
+    if list(job.folder.glob("*/result.json")):
+        return _line(job)  # it ended, but its line was not written
     kept = job.folder / "run.yaml"
     if kept.exists() and list(job.folder.glob("*/last.ckpt")):
         options = [f"resume={job.folder}", "trainer.progress=false"]
@@ -134,8 +136,10 @@ def run(jobs: list[Job], path: Path, parallel: int, roots: dict[str, Path]) -> N
 
     finished = done(path)
     with ThreadPoolExecutor(parallel) as pool:
-        for future in [pool.submit(one, job) for job in jobs if job not in finished]:
-            future.add_done_callback(lambda f: f.exception() and print(f.exception(), flush=True))
+        futures = [pool.submit(one, job) for job in jobs if job not in finished]
+    failed = [future.exception() for future in futures if future.exception()]
+    if failed:
+        raise SystemExit(f"{len(failed)} runs failed, see log.txt in their folders: {failed[0]}")
 
 
 def main() -> None:

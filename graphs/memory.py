@@ -117,6 +117,9 @@ class AnchorMemory(nn.Module):
     def forget(self, image: Tensor) -> None:
         """Forget the nodes of some images, to take in new ones of a network that moved on.
 
+        What is added next fills the room, so that images seen last have somewhat more nodes than
+        a uniform sample would.
+
         Args:
             image: their numbers `(B,)`.
         """

@@ -41,7 +41,7 @@ def build(config: dict[str, Any], allow: Sequence[str] = (), **given: Any) -> An
         return made(**given)
     except InputError:
         raise
-    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{config['_target_']} cannot be built so: {error}") from error
 
 

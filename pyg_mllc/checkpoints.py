@@ -189,7 +189,7 @@ def _check_about(found: Config, where: str) -> None:
         and isinstance(colors, list)
         and len(colors) == len(classes)
         and all(_numbers(color, 3, 0, 255) for color in colors)
-        and _numbers(size, 2, 1, 1_000_000)
+        and _numbers(size, 2, 1, 16_384)
         and all(isinstance(found.get(part), dict) for part in ("model", "corrector", "method"))
         and all("_target_" in found[part] for part in ("model", "corrector", "method"))
     )

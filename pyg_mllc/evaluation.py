@@ -117,7 +117,7 @@ def evaluate(
     totals: list[Measures] = []
     rows: list[ImageFigures] = []
     showcase = Showcase(gallery, len(samples))
-    loader = eval_loader(samples, batch_size, workers)
+    loader = eval_loader(samples, batch_size, workers, shared=False)
     for batch in loader:
         history = predict(batch["image"].to(device) / 255)
         stages = torch.stack([history[0], history[-1]][: len(history)], 1)

@@ -10,6 +10,7 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.writing import whole_file
 
 OPTIONS = "options.json"  # what the results in a folder were made with
+CLASSES = "classes.csv"
 
 
 class Source(NamedTuple):
@@ -17,6 +18,11 @@ class Source(NamedTuple):
 
     path: Path
     name: str  # below the folder given, with slashes and without suffix: names the results
+
+    @property
+    def root(self) -> str:
+        """The folder that names start from."""
+        return str(self.path.resolve().parents[self.name.count("/")])
 
 
 def find_files(
@@ -86,6 +92,11 @@ class Results:
             raise InputError(f"output={folder} is a file; give a folder")
         earlier = self.folder / OPTIONS
         if not earlier.is_file():
+            if (self.folder / CLASSES).exists():
+                raise InputError(
+                    f"output={folder} has a {CLASSES} that is none of these results; give another "
+                    "folder"
+                )
             return
         try:
             before = json.loads(earlier.read_text(encoding="utf-8"))
@@ -119,12 +130,14 @@ class Results:
                     )
         with whole_file(self.folder / OPTIONS) as file:
             file.write(json.dumps(self.options, indent=1, ensure_ascii=False).encode())
-        return [source for source in sources if not self.done(source.name)]
+        return [source for source in sources if not self.done(source)]
 
     def paths(self, name: str) -> dict[str, Path]:
         """Give the file of each kind for one input."""
         return {kind: self.folder / kind / (name + end) for kind, end in self.kinds.items()}
 
-    def done(self, name: str) -> bool:
-        """Tell whether all files of an input are there."""
-        return all(path.is_file() for path in self.paths(name).values())
+    def done(self, source: Source) -> bool:
+        """Tell whether all files of an input are there, and made after it was last changed."""
+        changed = source.path.stat().st_mtime
+        files = self.paths(source.name).values()
+        return all(file.is_file() and file.stat().st_mtime >= changed for file in files)

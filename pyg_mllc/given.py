@@ -45,14 +45,14 @@ def read_given(path: Path, spec: DatasetSpec) -> NDArray:
 def count_classes(
     paths: Iterable[Path], void: Iterable[int], advance: Callable[[int], None]
 ) -> int:
-    """Give how many classes masks have, by the largest number in them; at least 2.
+    """Give how many classes masks have, by the largest number in them.
 
     Args:
         paths: of all masks, or of arrays.
         void: numbers that mean void, beside 255.
         advance: called with 1 after each file.
     """
-    most = 1
+    most = 0
     for path in paths:
         if path.suffix.lower() in ARRAYS:
             array = _read_array(path)
@@ -69,6 +69,10 @@ def count_classes(
         known = ids[~np.isin(ids, (255, *void))]
         most = max(most, int(known.max(initial=0)))
         advance(1)
+    if not most:
+        raise InputError(
+            "the masks hold no class but 0 beside 255, which means void: store 0 and 1 instead"
+        )
     return most + 1
 
 

@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,8 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     'all of it'
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
+    # Of this writer alone: others may write the same file.
+    part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from experiments.trained import beliefs, trained, unlabeled_with_truth
 from pyg_mllc.data import CAMVID, IGNORE
-from pyg_mllc.evaluation import iou
+from pyg_mllc.measures import iou
 
 HERE = Path(__file__).parent
 CONFIGS = ("methods/camvid_46_mllc", "methods/camvid_46_mllc_anchors")

@@ -42,7 +42,8 @@ def _correct(cfg: dict[str, Any]) -> None:
     def given(source: Any) -> Any:
         return read_given(source.path, spec)
 
-    options = {k: v for k, v in cfg.items() if k not in ("input", "images", "output", "progress")}
+    options = {k: v for k, v in cfg.items() if k not in ("images", "output", "device", "progress")}
+    options["input"] = sources[0].root
     options["classes"] = list(spec.classes)
     options["checkpoint"] = digest(Path(cfg["checkpoint"])) if cfg["checkpoint"] else None
     results = Results(cfg["output"], KINDS, options)

@@ -43,6 +43,7 @@ def _predict(cfg: dict[str, Any]) -> None:
     predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"])
     options = {key: cfg[key] for key in ("network", *SEEN)}
     options["checkpoint"] = digest(Path(cfg["checkpoint"]))
+    options["input"] = sources[0].root
     results = Results(cfg["output"], {kind: KINDS[kind] for kind in cfg["save"]}, options)
     todo = results.begin(sources, [source.path for source in sources])
     write_classes(results.folder / "classes.csv", predictor.classes, predictor.colors)
@@ -118,7 +119,7 @@ def write_classes(path: Path, classes: Any, colors: Any) -> None:
 
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["id", "class", "red", "green", "blue"])
+    writer.writerow(["id", "name", "r", "g", "b"])  # as a table of classes is read
     writer.writerows([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
     with whole_file(path) as file:
         file.write(text.getvalue().encode())

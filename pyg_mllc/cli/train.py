@@ -56,6 +56,8 @@ def _train(cfg: DictConfig) -> float:
     runs = []
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         name = config._target_.rsplit(".", 1)[-1].lower()
+        if config is not cfg.method and config._target_ == cfg.method._target_:
+            name += "_baseline"
         L.seed_everything(cfg.seed, verbose=False)
         segmenter = instantiate(cfg.model)(num_classes=splits.spec.num_classes)
         try:

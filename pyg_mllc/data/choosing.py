@@ -91,7 +91,8 @@ def as_listed(tree: Tree, folder: Path, overlap: bool) -> tuple[list[Item], ...]
         overlap: Whether an image may be in both of the first two.
 
     Raises:
-        InputError: If there is no such folder, a list or a file is missing, or lists overlap.
+        InputError: If there is no such folder, a list or a file is missing, or lists overlap,
+            also with the validation images.
     """
     if not os.path.isdir(folder):
         known = f" {', '.join(tree.spec.protocols)}, or" if tree.spec.protocols else ""
@@ -115,4 +116,11 @@ def as_listed(tree: Tree, folder: Path, overlap: bool) -> tuple[list[Item], ...]
         unlabeled = [item for item in train if overlap or item.image not in taken]
     lists = [path for path in (folder / "val.txt", folder.parent / "val.txt") if path.is_file()]
     val = find_listed(lists[0], tree, "val", True) if lists else listed(tree, "val", True)
+    shown = taken | {item.image for item in unlabeled}
+    both = [item.image for item in val if item.image in shown]
+    if both:
+        raise InputError(
+            f"{both[0]} is for training by the lists in {folder}, and for validation ({len(both)} "
+            "such): take it out of one, or name the validation images in val.txt there."
+        )
     return labeled, unlabeled, val

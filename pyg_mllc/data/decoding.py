@@ -96,6 +96,12 @@ def read_raw_mask(path: Path) -> np.ndarray:
     Raises:
         InputError: If the file is no image, or in a mode that no mask has.
     """
+    with _readable(path), Image.open(path) as head:
+        lossy = head.format in ("JPEG", "MPO")
+    if lossy:
+        raise InputError(
+            f"{path} is a JPEG, which changes the numbers and colors of a mask: save it as PNG."
+        )
     picture = _open(path)
     if picture.mode in ("RGB", "RGBA", "RGBX"):
         return np.asarray(picture)[..., :3]
@@ -125,11 +131,8 @@ def _classes_of_colors(pixels: np.ndarray, path: Path, spec: DatasetSpec) -> np.
     if not len(unknown):
         return classes
     gray = np.all(unknown == unknown[:, :1])
-    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     mend = (
-        "JPEG changes colors, so save masks as PNG."
-        if jpeg
-        else "if these gray values are ids, save the mask with one channel."
+        "if these gray values are ids, save the mask with one channel."
         if gray
         else "convert the mask or add the colors to the table of the classes."
     )

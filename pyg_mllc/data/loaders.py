@@ -103,13 +103,16 @@ def endless_loader(
     )
 
 
-def eval_loader(dataset: SampleSet, batch_size: int, workers: int = 0) -> DataLoader[Sample]:
+def eval_loader(
+    dataset: SampleSet, batch_size: int, workers: int = 0, shared: bool = True
+) -> DataLoader[Sample]:
     """Give a loader that goes through a data set once, in order; its last batch may be smaller.
 
     Args:
         dataset: Samples of one size.
         batch_size: Samples per batch B.
         workers: Number of loading processes.
+        shared: Whether processes that train together get a part each; else each gets all.
 
     Raises:
         InputError: If a number is out of range.
@@ -120,7 +123,7 @@ def eval_loader(dataset: SampleSet, batch_size: int, workers: int = 0) -> DataLo
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        sampler=Share(len(dataset)),
+        sampler=Share(len(dataset)) if shared else None,
         num_workers=workers,
         generator=torch.Generator(),
     )

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pyg_mllc.data import OwnSizes, SegmentationDataset, textures
+from pyg_mllc.data import OwnSizes, SegmentationDataset, loaders, textures
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation import evaluate, full_size, sliding_window
@@ -108,3 +108,16 @@ def test_windows_cover_all_of_an_image_and_agree_with_the_whole(size):
     out = sliding_window(predict, image, (16, 24))
     assert torch.allclose(out, image[:, :2] - 1, atol=1e-6)
     assert set(views) == {(min(16, size[0]), min(24, size[1]))}
+
+
+def test_every_process_evaluates_the_whole_split(splits, method, monkeypatch):
+    monkeypatch.setattr(loaders, "rank_and_size", lambda: (0, 2))
+    assert len(evaluate(full_size(method.teach), splits.val).images) == 5
+
+
+def test_after_correction_is_after_the_last_round(splits):
+    def predict(images):  # class r after round r
+        return [torch.eye(10)[r].view(10, 1, 1).expand(len(images), 10, 32, 48) for r in range(3)]
+
+    found = evaluate(predict, splits.val)
+    assert all((e.before == 0).all() and (e.after == 2).all() for e in found.examples)

@@ -143,3 +143,14 @@ def test_features_are_of_the_size_asked_for(predictor):
     found = predictor.features(torch.rand(2, 3, 40, 70), (10, 20))
     assert found.shape[0] == 2 and found.shape[2:] == (10, 20)
     assert found.isfinite().all() and found.std(0).sum() > 0
+
+
+def test_the_network_chosen_is_the_one_that_labels(checkpoint_file, image):
+    student, teacher = (pyg_mllc.load(checkpoint_file, name) for name in ("student", "teacher"))
+    for predictor in (student, teacher):  # another student, the same teacher
+        with torch.no_grad():
+            for weight in predictor.method.student.parameters():
+                weight.mul_(-1)
+    unchanged = pyg_mllc.load(checkpoint_file, "teacher").predict(image).before
+    assert torch.equal(teacher.predict(image).before, unchanged)
+    assert not torch.equal(student.predict(image).before, unchanged)

@@ -1,4 +1,5 @@
 import os
+from threading import Thread
 
 import pytest
 
@@ -31,3 +32,18 @@ def test_a_folder_that_cannot_be_is_named(tmp_path, folder):
         pass
     assert "a file" in str(caught.value.filename)
     assert os.listdir(tmp_path) == ["a file"]
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path):
+    with whole_file(tmp_path / "a") as first:
+        first.write(b"A" * 9)
+        thread = Thread(target=write, args=(tmp_path / "a", b"B" * 9))
+        thread.start()
+        thread.join()
+    assert (tmp_path / "a").read_bytes() == b"A" * 9
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def write(path, content):
+    with whole_file(path) as file:
+        file.write(content)

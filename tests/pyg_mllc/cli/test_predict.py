@@ -1,7 +1,9 @@
 import csv
+import os
 import re
 import resource
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -154,3 +156,19 @@ def test_a_damaged_checkpoint_gets_one_sentence(mllc, photos, tmp_path, content)
     code, _, err = mllc("predict", "checkpoint=bad.ckpt", "input=my photos", "output=out")
     assert code == 2 and err.count("\n") == 1 and "bad.ckpt is not loaded: it is damaged" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_changed_images_are_labeled_anew_and_others_of_their_names_refused(predict, photos):
+    assert "3 images labeled" in predict("input=my photos", "output=out")[1]
+    os.utime(photos / "a.png", (time.time() + 60,) * 2)
+    assert "1 images labeled, 2 were there already" in predict("input=my photos", "output=out")[1]
+    shutil.copytree(photos, photos.parent / "others")
+    code, _, err = predict("input=others", "output=out")
+    assert code == 2 and "holds results made with input=" in err
+
+
+def test_a_table_of_classes_that_was_there_stays(predict, photos):
+    (photos / "classes.csv").write_text("road\n")
+    code, _, err = predict("input=my photos", "output=my photos")
+    assert code == 2 and "has a classes.csv that is none of these results" in err
+    assert (photos / "classes.csv").read_text() == "road\n"

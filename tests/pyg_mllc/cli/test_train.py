@@ -170,3 +170,13 @@ def test_ctrl_c_ends_with_a_sentence(tmp_path):
     sentence = run.stderr.read()
     assert "mllc: stopped; mllc train resume=outputs/train/" in sentence
     assert len(list(tmp_path.rglob("mllc/last.ckpt"))) == 1
+
+
+def test_a_baseline_of_the_same_method_has_a_folder_of_its_own(mllc, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=2", "data.val=2", "output=out"]
+    options = ["method=fixmatch", "method@baseline=fixmatch", "baseline.decay=0.5"]
+    code, _, err = mllc("train", *TINY, *data, *options)
+    assert code == 0, err
+    assert {path.parent.name for path in (tmp_path / "out").glob("*/last.ckpt")} == {
+        "fixmatch", "fixmatch_baseline",
+    }  # fmt: skip

@@ -92,7 +92,6 @@ def test_masks_in_color_are_read_through_the_table(tmp_path, mode):
     [
         ((9, 9, 8), "mask.png", r"mask\.png holds the colors \(9, 9, 8\), .* add the colors to"),
         ((2, 2, 2), "mask.png", r"if these gray values are ids, save the mask with one channel"),
-        ((90, 20, 20), "mask.jpg", r"mask\.jpg .* JPEG changes colors, so save masks as PNG"),
     ],
 )
 def test_unknown_colors_are_named(tmp_path, color, name, message):
@@ -170,3 +169,10 @@ def test_letterbox_shrinks_images_to_means():
     # Without antialiasing the stripes would come out as 0 or 200.
     assert np.all(np.abs(boxed[:4, :4].astype(int) - 100) <= 30)
     assert np.all(boxed[:, 4:] == 0)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_masks_that_jpeg_has_changed_are_refused(tmp_path, mode):
+    Image.new(mode, (8, 8)).save(tmp_path / "mask.png", "JPEG")  # whatever its name says
+    with pytest.raises(InputError, match=r"mask\.png is a JPEG, which changes the numbers"):
+        read_mask(tmp_path / "mask.png", SPEC)

@@ -236,3 +236,14 @@ def test_frozen_features_stay_and_stand_beside_the_embedding():
     assert alone.feature_dim == sight.feature_dim - 8
     with pytest.raises(InputError, match=r"none of \[5\]"):
         SIGHT(feature_dim=8, strides=[5])
+
+
+def test_anchors_of_an_image_are_of_its_own_pixels():
+    model = build(MLLC, anchors=3000, warmup=0.0, contrast_from=0.0)
+    look = torch.stack([torch.full((8, 6, 8), 1.0), torch.full((8, 6, 8), 2.0)])
+    label = torch.zeros(2, 48, 64).long()
+    label[1] = 1
+    model._gather(look, label, torch.tensor([5, 9]))
+    assert (model.anchors.x[model.anchors.image == 5] == 1).all()
+    assert (model.anchors.x[model.anchors.image == 9] == 2).all()
+    assert model.anchors.label[model.anchors.image == 9].unique().tolist() == [1]
