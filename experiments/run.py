@@ -58,7 +58,12 @@ def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
     else:
         root = roots[job.config.split("/")[-1].split("_")[0]]
         options = [f"experiment={job.config}", *job.overrides, f"seed={job.seed}"]
-        options += [f"data.root={root}", "trainer.progress=false", f"output={job.folder}"]
+        options += [
+            f"data.root={root}",
+            "trainer.progress=false",
+            f"output={job.folder}",
+            "overwrite=true",
+        ]
     job.folder.mkdir(parents=True, exist_ok=True)
     commits = job.folder / "commits"
     head = _git("rev-parse", "--short", "HEAD") + (

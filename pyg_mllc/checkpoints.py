@@ -175,7 +175,8 @@ def _read(path: Path) -> Any:
         raise
     except Exception as error:  # whatever a stranger's file makes of torch
         raise InputError(
-            f"{path} is not loaded: it is damaged, or holds more than weights and plain values"
+            f"{path} is not loaded: it is no checkpoint such as best.ckpt, is damaged, or holds "
+            "more than weights and plain values"
         ) from error
 
 

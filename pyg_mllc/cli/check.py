@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
 from pyg_mllc.cli.data import swatch
@@ -46,7 +46,12 @@ def _check(cfg: DictConfig) -> int:
     total = len(splits.labeled) + len(splits.unlabeled) + len(splits.val)
     silent = not sys.stdout.isatty()
     seen = list(track(read_all(splits), "reading", total, transient=True, disable=silent))
+    method = get_object(cfg.method._target_)
     found, more = problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
+    if method.uses_unlabeled and not len(splits.unlabeled):
+        found["unlabeled images, of which there are none"] = [
+            f"{method.__name__} learns from unlabeled images: add some, or take method=supervised."
+        ]
     seconds = time.perf_counter() - begun
     rich.print(_parts(seen), _classes(seen, splits.spec))
     print(f"{total:,} images in {seconds:.1f} s, {1000 * seconds / total:.1f} s per thousand")

@@ -33,6 +33,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     from pyg_mllc.prediction import choose_device
 
     own = [Path(cfg["output"]) / kind for kind in KINDS]
+    cfg["void"] = [cfg["void"]] if isinstance(cfg["void"], int) else cfg["void"]
     sources = find_files("input", cfg["input"], SUFFIXES, own)
     photos = _images(cfg["images"], sources, "input")
     device = choose_device(cfg["device"])
@@ -173,8 +174,10 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
     _write_csv(results.folder / "issues.csv", COLUMNS, rows)
     _write_csv(results.folder / "confusions.csv", ("given", "suggested", "pixels", "images"), pairs)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    for column in ("likeliest wrong", "score", "given", "suggested", "pixels"):
-        table.add_column(column, justify="right" if column in ("score", "pixels") else "left")
+    for column in ("likeliest wrong", "score", "given", "suggested", "suspected pixels"):
+        table.add_column(
+            column, justify="right" if column in ("score", "suspected pixels") else "left"
+        )
     for kind in ("image", "region"):
         for row in [row for row in rows if row[1] == kind][:5]:
             place = f" at x={row[8]} y={row[7]}" if kind == "region" else ""

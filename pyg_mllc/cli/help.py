@@ -42,7 +42,7 @@ def print_help(command: str, overrides: list[str]) -> None:
     del values["hydra"]
     print("\n".join(line[2:] for line in _header(text)))
     if choices:
-        print("\nchoices; beside --help, a choice lists its options")
+        print("\nchoices; beside --help, as in `data=folder --help`, a choice lists its options")
         _print((f"{g}={chosen[g] or 'null'}", ", ".join(choices[g])) for g in choices)
     print("\noptions")
     _print((f"{o.name}={o.value}", o.meaning) for o in options(values, dict(_comments(text))))

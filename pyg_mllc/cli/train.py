@@ -50,6 +50,11 @@ def _train(cfg: DictConfig) -> float:
             "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
         )
     if not resume:
+        if (out / RUN).exists() and not cfg.overwrite:
+            raise InputError(
+                f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "
+                "give another output, or pass overwrite=true"
+            )
         (out / RUN).write_text(OmegaConf.to_yaml(cfg, resolve=True))
         write_partition(splits, out / PARTITION, cfg.data.get("root"))
     print(f"{'going on' if resume else 'run'}: {short(out)}")

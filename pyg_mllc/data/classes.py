@@ -96,7 +96,7 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
         source: Where they come from, for messages.
 
     Raises:
-        InputError: If there is no class, or two share a name or a color.
+        InputError: If there is no class, two share a name or a color, or an id is void, too.
     """
     rows = list(rows)
     classes = [row for row in rows if row.name.lower() not in VOID]
@@ -111,6 +111,13 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
     if twice:
         raise InputError(f"{source} gives {twice} to two classes: change one.")
     codes: dict[int | Color, int] = {row.code: label for label, row in enumerate(classes)}
+    both = next((code for code in void if code in codes and code != IGNORE), None)
+    if both is not None:
+        raise InputError(
+            f"{source} makes the id {both} the class {names[codes[both]]!r}, and data.void="
+            f"{list(void)} makes it void: give classes their ids in a table, lines such as "
+            "1,road, or take the id out of data.void."
+        )
     ids = [row.code for row in others] + [code for code in void if code not in codes]
     return DatasetSpec(
         name="folder",

@@ -24,6 +24,8 @@ def _open(path: Path) -> Image.Image:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: give an image file.") from error
     # Pillow's decoders report broken files through nearly every kind of exception.
     except Exception as error:
         raise InputError(

@@ -29,7 +29,7 @@ def folder(
     val_masks: str | Path | None = None,
     val_share: float = 0.2,
     classes: str | Path | Sequence[str] | None = None,
-    void: Sequence[int] = (IGNORE,),
+    void: Sequence[int] | int = (IGNORE,),
     mask_suffix: str = "",
     labeled: int | None = None,
     size: tuple[int, int] = (256, 256),
@@ -53,7 +53,7 @@ def folder(
         val_share: Share to draw.
         classes: Table of the classes, see `read_classes`, or their names in order; by default one
             of `TABLES` in the root, or else the classes are found in the masks.
-        void: Ids in masks that mean void.
+        void: Ids, or the one id, in masks that mean void.
         mask_suffix: What follows an image's name in the name of its mask, such as ``_mask``.
         labeled: Number of labeled images; by default all that have a mask.
         size: Height and width (H, W) of every sample.
@@ -64,6 +64,7 @@ def folder(
         InputError: If an option cannot be met or the files are not there, saying which.
     """
     base = Path(root) if root is not None else Path()
+    void = (void,) if isinstance(void, int) else void
     if not os.path.isdir(base):
         raise InputError(
             f"data.root={root} does not exist or is no folder: pass data.root=<folder that holds "
@@ -138,7 +139,8 @@ def _classes(
             return read_classes(base / name, void)
     spec = find_classes(masks, void, base / TABLES[0])
     log.warning(
-        "no table names the classes: the ids in %d masks say %d; %s may name them, one a line",
-        len(masks), spec.num_classes, base / TABLES[0],
+        "no table names the classes: the ids in %d masks say %d; %s may name them, one a line, and "
+        "data.void=[%d] would make the last one void",
+        len(masks), spec.num_classes, base / TABLES[0], spec.num_classes - 1,
     )  # fmt: skip
     return spec

@@ -26,10 +26,10 @@ MEASURES: dict[str, Callable[[Measures], float]] = {
 
 def comparison_table(runs: Sequence[Run]) -> Table:
     """Compare the methods in the terminal, a row each, within 80 columns."""
-    table = _table("method", "last mIoU", "best mIoU", "label accuracy", "s/step", "total s")
+    table = _table("method", "last mIoU", "best mIoU", "label mIoU", "s/step", "total s")
     for run in runs:
         best = percent(run.best_miou, 1) + ("" if run.best_step is None else f" @{run.best_step}")
-        labels = " → ".join(percent(share, 1) for share in run.label_accuracy) or "n/a"
+        labels = " → ".join(percent(share, 1) for share in run.label_miou) or "n/a"
         row = [run.name, percent(run.last_miou, 1), best, labels, *_times(run)]
         table.add_row(*map(Text, row))  # Text: a name may hold [brackets]
     return table

@@ -30,6 +30,13 @@ from pyg_mllc.training.settings import TrainerSettings
 log = logging.getLogger(__name__)
 
 
+class Bar(RichProgressBar):
+    """Lightning's bar, in which numbers of loggers take no room."""
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        return {name: v for name, v in super().get_metrics(*args).items() if name != "v_num"}
+
+
 def train(
     method: Method,
     splits: Splits,
@@ -136,7 +143,8 @@ def _loaders(
     if method.uses_unlabeled:
         if not len(splits.unlabeled):
             raise InputError(
-                f"method={name} needs unlabeled images: lower data.labeled or raise data.unlabeled"
+                f"method={name} needs unlabeled images, and there are none: add some (in a folder "
+                "of one's own, unlabeled/), lower data.labeled, or take method=supervised"
             )
         if settings.unlabeled_batch_size == settings.devices * settings.nodes:
             log.warning("one unlabeled image per process: there is none to mix it with")
@@ -162,7 +170,7 @@ def _trainer(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     callbacks: list[L.Callback] = [step]
     if settings.progress:
-        callbacks.append(RichProgressBar(theme=RichProgressBarTheme(metrics_format=".3f")))
+        callbacks.append(Bar(theme=RichProgressBarTheme(metrics_format=".3f")))
     if settings.early_stop is not None:
         callbacks.append(EarlyStopping("miou", mode="max", patience=settings.early_stop))
     batches = settings.max_steps * settings.accumulate

@@ -1,7 +1,7 @@
 """How long, how fast and on what to train."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pyg_mllc.errors import InputError
@@ -81,6 +81,15 @@ class TrainerSettings:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        kinds: dict[Any, str] = {
+            int: "a whole number", float: "a number", bool: "true or false", str: "a word",
+        }  # fmt: skip
+        for field in fields(self):
+            value, kind = getattr(self, field.name), field.type
+            taken: Any = (int, float) if kind is float else kind
+            wrong = kind in (int, float) and isinstance(value, bool)
+            if kind in kinds and (wrong or not isinstance(value, taken)):
+                raise InputError(f"trainer.{field.name}={value} is not {kinds[kind]}")
         counts = ("max_steps", "batch_size", "unlabeled_batch_size", "accumulate", "val_every")
         for name in (*counts, "early_stop", "save_every", "log_every", "devices", "nodes"):
             value = getattr(self, name)

@@ -189,7 +189,7 @@ def test_damaged_and_missing_files_get_one_sentence(checkpoint, tmp_path):
     whole = checkpoint.read_bytes()
     for content in (b"", b"no checkpoint", whole[: len(whole) // 2], whole[:-100]):
         checkpoint.write_bytes(content)
-        with pytest.raises(InputError, match=r"a\.ckpt is not loaded: it is damaged"):
+        with pytest.raises(InputError, match=r"a\.ckpt is not loaded: it is no checkpoint"):
             pyg_mllc.load(checkpoint)
     torch.save([1, 2], checkpoint)
     with pytest.raises(InputError, match="does not say what network"):

@@ -30,7 +30,7 @@ def test_every_experiment_composes_and_builds(name):
     cfg = composed(f"experiment={name}", "model.weights=null")
     assert cfg.name == name
     # All else goes to constructors, which refuse what they do not know.
-    assert set(cfg) <= {"name", "seed", "output", "resume", "baseline", *PARTS}
+    assert set(cfg) <= {"name", "seed", "output", "overwrite", "resume", "baseline", *PARTS}
     instantiate(cfg.trainer)
     segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model, resolve=True))
     corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=segmenter.feature_dim)

@@ -120,4 +120,4 @@ def test_after_correction_is_after_the_last_round(splits):
         return [torch.eye(10)[r].view(10, 1, 1).expand(len(images), 10, 32, 48) for r in range(3)]
 
     found = evaluate(predict, splits.val)
-    assert all((e.before == 0).all() and (e.after == 2).all() for e in found.examples)
+    assert all((e.before == 0).all() and (e.after == 2).all() for _, e in found.examples)

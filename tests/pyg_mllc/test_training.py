@@ -75,7 +75,7 @@ def test_a_seed_repeats_a_run(tmp_path):
 
 
 def test_mllc_without_unlabeled_images_is_refused(tmp_path):
-    with pytest.raises(InputError, match="needs unlabeled images: lower data"):
+    with pytest.raises(InputError, match="needs unlabeled images, and there are none"):
         run(MLLC, tmp_path, unlabeled=0)
 
 

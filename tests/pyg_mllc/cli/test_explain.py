@@ -26,7 +26,7 @@ def test_a_pixel_is_explained_in_a_picture_and_a_table(explain, photos, tmp_path
         (["image=my photos/a.png", "pixel=-1,10"], "pixel=-1,10 must be column and row"),
         (["image=my photos/a.png", "pixel=5"], "pixel=5 must be column and row"),
         (["image=my photos/a.png", "pixel=1.5,2"], "must be column and row, such as pixel=120,80"),
-        (["image=nowhere.png", "pixel=1,1"], "nowhere.png cannot be read"),
+        (["image=nowhere.png", "pixel=1,1"], "nowhere.png does not exist"),
         (["image=my photos/a.png", "pixel=1,1", "output=x.jpg"], "ending in .png"),
         (["image=my photos/a.png", "pixel=1,1", "output=my photos/a.png"], "would be overwritten"),
         (["image=my photos/a.png"], "pixel=... is not given; mllc explain --help shows"),

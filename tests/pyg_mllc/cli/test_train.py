@@ -101,13 +101,18 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", "data=camvid"], "data.root=None is not given: pass data.root="),
         (["train", "trainer.devices=2"], "need 2 processes: torchrun --nproc-per-node"),
         (["train", "trainer.max_steps=0"], "trainer.max_steps=0 must be 1 or more"),
+        (["train", "trainer.max_steps=many"], "trainer.max_steps=many is not a whole number"),
+        (["train", "trainer.lr=fast"], "trainer.lr=fast is not a number"),
         (["train", "data.labeled=0"], "data.labeled=0 must be a whole number"),
         (["train", "data.lebeled=1"], "data.lebeled.*There is no such option"),
         (["train", "trainer.max_steps"], "trainer.max_steps"),
         (["train", "data.labeled=1", "output=/proc/x"], "/proc/x: No such file"),
         (["train", "corrector.conv=GATConv2", *TINY], "corrector: conv='GATConv2'.*GATv2Conv"),
         (["train", "corrector.levels=all", *TINY], "corrector: expected levels to be 'both'"),
-        (["train", "data.unlabeled=0", *TINY], "lower data.labeled or raise data.unlabeled"),
+        (
+            ["train", "data.unlabeled=0", *TINY],
+            "needs unlabeled images, and there are none: add some",
+        ),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(mllc, arguments, message):
@@ -180,3 +185,14 @@ def test_a_baseline_of_the_same_method_has_a_folder_of_its_own(mllc, tmp_path):
     assert {path.parent.name for path in (tmp_path / "out").glob("*/last.ckpt")} == {
         "fixmatch", "fixmatch_baseline",
     }  # fmt: skip
+
+
+def test_a_finished_run_is_not_trained_over(mllc, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=2", "data.val=2", "method=supervised", "output=out"]
+    assert mllc("train", *TINY, *data)[0] == 0
+    before = (tmp_path / "out/supervised/last.ckpt").read_bytes()
+    code, _, err = mllc("train", *TINY, *data)
+    assert code == 2 and "out holds a run: mllc train resume=out goes on with it" in err
+    assert (tmp_path / "out/supervised/last.ckpt").read_bytes() == before
+    assert mllc("train", *TINY, *data, "overwrite=true", "seed=1")[0] == 0
+    assert (tmp_path / "out/supervised/last.ckpt").read_bytes() != before

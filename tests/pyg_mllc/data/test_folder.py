@@ -139,3 +139,12 @@ def test_two_files_of_one_name_are_refused(root):
     save(root / "masks" / "4.bmp", 1)
     with pytest.raises(InputError, match=r"4\.bmp and .*4\.png differ by their suffix only"):
         folder(root)
+
+
+def test_an_id_is_not_class_and_void_at_once(root):
+    with pytest.raises(
+        InputError, match=r"makes the id 1 the class 'b', and data.void=\[1\] makes"
+    ):
+        folder(root, classes=["a", "b", "c"], void=[1])
+    spec = folder(root, classes=["a", "b"], void=2).spec  # one id needs no list
+    assert spec.ids == {0: 0, 1: 1, 2: IGNORE}
