@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import version
 
 from pyg_mllc.cli.quoting import quoted
 from pyg_mllc.cli.sentences import one_sentence, refuse
@@ -40,6 +41,9 @@ def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, end="")
+        return
+    if arguments[0] == "--version":
+        print(version("pyg_mllc"))
         return
     name = arguments[0]
     if name not in COMMANDS:

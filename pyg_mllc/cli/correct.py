@@ -151,8 +151,9 @@ def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any) -> None:
     picture = changes_picture(as_tensor(photo), found.label, found.changed, spec.colors)
     save_picture(paths["changes"], picture)
     save_picture(paths["confidence"], gray_picture(found.confidence))
+    kept = {**find_issues(found)._asdict(), "changed": found.changed.float().mean().item()}
     with whole_file(paths["found"]) as file:
-        file.write(json.dumps(find_issues(found)._asdict()).encode())
+        file.write(json.dumps(kept).encode())
 
 
 def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> None:
@@ -164,10 +165,11 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
 
     from pyg_mllc.issues import COLUMNS, ImageIssues, Region, confused_pairs, issue_rows
 
-    found = []
+    found, changed = [], []
     for source in sources:
         kept = json.loads(results.paths(source.name)["found"].read_text())
         regions = [Region(*region) for region in kept.pop("regions")]
+        changed.append(kept.pop("changed"))
         found.append((source.name, ImageIssues(**kept, regions=regions)))
     rows = list(issue_rows(found, classes))
     pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(found)]
@@ -184,7 +186,8 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
             table.add_row(*(Text(str(v)) for v in (f"{row[2]}{place}", *row[3:7])))
     rich.print(table)
     there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
-    print(f"{len(sources)} masks corrected{there}: {short(results.folder)}")
+    told = f"{np.mean(changed):.2%} of their pixels changed"
+    print(f"{len(sources)} masks corrected{there}, {told}: {short(results.folder)}")
     # Of labels of which so many were wrong, few would be kept at all.
     if np.mean([issues.share for _, issues in found]) > MUCH:
         print(

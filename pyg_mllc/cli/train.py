@@ -17,6 +17,7 @@ from pyg_mllc.processes import rank_and_size
 
 RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
+COMMAND = "command.txt"  # that began the run
 CHANGEABLE = (
     "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
 )  # fmt: skip
@@ -49,13 +50,14 @@ def _train(cfg: DictConfig) -> float:
             f"trainer.devices={settings.devices} trainer.nodes={settings.nodes} need {processes} "
             "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
         )
-    if not resume:
+    if not resume and _first():
         if (out / RUN).exists() and not cfg.overwrite:
             raise InputError(
                 f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "
                 "give another output, or pass overwrite=true"
             )
         (out / RUN).write_text(OmegaConf.to_yaml(cfg, resolve=True))
+        (out / COMMAND).write_text(" ".join(["mllc train", *HydraConfig.get().overrides.task]))
         write_partition(splits, out / PARTITION, cfg.data.get("root"))
     print(f"{'going on' if resume else 'run'}: {short(out)}")
     runs = []
@@ -94,10 +96,15 @@ def _train(cfg: DictConfig) -> float:
     spec, examples = splits.spec, [example for _, example in evaluation.examples]
     chosen = examples[:: max(1, len(examples) // 4)][:4]
     example_figure(chosen, spec.classes, spec.colors).savefig(out / "examples.png")
-    facts = _facts(cfg, splits)
+    facts = _facts(cfg, splits) | {"command": (out / COMMAND).read_text()}
     write_report(out / "report.html", cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
     print(f"report: {short(out / 'report.html')}")
     return runs[-1].last_miou
+
+
+def _first() -> bool:
+    """Whether this is the first process, or the only one; before they know of each other."""
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
 
 
 def _resumed(out: Path) -> DictConfig:
@@ -110,7 +117,7 @@ def _resumed(out: Path) -> DictConfig:
         if change.split("=")[0] not in CHANGEABLE:
             raise InputError(
                 f"resume= takes all options from the run; leave out {change} "
-                f"(only {', '.join(CHANGEABLE)} may change)"
+                f"(only {', '.join(CHANGEABLE)} may change; a longer training is a new run)"
             )
     cfg = OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(changes))
     if (out / PARTITION / "labeled.txt").is_file():
@@ -142,5 +149,4 @@ def _facts(cfg: DictConfig, splits: Any) -> dict[str, str]:
         "encoder": cfg.model.encoder,
         "seed": str(cfg.seed),
         "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",
-        "command": " ".join(["mllc train", *HydraConfig.get().overrides.task]),
     }

@@ -115,7 +115,7 @@ def test_images_of_any_size(predictor, size):
         (torch.full((3, 4, 4), torch.nan), "got torch.float32"),
         (Image.new("I;16", (4, 4)), "more than 8 bits per channel"),
         (7, "expected a path, a PIL image, an array"),
-        ("nowhere.png", "nowhere.png cannot be read as an image"),
+        ("nowhere.png", "nowhere.png does not exist"),
     ],
 )
 def test_what_is_no_image_is_refused(bad, message):

@@ -61,7 +61,11 @@ def test_the_wrong_region_is_found_first_and_mended(correct, truth, tmp_path):
     assert (first["name"], first["given"], first["suggested"]) == ("d", "0", "2")
     box = [int(first[side]) for side in ("top", "left", "bottom", "right")]
     assert np.abs(np.subtract(box, (24, 4, 34, 44))).max() <= 3
-    assert "d at x=" in out and "5 masks corrected: out" in out
+    assert (
+        "d at x=" in out
+        and "5 masks corrected, " in out
+        and "% of their pixels changed: out" in out
+    )
     mended = np.asarray(Image.open(tmp_path / "out/labels/d.png"))
     assert (mended == truth["d"])[24:34, 4:44].mean() > 0.9 and (mended[0] == 255).all()
     for name in truth:
