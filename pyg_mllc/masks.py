@@ -149,7 +149,7 @@ class MaskCorrector:
             if number is not None:
                 more["image"] = torch.tensor([number])
         small = self._shares(given, size)
-        small = self.margin * small if given.dim() == 2 else small.clamp(min=LEAST).log()
+        small = self.margin * small if given.dim() == 2 else _log(small)
         history = self.corrector(small[None], self.look(picture[None], size), **more)
         change = (history[-1].logits - history[0].logits)[0]
         before = given if given.dim() == 2 else given.argmax(0)

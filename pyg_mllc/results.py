@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from pyg_mllc.data import IGNORE
 from pyg_mllc.measures import Measures
+from pyg_mllc.writing import whole_file
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,8 @@ class Run:
         """Write all figures as JSON, NaN as null; the file replaces `path` once it is whole."""
         best = {"last_miou": self.last_miou, "best_miou": self.best_miou}
         figures = asdict(self) | best | {"best_step": self.best_step}
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps(_without_nan(figures), indent=1, allow_nan=False) + "\n")
-        os.replace(part, path)
+        with whole_file(path) as file:
+            file.write(json.dumps(_without_nan(figures), indent=1, allow_nan=False).encode())
 
     def curve(self, key: str) -> list[tuple[float, float]]:
         """List (step, value) wherever `key` was logged as a number."""

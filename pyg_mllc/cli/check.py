@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from pyg_mllc.cli.data import swatch
 from pyg_mllc.cli.sentences import one_sentence, short
+from pyg_mllc.writing import whole_file
 
 if TYPE_CHECKING:
     from pyg_mllc.data import DatasetSpec, Splits
@@ -62,7 +63,6 @@ def _check(cfg: DictConfig) -> int:
     lines = [f"{kind}: {one}" for kind, sentences in found.items() for one in sentences]
     lines += [f"note: {note}" for note in (*notes, *more)]
     out = Path(cfg.output) / splits.spec.name
-    out.mkdir(parents=True, exist_ok=True)
     _write(out / "problems.txt", "".join(f"{line}\n" for line in lines).encode())
     if sheet := _sheet(splits, seen):
         _write(out / "sheet.png", sheet)
@@ -151,6 +151,5 @@ def _sheet(splits: "Splits", seen: list["Seen"]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    with whole_file(path) as file:
+        file.write(content)

@@ -14,6 +14,7 @@ from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
+from pyg_mllc.writing import whole_file
 
 RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
@@ -56,8 +57,10 @@ def _train(cfg: DictConfig) -> float:
                 f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "
                 "give another output, or pass overwrite=true"
             )
-        (out / RUN).write_text(OmegaConf.to_yaml(cfg, resolve=True))
-        (out / COMMAND).write_text(" ".join(["mllc train", *HydraConfig.get().overrides.task]))
+        command = " ".join(["mllc train", *HydraConfig.get().overrides.task])
+        for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
+            with whole_file(out / name) as file:
+                file.write(text.encode())
         write_partition(splits, out / PARTITION, cfg.data.get("root"))
     print(f"{'going on' if resume else 'run'}: {short(out)}")
     runs = []
@@ -95,8 +98,9 @@ def _train(cfg: DictConfig) -> float:
         )
     spec, examples = splits.spec, [example for _, example in evaluation.examples]
     chosen = examples[:: max(1, len(examples) // 4)][:4]
-    example_figure(chosen, spec.classes, spec.colors).savefig(out / "examples.png")
-    facts = _facts(cfg, splits) | {"command": (out / COMMAND).read_text()}
+    with whole_file(out / "examples.png") as file:
+        example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
+    facts = _facts(cfg, splits) | {"command": (out / COMMAND).read_text(encoding="utf-8")}
     write_report(out / "report.html", cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
     print(f"report: {short(out / 'report.html')}")
     return runs[-1].last_miou

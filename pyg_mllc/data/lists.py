@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pyg_mllc.data.layout import Item, Tree, image_suffixes, plain
 from pyg_mllc.errors import InputError
+from pyg_mllc.writing import whole_file
 
 
 class Line(NamedTuple):
@@ -116,9 +117,8 @@ def write_list(path: Path, items: Iterable[Item], root: Path) -> None:
     for item in items:
         names = [_relative(file, root) for file in item if file is not None]
         lines.append(("\t" if any(" " in name for name in names) else " ").join(names))
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _relative(file: Path, root: Path) -> str:
