@@ -1,5 +1,6 @@
 """Published data sets, read from where the user has them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ def published(
     root: str | Path | None,
     labeled: int,
     size: tuple[int, int],
+    classes: Sequence[str] | None = None,
     **options: Any,
 ) -> Splits:
     """Give the splits of a data set whose files lie as its spec says.
@@ -23,12 +25,16 @@ def published(
         root: Folder that holds the layout.
         labeled: Number of labeled images, drawn from the training images that have a mask.
         size: Height and width (H, W) of every sample.
+        classes: Names of the classes to learn, the others being void; None takes all.
         **options: Of `make_splits`: seed, unlabeled, val, partition, balanced, overlap, cache.
 
     Raises:
         InputError: If an option cannot be met or the files are not there, saying which.
     """
-    return make_splits(read_tree(spec_named(spec), root), labeled, size, **options)
+    chosen = spec_named(spec)
+    if classes is not None:
+        chosen = chosen.only(classes)
+    return make_splits(read_tree(chosen, root), labeled, size, **options)
 
 
 def camvid(
@@ -52,7 +58,7 @@ def camvid(
         seed: Seed of the draw.
         unlabeled: At most so many of the other training images; None takes all.
         val: At most so many validation images, evenly spaced; None takes all.
-        **options: Of `make_splits`: partition, balanced, overlap, cache.
+        **options: Of `published` and `make_splits`: classes, partition, balanced, overlap, cache.
 
     Raises:
         InputError: If an option cannot be met or the files are not there, saying which.
@@ -83,7 +89,7 @@ def voc(
         seed: Seed of the draw.
         unlabeled: At most so many of the other training images; None takes all.
         val: At most so many validation images, evenly spaced; None takes all.
-        **options: Of `make_splits`: partition, balanced, overlap, cache.
+        **options: Of `published` and `make_splits`: classes, partition, balanced, overlap, cache.
 
     Raises:
         InputError: If an option cannot be met or the files are not there, saying which.

@@ -1,7 +1,7 @@
 """What the files of a data set look like: classes, what masks store, folders, partitions."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pyg_mllc.errors import InputError
 
@@ -103,3 +103,35 @@ class DatasetSpec:
         given = {code: label for code, label in self.codes.items() if isinstance(code, tuple)}
         void = {code: IGNORE for code in self.void if isinstance(code, tuple)}
         return (given or {color: label for label, color in enumerate(self.colors)}) | void
+
+    def only(self, classes: Sequence[str]) -> "DatasetSpec":
+        """The same files with some of the classes, in the order given; the others become void.
+
+        Args:
+            classes: Names of the classes to keep.
+
+        Raises:
+            InputError: If there is no class of a name, or one is named twice.
+
+        Example:
+            >>> spec = DatasetSpec("three", ("a", "b", "c"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
+            >>> spec.only(["c", "a"]).ids
+            {0: 1, 2: 0, 255: 255, 1: 255}
+        """
+        unknown = [name for name in classes if name not in self.classes]
+        if unknown or not classes or len(set(classes)) < len(classes):
+            raise InputError(
+                f"data.classes={list(classes)} should be some of {', '.join(self.classes)}, each "
+                "named once."
+            )
+        stored = {
+            code: label for code, label in (self.ids | self.palette).items() if label != IGNORE
+        }
+        place = {self.classes.index(name): new for new, name in enumerate(classes)}
+        return replace(
+            self,
+            classes=tuple(classes),
+            colors=tuple(self.colors[old] for old in place),
+            codes={code: place[label] for code, label in stored.items() if label in place},
+            void=(*self.void, *(code for code, label in stored.items() if label not in place)),
+        )
