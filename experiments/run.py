@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "pyg_mllc/configs/experiment"
 FIELDS = (
     "config overrides seed labeled steps miou_last miou_best best_step teacher_miou "
-    "label_accuracy label_miou seconds step_seconds peak_mb commit versions machine date"
+    "label_accuracy label_miou class_iou seconds step_seconds peak_mb commit versions machine date"
 ).split()
 
 
@@ -95,6 +95,9 @@ def _line(job: Job) -> dict[str, str]:
         "teacher_miou": f"{100 * validated[-1]['teacher_miou']:.2f}",
         "label_accuracy": " ".join(f"{100 * share:.2f}" for share in found["label_accuracy"]),
         "label_miou": " ".join(f"{100 * share:.2f}" for share in found["label_miou"]),
+        "class_iou": " ".join(
+            "-" if iou is None else f"{100 * iou:.1f}" for iou in found["class_iou"]
+        ),
         "seconds": f"{found['seconds']:.0f}",
         "step_seconds": f"{found['step_seconds']:.3f}",
         "peak_mb": f"{found['peak_mb']:.0f}",

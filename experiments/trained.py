@@ -19,13 +19,19 @@ def trained(config: str, seed: int, network: str = "teacher") -> Predictor:
     return pyg_mllc.load(file, network=network)
 
 
-def unlabeled_with_truth(config: str, seed: int) -> tuple[SampleSet, list[int]]:
-    """Unlabeled CamVid images of a row with the truth that its training never saw."""
+def unlabeled_with_truth(
+    config: str, seed: int, size: tuple[int, int] | None = None
+) -> tuple[SampleSet, list[int]]:
+    """Unlabeled CamVid images of a row, by default as large as in training.
+
+    Their truth comes along, which training never saw.
+    """
     folder = Job(config, (), seed).folder
     options = OmegaConf.load(folder / "run.yaml").data
     listed = (folder / "partition" / "unlabeled.txt").read_text().split()
     names = {Path(line).stem for line in listed}
-    images = camvid(options.root, labeled=None, size=tuple(options.size), seed=options.seed).labeled
+    size = size or tuple(options.size)
+    images = camvid(options.root, labeled=None, size=size, seed=options.seed).labeled
     return images, [i for i, path in enumerate(images.images) if path.stem in names]
 
 

@@ -11,7 +11,7 @@ from pyg_mllc.cli import COMMANDS, USAGE, main
 from pyg_mllc.cli.help import CONFIGS, options
 
 GROUPS = {
-    "data": ("camvid", "cityscapes", "folder", "textures", "voc", "voc_aug"),
+    "data": ("camvid", "cityscapes", "folder", "textures", "voc", "voc_animals", "voc_aug"),
     "method": ("fixmatch", "mllc_anchors", "supervised", "unimatch"),
 }
 

@@ -77,6 +77,15 @@ def test_voc_splits_follow_the_lists(things):
     assert torch.all(label[:9] == 5) and torch.all(label[9:] == IGNORE)
 
 
+def test_some_classes_are_learned_and_the_others_are_void(things):
+    splits = voc(things, labeled=4, size=(6, 8), classes=["bicycle", "background"], overlap=True)
+    assert splits.spec.num_classes == 2
+    seen = {
+        splits.labeled[i]["name"]: splits.labeled[i]["label"].unique().tolist() for i in range(4)
+    }
+    assert seen == {"2007_0": [1], "2007_1": [IGNORE], "2007_2": [0], "2007_3": [IGNORE]}
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

@@ -1,6 +1,6 @@
 import pytest
 
-from pyg_mllc.data import TEXTURES, DatasetSpec
+from pyg_mllc.data import CITYSCAPES, IGNORE, TEXTURES, VOC, DatasetSpec
 from pyg_mllc.errors import InputError
 
 
@@ -23,3 +23,24 @@ def test_colors_must_match_classes():
 def test_classes_must_leave_room_for_void():
     with pytest.raises(InputError, match="256 classes"):
         DatasetSpec("mine", tuple(map(str, range(256))), ((0, 0, 0),) * 256)
+
+
+def test_some_classes_of_a_data_set_by_ids_and_by_colors():
+    spec = VOC.only(["dog", "background"])
+    assert spec.classes == ("dog", "background") and spec.colors == ((64, 0, 128), (0, 0, 0))
+    assert spec.ids == {12: 0, 0: 1} | {i: IGNORE for i in (*range(1, 12), *range(13, 21), IGNORE)}
+    kept = {color: label for color, label in spec.palette.items() if label != IGNORE}
+    assert kept == {(64, 0, 128): 0, (0, 0, 0): 1}
+    assert set(spec.palette) == {*VOC.palette}
+
+
+def test_some_classes_where_ids_differ_from_classes():
+    spec = CITYSCAPES.only(["car", "person"])
+    assert {i: label for i, label in spec.ids.items() if label != IGNORE} == {26: 0, 24: 1}
+    assert set(spec.ids) == set(CITYSCAPES.ids)
+
+
+@pytest.mark.parametrize("classes", [["dog", "unicorn"], [], ["dog", "dog"]])
+def test_classes_that_are_not_there(classes):
+    with pytest.raises(InputError, match="should be some of background, aeroplane"):
+        VOC.only(classes)

@@ -1,0 +1,145 @@
+"""What the ways to build the two graphs cost, and what labels they give: no training.
+
+python -m experiments.graphs.build
+
+Two published rounds without transforms correct the teacher of a run of the table `methods`
+(`python -m experiments.run methods --rows camvid_46_mllc --seeds 0`) on unlabeled images of
+360 x 480; embeddings and logits are brought to stride 4, so that an image has 10,800 pixels. Truth,
+which training never saw, only scores. Writes `build.csv`. Run it on an idle machine.
+"""
+
+import csv
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from experiments.anchors.correct import scores
+from experiments.trained import trained, unlabeled_with_truth
+from graphs import (
+    CellSearch,
+    ExactSearch,
+    class_graph,
+    class_hubs,
+    maps_to_nodes,
+    pixel_batch,
+    propagate,
+    random_walk_norm,
+    sample_nodes,
+    semantic_graph,
+    spread_sample,
+    symmetric_norm,
+)
+from pyg_mllc.losses import upsample
+from pyg_mllc.nn.rounds import trusted
+
+HERE = Path(__file__).parent
+CONFIG, IMAGES, SIZE, STRIDE = "methods/camvid_46_mllc", 20, (360, 480), 4
+
+
+class Way(NamedTuple):
+    """A way to build the graphs."""
+
+    k: int = 20
+    search: Callable = ExactSearch
+    partners: int = 0  # drawn per pixel in the class-level graph; 0 takes the hubs, thus all
+    rule: str = "all"  # which pixels are nodes
+    count: int = 1
+
+
+WAYS = {
+    "as published: k = 20, exact, hubs, all pixels": Way(),
+    **{f"k = {k}": Way(k=k) for k in (5, 10, 50)},
+    **{f"class level: {p} sampled partners": Way(partners=p) for p in (5, 20, 50)},
+    **{
+        f"search in cells, {p} probes": Way(search=partial(CellSearch, probes=p))
+        for p in (4, 8, 16)
+    },
+    **{
+        f"{n} pixels of a {rule} sample": Way(rule=rule, count=n)
+        for n in (675, 2700)
+        for rule in ("uniform", "grid", "class", "uncertainty")
+    },
+}
+
+
+def correct(z: Tensor, f: Tensor, way: Way, rounds: int = 2) -> Tensor:
+    """Correct logits `(N, C)` of one image by its features `(N, D)`."""
+    for _ in range(rounds):
+        label, a = z.argmax(1), torch.where(trusted(z, 0.95), 0.2, 0.8)[:, None]
+        graph = semantic_graph(f, way.k, search=way.search)
+        weight = symmetric_norm(graph.edge_index, graph.edge_weight, len(f))
+        z = (1 - a) * z + a * propagate(graph.edge_index, weight, z)
+        if way.partners:
+            graph = class_graph(z, label, k=way.partners)
+            weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(f))
+            f = propagate(graph.edge_index, weight, f)
+        else:
+            f = class_hubs(z, label).propagate(f)
+    return z
+
+
+def sampled(logits: Tensor, features: Tensor, way: Way) -> Tensor:
+    """Correct a sample of an image's pixels, and let the others follow those that look like it."""
+    z, f = (maps_to_nodes(maps)[0] for maps in (logits, features))
+    confidence, label = z.softmax(1).max(1)
+    batch = pixel_batch(features)
+    chosen = sample_nodes(batch, way.count, way.rule, label=label, uncertainty=1 - confidence)
+    after = correct(z[chosen], f[chosen], way)
+    return after if way.rule == "all" else spread_sample(after, chosen, f)
+
+
+def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Logits `(1, C, h, w)`, features `(1, D, h, w)` and truth `(H, W)` of unlabeled images."""
+    predictor = trained(CONFIG, 0)
+    segmenter = predictor.seeing.segmenter
+    segmenter.feature_stride = segmenter.stride
+    samples, places = unlabeled_with_truth(CONFIG, 0, SIZE)
+    size = [n // STRIDE for n in SIZE]
+    for i in np.linspace(0, len(places) - 1, IMAGES).round().astype(int):
+        sample = samples[places[i]]
+        with torch.no_grad():
+            prediction = segmenter(sample["image"][None] / 255)
+        logits, features = (
+            F.interpolate(maps, size, mode="bilinear")
+            for maps in (prediction.logits, prediction.features)
+        )
+        yield logits, features, sample["label"]
+
+
+def main() -> None:
+    """Score each way, and write its line."""
+    every = list(images())
+    truth = torch.stack([label for _, _, label in every])
+
+    def labels(give: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        small = [give(z, f).T.unflatten(1, z.shape[-2:])[None] for z, f, _ in every]
+        return torch.cat([upsample(z, SIZE).argmax(1) for z in small])
+
+    rows = []
+
+    def score(name: str, give: Callable[[Tensor, Tensor], Tensor]) -> None:
+        torch.manual_seed(0)
+        start = time.perf_counter()
+        found = labels(give)
+        seconds = (time.perf_counter() - start) / IMAGES
+        rows.append((name, *(f"{s:.2f}" for s in scores(found, truth)), f"{seconds:.3f}"))
+        print(*rows[-1], sep="  ", flush=True)
+
+    score("before", lambda z, f: maps_to_nodes(z)[0])
+    for name, way in WAYS.items():
+        score(name, partial(sampled, way=way))
+    with (HERE / "build.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("graphs", "accuracy", "miou", "seconds_per_image"))
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
