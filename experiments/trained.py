@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 import pyg_mllc
 from experiments.run import Job
-from pyg_mllc.data import Sample, SampleSet, camvid
+from pyg_mllc.data import DatasetSpec, Sample, SampleSet, Splits
 from pyg_mllc.losses import upsample
 from pyg_mllc.prediction import Predictor
 
@@ -19,20 +21,24 @@ def trained(config: str, seed: int, network: str = "teacher") -> Predictor:
     return pyg_mllc.load(file, network=network)
 
 
+def data_of(config: str, seed: int, **changes: Any) -> Splits:
+    """The images of a row, all of them labeled, by default as large as in training."""
+    options = OmegaConf.load(Job(config, (), seed).folder / "run.yaml").data
+    return instantiate(options, labeled=None, partition=None, **changes)
+
+
 def unlabeled_with_truth(
-    config: str, seed: int, size: tuple[int, int] | None = None
-) -> tuple[SampleSet, list[int]]:
-    """Unlabeled CamVid images of a row, by default as large as in training.
+    config: str, seed: int, **changes: Any
+) -> tuple[SampleSet, list[int], DatasetSpec]:
+    """Training images of a row, the places of the unlabeled ones, and their classes.
 
     Their truth comes along, which training never saw.
     """
-    folder = Job(config, (), seed).folder
-    options = OmegaConf.load(folder / "run.yaml").data
-    listed = (folder / "partition" / "unlabeled.txt").read_text().split()
+    listed = (Job(config, (), seed).folder / "partition" / "unlabeled.txt").read_text().split()
     names = {Path(line).stem for line in listed}
-    size = size or tuple(options.size)
-    images = camvid(options.root, labeled=None, size=size, seed=options.seed).labeled
-    return images, [i for i, path in enumerate(images.images) if path.stem in names]
+    splits = data_of(config, seed, **changes)
+    places = [i for i, path in enumerate(splits.labeled.images) if path.stem in names]
+    return splits.labeled, places, splits.spec
 
 
 @torch.no_grad()

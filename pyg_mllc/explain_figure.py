@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pyg_mllc.data.specs import Color
 from pyg_mllc.explaining import Explanation, RoundView, spread
 
-Color = Sequence[int]  # red, green, blue, 0..255
 SHOWN = 5  # classes whose probability is drawn
 
 

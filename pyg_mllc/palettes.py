@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.data.specs import IGNORE, Color
 from pyg_mllc.writing import whole_file
 
-Color = Sequence[int]  # red, green, blue, 0..255
 VOID_COLOR = (224, 224, 192)
 
 

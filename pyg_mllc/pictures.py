@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyg_mllc.data import IGNORE
+from pyg_mllc.data.specs import Color
 from pyg_mllc.errors import InputError
 from pyg_mllc.results import Example
 
-Color = tuple[int, int, int]  # red, green, blue, 0..255
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
 CHANGES = {"mended": (0, 158, 115), "spoiled": (204, 51, 17), "still wrong": (119, 136, 170)}

@@ -13,29 +13,28 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from experiments.run import Job
-from experiments.trained import trained
-from pyg_mllc.data import CAMVID, IGNORE, camvid
+from experiments.trained import data_of, trained
+from pyg_mllc.data import IGNORE, DatasetSpec
 
 HERE = Path(__file__).parent
 CONFIGS = {
-    "labeled images only": "methods/camvid_46_supervised",
-    "FixMatch": "methods/camvid_46_fixmatch",
-    "MLLC": "methods/camvid_46_mllc",
+    "labeled images only": "methods/voc_54_supervised",
+    "FixMatch": "methods/voc_54_fixmatch",
+    "MLLC": "methods/voc_54_mllc",
+    "MLLC, anchors": "methods/voc_54_mllc_anchors",
 }
-EACH, IMAGES, NEAREST = 256, 50, 10
+EACH, NEAREST = 256, 10
 
 
 @torch.no_grad()
-def embeddings(config: str) -> tuple[Tensor, Tensor]:
-    """Unit embeddings `(N, D)` of validation pixels and their true classes `(N,)`."""
+def embeddings(config: str) -> tuple[Tensor, Tensor, DatasetSpec]:
+    """Unit embeddings `(N, D)` of validation pixels, their true classes `(N,)`, and these."""
     predictor = trained(config, 0, "student")
-    options = OmegaConf.load(Job(config, (), 0).folder / "run.yaml").data
-    images = camvid(options.root, labeled=1, size=tuple(options.size), val=IMAGES).val
+    splits = data_of(config, 0)
+    images, spec = splits.val, splits.spec
     features, labels = [], []
     for i in range(len(images)):
         sample = images[i]
@@ -46,12 +45,12 @@ def embeddings(config: str) -> tuple[Tensor, Tensor]:
     x, y = torch.cat(features), torch.cat(labels)
     rng = np.random.default_rng(0)
     taken = []
-    for c in range(CAMVID.num_classes):
+    for c in range(spec.num_classes):
         mine = np.flatnonzero((y == c).numpy())
         taken.append(rng.permutation(mine)[:EACH])
     chosen = torch.from_numpy(np.concatenate(taken))
     assert IGNORE not in y[chosen]
-    return x[chosen], y[chosen]
+    return x[chosen], y[chosen], spec
 
 
 def own_class(x: Tensor, y: Tensor) -> float:
@@ -62,16 +61,16 @@ def own_class(x: Tensor, y: Tensor) -> float:
 
 def main() -> None:
     """Draw a panel for each run."""
-    figure = Figure((10, 4), dpi=150, layout="constrained")
+    figure = Figure((12, 4), dpi=150, layout="constrained")
     lines = []
     for axis, (title, config) in zip(
         figure.subplots(1, len(CONFIGS)), CONFIGS.items(), strict=True
     ):
-        x, y = embeddings(config)
+        x, y, spec = embeddings(config)
         lines.append((config, 0, len(x), f"{100 * own_class(x, y):.2f}"))
         print(*lines[-1])
         flat = TSNE(metric="cosine", init="random", random_state=0).fit_transform(x.numpy())
-        for c, (name, color) in enumerate(zip(CAMVID.classes, CAMVID.colors, strict=True)):
+        for c, (name, color) in enumerate(zip(spec.classes, spec.colors, strict=True)):
             axis.scatter(*flat[y == c].T, s=2, color=np.divide(color, 255), label=name)
         axis.set(xticks=[], yticks=[], title=f"{title}: {lines[-1][-1]}% of own class")
     handles = axis.get_legend_handles_labels()

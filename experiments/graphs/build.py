@@ -100,7 +100,7 @@ def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     predictor = trained(CONFIG, 0)
     segmenter = predictor.seeing.segmenter
     segmenter.feature_stride = segmenter.stride
-    samples, places = unlabeled_with_truth(CONFIG, 0, SIZE)
+    samples, places, _ = unlabeled_with_truth(CONFIG, 0, size=SIZE)
     size = [n // STRIDE for n in SIZE]
     for i in np.linspace(0, len(places) - 1, IMAGES).round().astype(int):
         sample = samples[places[i]]

@@ -31,7 +31,7 @@ def main() -> None:
     axes = figure.subplots(1, 2)
     lines = []
     for number, config in enumerate(rows("pseudo_labels")):
-        found, name = history(config), config.split("camvid_")[1].replace("_", " ")
+        found, name = history(config), config.split("voc_")[1].replace("_", " ")
         for axis, (key, unit) in zip(axes, MEASURES.items(), strict=True):
             axis.set(xlabel="training step", ylabel=f"teacher's labels, {unit}")
             axis.grid(alpha=0.3)

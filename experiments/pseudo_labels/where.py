@@ -9,6 +9,7 @@ labels are right before correction and after each round, and what the changes we
 
 import csv
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,22 @@ from skimage.segmentation import find_boundaries
 from torch import Tensor
 
 from experiments.trained import beliefs, trained, unlabeled_with_truth
-from pyg_mllc.data import CAMVID, IGNORE
+from pyg_mllc.data import IGNORE
 from pyg_mllc.measures import iou
 
 HERE = Path(__file__).parent
-CONFIGS = ("methods/camvid_46_mllc", "methods/camvid_46_mllc_anchors")
+CONFIGS = tuple(
+    f"methods/{part}_{method}"
+    for part in ("camvid_46", "voc_54")
+    for method in ("mllc", "mllc_anchors")
+)
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
 FIELDS = ("config", "seed", "group", "share", "right", "mended", "spoiled")
 
 
-def groups(truth: np.ndarray, confidence: np.ndarray) -> dict[str, np.ndarray]:
+def groups(
+    truth: np.ndarray, confidence: np.ndarray, names: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Pixels `(H, W)` of one image, sorted by what might matter."""
     known = truth != IGNORE
     near = distance_transform_edt(~find_boundaries(truth)) < NEAR
@@ -43,23 +50,23 @@ def groups(truth: np.ndarray, confidence: np.ndarray) -> dict[str, np.ndarray]:
         "in large regions": known & ~small,
         "teacher sure": known & sure,
         "teacher unsure": known & ~sure,
-        **{name: truth == c for c, name in enumerate(CAMVID.classes)},
+        **{name: truth == c for c, name in enumerate(names)},
     }
 
 
 def count(config: str, seed: int) -> tuple[dict[str, np.ndarray], list[float]]:
     """Pixels, right ones after each round, mended and spoiled ones of each group; then mIoU."""
-    images, places = unlabeled_with_truth(config, seed)
+    images, places, spec = unlabeled_with_truth(config, seed)
     places = [places[i] for i in np.linspace(0, len(places) - 1, IMAGES).round().astype(int)]
     found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0, dtype=np.int64))
     confusion: Tensor | int = 0
-    classes = CAMVID.num_classes
+    classes = spec.num_classes
     for sample, logits in beliefs(trained(config, seed), images, places):
         truth, labels = sample["label"], logits.argmax(1)
         right = (labels == truth).numpy()  # (K + 1, H, W)
         confidence = logits[0].softmax(0).amax(0).numpy()
         changes = [~right[0] & right[-1], right[0] & ~right[-1]]
-        for name, mask in groups(truth.numpy(), confidence).items():
+        for name, mask in groups(truth.numpy(), confidence, spec.classes).items():
             counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]
             found[name] = np.array(counts) + (found[name] if len(found[name]) else 0)
         known = truth != IGNORE

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from experiments.trained import beliefs, trained, unlabeled_with_truth
-from pyg_mllc.data import CAMVID
 from pyg_mllc.pictures import example_figure
 from pyg_mllc.results import Example
 
@@ -20,8 +19,9 @@ ROWS = 5
 
 def main() -> None:
     """Draw the figure of each run."""
-    for config in ("methods/camvid_46_mllc", "methods/camvid_46_mllc_anchors"):
-        images, places = unlabeled_with_truth(config, 0)
+    for row in ("camvid_46_mllc", "camvid_46_mllc_anchors", "voc_54_mllc", "voc_54_mllc_anchors"):
+        config = f"methods/{row}"
+        images, places, spec = unlabeled_with_truth(config, 0)
         places = [places[i] for i in np.linspace(0, len(places) - 1, ROWS).round().astype(int)]
         examples = []
         for sample, logits in beliefs(trained(config, 0), images, places):
@@ -29,8 +29,8 @@ def main() -> None:
             confidence, after = belief[-1].max(0)
             image, truth, before = sample["image"], sample["label"], belief[0].argmax(0)
             examples.append(Example(sample["name"], image, truth, before, after, confidence))
-        figure = example_figure(examples, CAMVID.classes, CAMVID.colors)
-        figure.savefig(HERE / f"{config.split('_46_')[1]}.jpg", dpi=100)
+        figure = example_figure(examples, spec.classes, spec.colors)
+        figure.savefig(HERE / f"{row}.jpg", dpi=100)
 
 
 if __name__ == "__main__":

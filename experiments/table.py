@@ -1,0 +1,93 @@
+"""Print a table of runs in Markdown, and draw it: mean and spread over seeds.
+
+python -m experiments.table methods --rows voc_54
+
+Reads `experiments/<table>/<table>.csv`, which `experiments.run` writes; rows come in the order of
+the last mIoU. The spread is the standard deviation over seeds. Writes a figure beside it with a dot
+for each run.
+"""
+
+import argparse
+import csv
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+
+from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "s a step", "commit")
+
+
+def read(path: Path, rows: list[str]) -> dict[str, list[dict[str, str]]]:
+    """The runs of each row whose name holds one of `rows`, the best row last."""
+    runs = defaultdict(list)
+    with path.open(newline="") as file:
+        for line in csv.DictReader(file):
+            name = " ".join([line["config"].split("/")[1], line["overrides"]]).strip()
+            if not rows or any(part in name for part in rows):
+                runs[name].append(line)
+    return dict(sorted(runs.items(), key=lambda item: mean(_numbers(item[1], "miou_last"))))
+
+
+def _numbers(runs: list[dict[str, str]], column: str) -> list[float]:
+    return [float(run[column]) for run in runs]
+
+
+def spread(values: list[float]) -> str:
+    """Mean and, of two values or more, standard deviation."""
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def _rounds(runs: list[dict[str, str]], column: str) -> str:
+    """Means before correction and after each round."""
+    each = zip(*([float(v) for v in run[column].split()] for run in runs), strict=True)
+    return " → ".join(f"{mean(values):.1f}" for values in each)
+
+
+def line(name: str, runs: list[dict[str, str]]) -> tuple[str, ...]:
+    """What the table says of a row."""
+    return (
+        name,
+        str(len(runs)),
+        spread(_numbers(runs, "miou_last")),
+        spread(_numbers(runs, "miou_best")),
+        _rounds(runs, "label_accuracy"),
+        _rounds(runs, "label_miou"),
+        f"{min(_numbers(runs, 'step_seconds')):.2f}",
+        ", ".join(sorted({run["commit"] for run in runs})),
+    )
+
+
+def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
+    """A dot for each run, a bar at the mean."""
+    figure = Figure((7, 0.8 + 0.25 * len(table)), dpi=150, layout="constrained")
+    axis = figure.subplots()
+    for place, runs in enumerate(table.values()):
+        values = _numbers(runs, "miou_last")
+        axis.plot(values, [place] * len(values), "o", color="C0", alpha=0.6, markersize=5)
+        axis.plot([mean(values)], [place], "|", color="black", markersize=14)
+    axis.set_yticks(range(len(table)), list(table))
+    axis.set_xlabel("mIoU of the student after the last step (%): one dot a seed, bar at the mean")
+    axis.grid(axis="x", alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Print and draw what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", help="folder of experiments")
+    parser.add_argument("--rows", nargs="*", default=[], help="only rows that hold one of these")
+    given = parser.parse_args()
+    folder = HERE / given.table
+    table = read(folder / f"{given.table}.csv", given.rows)
+    print("|", " | ".join(HEAD), "|")
+    print("|", " | ".join("---" for _ in HEAD), "|")
+    for name, runs in reversed(table.items()):
+        print("|", " | ".join(line(name, runs)), "|")
+    draw(table, folder / f"{'_'.join([given.table, *given.rows])}.png")
+
+
+if __name__ == "__main__":
+    main()
