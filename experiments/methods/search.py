@@ -23,7 +23,8 @@ METHODS = {
     "mllc": "lambda_clg",
     "mllc_anchors": "lambda_clg",
 }
-RATES, WEIGHTS = ("3e-4", "1e-3", "3e-3"), ("0.3", "1", "3")
+RATES = {"camvid": ("3e-4", "1e-3", "3e-3"), "voc": ("1e-4", "3e-4", "1e-3")}
+WEIGHTS = ("0.3", "1", "3")
 ROWS = {"camvid": "methods/camvid_46", "voc": "methods/voc_54"}
 STEPS = {"camvid": 400, "voc": 300}
 
@@ -95,7 +96,7 @@ def main() -> None:
         return Job(f"{ROWS[data]}_{method}", (*budget(data), *overrides), 0)
 
     path = HERE / "search.csv"
-    jobs = [job(method, f"trainer.lr={rate}") for rate in RATES for method in given.methods]
+    jobs = [job(method, f"trainer.lr={rate}") for rate in RATES[data] for method in given.methods]
     run(jobs, path, given.jobs, root)
     jobs = [
         job(method, best(data, method)[0], f"method.{METHODS[method]}={weight}")
