@@ -23,7 +23,7 @@ METHODS = {
     "mllc": "lambda_clg",
     "mllc_anchors": "lambda_clg",
 }
-RATES = {"camvid": ("3e-4", "1e-3", "3e-3"), "voc": ("1e-4", "3e-4", "1e-3")}
+RATES = {"camvid": ("3e-4", "1e-3", "3e-3"), "voc": ("3e-5", "1e-4", "3e-4")}
 WEIGHTS = ("0.3", "1", "3")
 ROWS = {"camvid": "methods/camvid_46", "voc": "methods/voc_54"}
 STEPS = {"camvid": 400, "voc": 300}
