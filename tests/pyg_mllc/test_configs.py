@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.training import TrainerSettings
 
 CONFIGS = files("pyg_mllc.configs")
 PARTS = ("data", "model", "corrector", "method", "trainer")
@@ -85,7 +86,7 @@ def test_every_data_set_asks_for_its_folder_or_builds(name):
 
 @pytest.mark.parametrize("name", group("trainer"))
 def test_every_trainer_builds(name):
-    assert instantiate(composed(f"trainer={name}").trainer).max_steps == 1000
+    assert isinstance(instantiate(composed(f"trainer={name}").trainer), TrainerSettings)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
