@@ -118,10 +118,11 @@ class DatasetSpec:
             >>> spec.only(["c", "a"]).ids
             {0: 1, 2: 0, 255: 255, 1: 255}
         """
+        classes = [classes] if isinstance(classes, str) else list(classes)
         unknown = [name for name in classes if name not in self.classes]
         if unknown or not classes or len(set(classes)) < len(classes):
             raise InputError(
-                f"data.classes={list(classes)} should be some of {', '.join(self.classes)}, each "
+                f"data.classes={classes} should be some of {', '.join(self.classes)}, each "
                 "named once."
             )
         stored = {

@@ -44,3 +44,7 @@ def test_some_classes_where_ids_differ_from_classes():
 def test_classes_that_are_not_there(classes):
     with pytest.raises(InputError, match="should be some of background, aeroplane"):
         VOC.only(classes)
+
+
+def test_one_class_may_be_named_bare():
+    assert VOC.only("dog").classes == ("dog",)
