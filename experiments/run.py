@@ -67,7 +67,7 @@ def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
     job.folder.mkdir(parents=True, exist_ok=True)
     commits = job.folder / "commits"
     head = _git("rev-parse", "--short", "HEAD") + (
-        "+" if _git("status", "--porcelain", "-uno") else ""
+        "+" if _git("status", "--porcelain", "-uno", ":!*.csv") else ""
     )
     before = commits.read_text().split() if kept.exists() and commits.exists() else []
     commits.write_text(" ".join(dict.fromkeys([*before, head])))
