@@ -1,0 +1,31 @@
+"""Correct labels at stride 8, as published, or at 16: mIoU of MLLC for three seeds.
+
+MLLC_DATA=path/to/data python -m experiments.methods.strides --jobs 2
+
+CamVid, 46 labeled images, 400 steps; scored on the held-out frames of `search.py`.
+"""
+
+import argparse
+from pathlib import Path
+
+from experiments.methods.search import budget, held_out
+from experiments.run import Job, run
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Train MLLC at both strides."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    options = (*budget("camvid"), "trainer.lr=3e-4")
+    jobs = [
+        Job("methods/camvid_46_mllc", (*options, f"model.feature_stride={stride}"), seed)
+        for seed in range(3)
+        for stride in (8, 16)
+    ]
+    run(jobs, HERE / "strides.csv", parser.parse_args().jobs, held_out("camvid"))
+
+
+if __name__ == "__main__":
+    main()
