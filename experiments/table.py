@@ -16,7 +16,7 @@ from statistics import mean, stdev
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "s a step", "commit")
+HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "commit")
 
 
 def read(path: Path, rows: list[str]) -> dict[str, list[dict[str, str]]]:
@@ -54,7 +54,6 @@ def line(name: str, runs: list[dict[str, str]]) -> tuple[str, ...]:
         spread(_numbers(runs, "miou_best")),
         _rounds(runs, "label_accuracy"),
         _rounds(runs, "label_miou"),
-        f"{min(_numbers(runs, 'step_seconds')):.2f}",
         ", ".join(sorted({run["commit"] for run in runs})),
     )
 
