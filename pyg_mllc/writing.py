@@ -1,11 +1,14 @@
 """Files that are whole or not there."""
 
+import csv
+import io
+import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -43,3 +46,20 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     finally:
         if part.is_file():
             part.unlink()
+
+
+def write_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table as a whole file, see `whole_file`.
+
+    Args:
+        path: of the file.
+        header: names of the columns.
+        rows: their values; NaN becomes an empty cell.
+    """
+    with whole_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow("" if isinstance(v, float) and math.isnan(v) else v for v in row)
+        text.detach()

@@ -6,7 +6,6 @@ t-SNE of 256 pixels a class, of runs of the table `methods`. Writes `features.pn
 `features.csv` with how many of the ten nearest embeddings (cosine) are of a pixel's own class.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from experiments.trained import data_of, trained
 from pyg_mllc.data import IGNORE, DatasetSpec
+from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 CONFIGS = {
@@ -76,10 +76,7 @@ def main() -> None:
     handles = axis.get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=6, markerscale=5, frameon=False)
     figure.savefig(HERE / "features.png")
-    with (HERE / "features.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("config", "seed", "pixels", "percent_of_own_class"))
-        writer.writerows(lines)
+    write_csv(HERE / "features.csv", ("config", "seed", "pixels", "percent_of_own_class"), lines)
 
 
 if __name__ == "__main__":

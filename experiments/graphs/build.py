@@ -8,7 +8,6 @@ Two published rounds without transforms correct the teacher of a run of the tabl
 which training never saw, only scores. Writes `build.csv`. Run it on an idle machine.
 """
 
-import csv
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -38,6 +37,7 @@ from graphs import (
 )
 from pyg_mllc.losses import upsample
 from pyg_mllc.nn.rounds import trusted
+from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 CONFIG, IMAGES, SIZE, STRIDE = "methods/camvid_46_mllc", 20, (360, 480), 4
@@ -135,10 +135,7 @@ def main() -> None:
     score("before", lambda z, f: maps_to_nodes(z)[0])
     for name, way in WAYS.items():
         score(name, partial(sampled, way=way))
-    with (HERE / "build.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("graphs", "accuracy", "miou", "seconds_per_image"))
-        writer.writerows(rows)
+    write_csv(HERE / "build.csv", ("graphs", "accuracy", "miou", "seconds_per_image"), rows)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The teacher of the search's run of MLLC with anchors (`experiments.methods.searc
 the training images that the search holds out. Writes `shares.csv`.
 """
 
-import csv
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from experiments.run import Job
 from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import upsample
 from pyg_mllc.measures import iou
+from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 JOB = Job(f"{ROWS['voc']}_mllc_anchors", (*budget("voc"), "trainer.lr=1e-4"), 0)
@@ -52,10 +52,7 @@ def main() -> None:
             figures = (" ".join(f"{share:.2f}" for share in each) for each in (right, miou))
             rows.append((share, "yes" if used else "no", *figures))
             print(*rows[-1], sep="  ", flush=True)
-    with (HERE / "shares.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("anchor_share", "class_thresholds", "accuracy", "miou"))
-        writer.writerows(rows)
+    write_csv(HERE / "shares.csv", ("anchor_share", "class_thresholds", "accuracy", "miou"), rows)
 
 
 if __name__ == "__main__":

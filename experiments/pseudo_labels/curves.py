@@ -6,13 +6,13 @@ Writes `curves.csv`, accuracy and mIoU before correction and after each round, a
 and `curves.png`.
 """
 
-import csv
 import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from experiments.run import Job, rows
+from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 MEASURES = {"label_accuracy": "accuracy (%)", "label_miou": "mIoU (%)"}
@@ -46,10 +46,7 @@ def main() -> None:
                 ]
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.savefig(HERE / "curves.png")
-    with (HERE / "curves.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("config", "measure", "round", "step", "percent"))
-        writer.writerows(lines)
+    write_csv(HERE / "curves.csv", ("config", "measure", "round", "step", "percent"), lines)
 
 
 if __name__ == "__main__":

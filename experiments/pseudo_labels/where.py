@@ -7,7 +7,6 @@ never saw, only scores. Writes `where.csv`: for each group of pixels its share, 
 labels are right before correction and after each round, and what the changes were.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 from experiments.trained import beliefs, trained, unlabeled_with_truth
 from pyg_mllc.data import IGNORE
 from pyg_mllc.measures import iou
+from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 CONFIGS = tuple(
@@ -93,10 +93,7 @@ def main() -> None:
             print(*rows[-1], sep="  ", flush=True)
         rows.append((config, 0, "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", ""))
         print(*rows[-1], sep="  ", flush=True)
-    with (HERE / "where.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(FIELDS)
-        writer.writerows(rows)
+    write_csv(HERE / "where.csv", FIELDS, rows)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """`mllc correct`: find and correct wrong labels in masks or predictions."""
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +162,7 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
     from rich.text import Text
 
     from pyg_mllc.issues import COLUMNS, ImageIssues, Region, confused_pairs, issue_rows
+    from pyg_mllc.writing import write_csv
 
     found, changed = [], []
     for source in sources:
@@ -173,8 +172,8 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
         found.append((source.name, ImageIssues(**kept, regions=regions)))
     rows = list(issue_rows(found, classes))
     pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(found)]
-    _write_csv(results.folder / "issues.csv", COLUMNS, rows)
-    _write_csv(results.folder / "confusions.csv", ("given", "suggested", "pixels", "images"), pairs)
+    write_csv(results.folder / "issues.csv", COLUMNS, rows)
+    write_csv(results.folder / "confusions.csv", ("given", "suggested", "pixels", "images"), pairs)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for column in ("likeliest wrong", "score", "given", "suggested", "suspected pixels"):
         table.add_column(
@@ -194,14 +193,3 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
             f"more than {MUCH:.0%} of all labels are doubted: the other masks may tell too little; "
             "try anchors=<folder of trusted masks>, or anchors=null"
         )
-
-
-def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    from pyg_mllc.writing import whole_file
-
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())

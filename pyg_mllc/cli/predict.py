@@ -1,8 +1,6 @@
 """`mllc predict`: label images with a trained network."""
 
-import csv
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,11 +113,7 @@ def digest(path: Path) -> str:
 
 def write_classes(path: Path, classes: Any, colors: Any) -> None:
     """Write what the numbers in labels mean."""
-    from pyg_mllc.writing import whole_file
+    from pyg_mllc.writing import write_csv
 
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["id", "name", "r", "g", "b"])  # as a table of classes is read
-    writer.writerows([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())
+    rows = ([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
+    write_csv(path, ["id", "name", "r", "g", "b"], rows)  # as a table of classes is read

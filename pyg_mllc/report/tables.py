@@ -1,11 +1,8 @@
 """Figures as rows: in the terminal, in the report, and as CSV files."""
 
-import csv
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from io import TextIOWrapper
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -14,7 +11,7 @@ from rich.text import Text
 from pyg_mllc.measures import Measures
 from pyg_mllc.pictures import percent
 from pyg_mllc.results import Evaluation, ImageFigures, Run
-from pyg_mllc.writing import whole_file
+from pyg_mllc.writing import write_csv
 
 MEASURES: dict[str, Callable[[Measures], float]] = {
     "mIoU": lambda m: m.miou,
@@ -87,34 +84,24 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
     """
     stages = evaluation.stages
     rows = [[name, *(m(measures) for m in MEASURES.values())] for name, measures in stages.items()]
-    _write_csv(folder / "measures.csv", ["labels", *map(file_name, MEASURES)], rows)
+    write_csv(folder / "measures.csv", ["labels", *map(file_name, MEASURES)], rows)
 
     pixels = next(iter(stages.values())).confusion.sum(1).tolist()
     parts = [part for m in stages.values() for part in (m.class_iou, m.class_boundary_f)]
     named = [f"{part}_{file_name(name)}" for name in stages for part in ("iou", "boundary_f")]
-    _write_csv(
+    write_csv(
         folder / "classes.csv",
         ["class", "pixels", *named],
         zip(classes, pixels, *parts, strict=True),
     )
 
     images = [image_row(figures) for figures in evaluation.images]
-    _write_csv(folder / "images.csv", list(images[0]), (row.values() for row in images))
+    write_csv(folder / "images.csv", list(images[0]), (row.values() for row in images))
 
     for name, measures in stages.items():
         lines = zip(classes, measures.confusion.tolist(), strict=True)
         matrix = ([truth, *counts] for truth, counts in lines)
-        _write_csv(folder / f"confusion_{file_name(name)}.csv", ["truth", *classes], matrix)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    with whole_file(path) as file:
-        text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        for row in rows:
-            writer.writerow("" if isinstance(v, float) and math.isnan(v) else v for v in row)
-        text.detach()
+        write_csv(folder / f"confusion_{file_name(name)}.csv", ["truth", *classes], matrix)
 
 
 def file_name(name: str) -> str:

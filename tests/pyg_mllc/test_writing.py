@@ -1,9 +1,10 @@
+import csv
 import os
 from threading import Thread
 
 import pytest
 
-from pyg_mllc.writing import whole_file
+from pyg_mllc.writing import whole_file, write_csv
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, OSError])
@@ -47,3 +48,9 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path):
 def write(path, content):
     with whole_file(path) as file:
         file.write(content)
+
+
+def test_tables_are_read_back_and_unknown_numbers_are_empty(tmp_path):
+    write_csv(tmp_path / "a.csv", ("name", "share"), [("a, b", 0.5), ("été", float("nan"))])
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["name", "share"], ["a, b", "0.5"], ["été", ""]]

@@ -115,8 +115,8 @@ def test_bad_files_are_named_as_without(files, tmp_path):
     masks[0].unlink()
     images[1].write_bytes(b"")
     cached = SegmentationDataset(images, masks, SPEC, (16, 24), tmp_path / "cache")
-    for index, name in ((0, r"0\.png"), (1, r"1\.jpg")):
-        with pytest.raises(InputError, match=rf"{name} (cannot be read|does not exist)"):
+    for index, told in ((0, r"0\.png does not exist"), (1, r"1\.jpg cannot be read")):
+        with pytest.raises(InputError, match=told):
             cached[index]
     assert not entries(tmp_path / "cache")
 
