@@ -67,7 +67,7 @@ def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
         axis.plot(values, [place] * len(values), "o", color="C0", alpha=0.6, markersize=5)
         axis.plot([mean(values)], [place], "|", color="black", markersize=14)
     axis.set_yticks(range(len(table)), list(table))
-    axis.set_xlabel("mIoU of the student after the last step (%): one dot a seed, bar at the mean")
+    figure.supxlabel("last mIoU of the student (%): a dot a seed, bar at the mean", fontsize=9)
     axis.grid(axis="x", alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 from torch import Tensor
 
+from experiments.run import Job
 from experiments.trained import data_of, trained
 from pyg_mllc.data import IGNORE, DatasetSpec
 from pyg_mllc.writing import write_csv
@@ -30,10 +31,10 @@ EACH, NEAREST = 256, 10
 
 
 @torch.no_grad()
-def embeddings(config: str) -> tuple[Tensor, Tensor, DatasetSpec]:
+def embeddings(job: Job) -> tuple[Tensor, Tensor, DatasetSpec]:
     """Unit embeddings `(N, D)` of validation pixels, their true classes `(N,)`, and these."""
-    predictor = trained(config, 0, "student")
-    splits = data_of(config, 0)
+    predictor = trained(job, "student")
+    splits = data_of(job)
     images, spec = splits.val, splits.spec
     features, labels = [], []
     for i in range(len(images)):
@@ -61,20 +62,20 @@ def own_class(x: Tensor, y: Tensor) -> float:
 
 def main() -> None:
     """Draw a panel for each run."""
-    figure = Figure((12, 4), dpi=150, layout="constrained")
+    figure = Figure((12, 4.2), dpi=150, layout="constrained")
     lines = []
     for axis, (title, config) in zip(
         figure.subplots(1, len(CONFIGS)), CONFIGS.items(), strict=True
     ):
-        x, y, spec = embeddings(config)
+        x, y, spec = embeddings(Job(config, (), 0))
         lines.append((config, 0, len(x), f"{100 * own_class(x, y):.2f}"))
         print(*lines[-1])
         flat = TSNE(metric="cosine", init="random", random_state=0).fit_transform(x.numpy())
         for c, (name, color) in enumerate(zip(spec.classes, spec.colors, strict=True)):
             axis.scatter(*flat[y == c].T, s=2, color=np.divide(color, 255), label=name)
-        axis.set(xticks=[], yticks=[], title=f"{title}: {lines[-1][-1]}% of own class")
+        axis.set(xticks=[], yticks=[], title=f"{title}\n{lines[-1][-1]}% of own class")
     handles = axis.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=6, markerscale=5, frameon=False)
+    figure.legend(*handles, loc="outside lower center", ncols=7, markerscale=5, frameon=False)
     figure.savefig(HERE / "features.png")
     write_csv(HERE / "features.csv", ("config", "seed", "pixels", "percent_of_own_class"), lines)
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from experiments.anchors.correct import scores
+from experiments.run import Job
 from experiments.trained import trained, unlabeled_with_truth
 from graphs import (
     CellSearch,
@@ -40,7 +41,8 @@ from pyg_mllc.nn.rounds import trusted
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
-CONFIG, IMAGES, SIZE, STRIDE = "methods/camvid_46_mllc", 20, (360, 480), 4
+JOB = Job("methods/camvid_46_mllc", (), 0)
+IMAGES, SIZE, STRIDE = 20, (360, 480), 4
 
 
 class Way(NamedTuple):
@@ -97,10 +99,10 @@ def sampled(logits: Tensor, features: Tensor, way: Way) -> Tensor:
 
 def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Logits `(1, C, h, w)`, features `(1, D, h, w)` and truth `(H, W)` of unlabeled images."""
-    predictor = trained(CONFIG, 0)
+    predictor = trained(JOB)
     segmenter = predictor.seeing.segmenter
     segmenter.feature_stride = segmenter.stride
-    samples, places, _ = unlabeled_with_truth(CONFIG, 0, size=SIZE)
+    samples, places, _ = unlabeled_with_truth(JOB, size=SIZE)
     size = [n // STRIDE for n in SIZE]
     for i in np.linspace(0, len(places) - 1, IMAGES).round().astype(int):
         sample = samples[places[i]]

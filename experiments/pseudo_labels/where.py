@@ -16,9 +16,9 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from skimage.measure import label as components
 from skimage.segmentation import find_boundaries
-from torch import Tensor
 
-from experiments.trained import beliefs, trained, unlabeled_with_truth
+from experiments.run import Job
+from experiments.trained import beliefs, confusions, trained, unlabeled_with_truth
 from pyg_mllc.data import IGNORE
 from pyg_mllc.measures import iou
 from pyg_mllc.writing import write_csv
@@ -54,14 +54,13 @@ def groups(
     }
 
 
-def count(config: str, seed: int) -> tuple[dict[str, np.ndarray], list[float]]:
+def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
     """Pixels, right ones after each round, mended and spoiled ones of each group; then mIoU."""
-    images, places, spec = unlabeled_with_truth(config, seed)
+    images, places, spec = unlabeled_with_truth(job)
     places = [places[i] for i in np.linspace(0, len(places) - 1, IMAGES).round().astype(int)]
     found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0, dtype=np.int64))
-    confusion: Tensor | int = 0
-    classes = spec.num_classes
-    for sample, logits in beliefs(trained(config, seed), images, places):
+    matrices = []
+    for sample, logits in beliefs(trained(job), images, places):
         truth, labels = sample["label"], logits.argmax(1)
         right = (labels == truth).numpy()  # (K + 1, H, W)
         confidence = logits[0].softmax(0).amax(0).numpy()
@@ -69,20 +68,15 @@ def count(config: str, seed: int) -> tuple[dict[str, np.ndarray], list[float]]:
         for name, mask in groups(truth.numpy(), confidence, spec.classes).items():
             counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]
             found[name] = np.array(counts) + (found[name] if len(found[name]) else 0)
-        known = truth != IGNORE
-        pairs = (truth[known] * classes + labels[:, known]).long()  # (K + 1, known pixels)
-        confusion = confusion + torch.stack(
-            [torch.bincount(p, minlength=classes**2) for p in pairs]
-        )
-    assert isinstance(confusion, Tensor)
-    return dict(found), [100 * float(iou(m.view(classes, -1)).nanmean()) for m in confusion]
+        matrices.append(confusions(logits, truth))
+    return dict(found), [100 * float(iou(m).nanmean()) for m in torch.stack(matrices).sum(0)]
 
 
 def main() -> None:
     """Count, and write a line for each group of pixels."""
     rows = []
     for config in CONFIGS:
-        found, miou = count(config, 0)
+        found, miou = count(Job(config, (), 0))
         for name, counts in found.items():
             pixels, *right, mended, spoiled = counts
             if not pixels:

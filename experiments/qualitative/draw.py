@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.run import Job
 from experiments.trained import beliefs, trained, unlabeled_with_truth
 from pyg_mllc.pictures import example_figure
 from pyg_mllc.results import Example
@@ -20,11 +21,11 @@ ROWS = 5
 def main() -> None:
     """Draw the figure of each run."""
     for row in ("camvid_46_mllc", "camvid_46_mllc_anchors", "voc_54_mllc", "voc_54_mllc_anchors"):
-        config = f"methods/{row}"
-        images, places, spec = unlabeled_with_truth(config, 0)
+        job = Job(f"methods/{row}", (), 0)
+        images, places, spec = unlabeled_with_truth(job)
         places = [places[i] for i in np.linspace(0, len(places) - 1, ROWS).round().astype(int)]
         examples = []
-        for sample, logits in beliefs(trained(config, 0), images, places):
+        for sample, logits in beliefs(trained(job), images, places):
             belief = logits.softmax(1)
             confidence, after = belief[-1].max(0)
             image, truth, before = sample["image"], sample["label"], belief[0].argmax(0)

@@ -34,6 +34,7 @@ def run(cfg: DictConfig) -> float:
 def _train(cfg: DictConfig) -> float:
     import lightning as L
     import rich
+    from lightning.pytorch.utilities import rank_zero_only
 
     from pyg_mllc import training
     from pyg_mllc.data import write_partition
@@ -51,7 +52,7 @@ def _train(cfg: DictConfig) -> float:
             f"trainer.devices={settings.devices} trainer.nodes={settings.nodes} need {processes} "
             "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
         )
-    if not resume and _first():
+    if not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         if (out / RUN).exists() and not cfg.overwrite:
             raise InputError(
                 f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "
@@ -104,11 +105,6 @@ def _train(cfg: DictConfig) -> float:
     write_report(out / "report.html", cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
     print(f"report: {short(out / 'report.html')}")
     return runs[-1].last_miou
-
-
-def _first() -> bool:
-    """Whether this is the first process, or the only one; before they know of each other."""
-    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
 
 
 def _resumed(out: Path) -> DictConfig:
