@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,12 @@ class Run:
         with whole_file(path) as file:
             file.write(json.dumps(_without_nan(figures), indent=1, allow_nan=False).encode())
 
+    @classmethod
+    def load(cls, path: Path) -> "Run":
+        """Read what `save` wrote."""
+        figures = json.loads(path.read_text())
+        return cls(**{field.name: _with_nan(figures[field.name]) for field in fields(cls)})
+
     def curve(self, key: str) -> list[tuple[float, float]]:
         """List (step, value) wherever `key` was logged as a number."""
         logged = [(row["step"], row[key]) for row in self.history if key in row]
@@ -76,6 +82,14 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_nan(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(v) for v in value]
+    return math.nan if value is None else value
 
 
 @dataclass(frozen=True)

@@ -58,4 +58,6 @@ def _plain(message: str) -> str:
     """Hydra's message in one line, its advice to add unknown options left out."""
     told, *advice = message.split("\nTo append to your config")
     told = " ".join(told.split("Config search path")[0].split())
+    if advice and {"-m", "--multirun"} & set(sys.argv):
+        return f"{told} If only what the sweep chooses has this option, write ++option=value."
     return f"{told} There is no such option; --help lists all." if advice else told

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -27,6 +28,8 @@ CHANGEABLE = (
 @hydra.main(config_path="pkg://pyg_mllc.configs", config_name="train", version_base="1.3")
 def run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return _train(cfg)  # if one run fails, the others of the sweep go on
     with one_sentence():  # here, before Hydra adds lines of its own
         return _train(cfg)
 

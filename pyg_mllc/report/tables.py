@@ -23,7 +23,7 @@ MEASURES: dict[str, Callable[[Measures], float]] = {
 
 def comparison_table(runs: Sequence[Run]) -> Table:
     """Compare the methods in the terminal, a row each, within 80 columns."""
-    table = _table("method", "last mIoU", "best mIoU", "label mIoU", "s/step", "total s")
+    table = plain_table("method", "last mIoU", "best mIoU", "label mIoU", "s/step", "total s")
     for run in runs:
         best = percent(run.best_miou, 1) + ("" if run.best_step is None else f" @{run.best_step}")
         labels = " → ".join(percent(share, 1) for share in run.label_miou) or "n/a"
@@ -34,7 +34,7 @@ def comparison_table(runs: Sequence[Run]) -> Table:
 
 def stages_table(stages: Mapping[str, Measures]) -> Table:
     """Show in the terminal what was measured, in percent, before and after correction."""
-    table = _table("%", *MEASURES)
+    table = plain_table("%", *MEASURES)
     for name, measures in stages.items():
         table.add_row(name, *(percent(measure(measures), 1) for measure in MEASURES.values()))
     return table
@@ -109,10 +109,11 @@ def file_name(name: str) -> str:
     return name.lower().replace(" ", "_")
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """Give a table for the terminal, its first column on the left, the others on the right."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        table.add_column(column, justify="right" if i else "left", overflow="fold")
     return table
 
 

@@ -1,0 +1,94 @@
+"""What the runs of `--multirun` found: a line each in `sweep.csv`, means over seeds in a table."""
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+import rich
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from rich.table import Table
+from rich.text import Text
+
+from pyg_mllc.cli.sentences import short
+from pyg_mllc.report.tables import plain_table
+from pyg_mllc.results import Run
+from pyg_mllc.writing import write_csv
+
+HEADER = (
+    "folder", "method", "options", "seed", "last_miou", "best_miou", "best_step", "label_miou",
+    "seconds",
+)  # fmt: skip
+
+
+class Job(NamedTuple):
+    """One method that a run of a sweep trained."""
+
+    folder: Path
+    options: tuple[str, ...]  # those that are not the same in the whole sweep, but for the seed
+    seed: str
+    run: Run
+
+
+class Sweep(Callback):
+    """Hydra calls it as the runs of a sweep end."""
+
+    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
+        """Write `sweep.csv` in the folder of the sweep, with all that has ended so far."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            folder = Path(config.hydra.sweep.dir)
+            write_csv(folder / "sweep.csv", HEADER, map(_line, read(folder)))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print the table of the sweep."""
+        folder = Path(config.hydra.sweep.dir).absolute()
+        rich.print(table(read(folder)))
+        print(f"sweep: {short(folder / 'sweep.csv')}")
+
+
+def read(folder: Path) -> list[Job]:
+    """What the runs in a folder trained."""
+    given = {
+        file.parents[1]: list(OmegaConf.load(file))
+        for file in sorted(folder.rglob("config/overrides.yaml"))
+    }
+    shared = set.intersection(*map(set, given.values())) if given else set()
+    jobs = []
+    for place, options in given.items():
+        values = dict(option.split("=", 1) for option in options)
+        own = tuple(o for o in options if o not in shared and not o.startswith("seed="))
+        jobs += [
+            Job(place.relative_to(folder), own, values.get("seed", "0"), Run.load(file))
+            for file in sorted(place.glob("*/result.json"))
+        ]
+    return jobs
+
+
+def table(jobs: list[Job]) -> Table:
+    """Mean and standard deviation over seeds, the best last mIoU first."""
+    groups = defaultdict(list)
+    for job in jobs:
+        groups[job.options, job.run.name].append(job.run)
+    shown = plain_table("options", "method", "seeds", "last mIoU", "best mIoU")
+    order = sorted(groups.items(), key=lambda group: -mean(run.last_miou for run in group[1]))
+    for (options, method), runs in order:
+        figures = [spread([getattr(r, key) for r in runs]) for key in ("last_miou", "best_miou")]
+        shown.add_row(*map(Text, ("\n".join(options), method, str(len(runs)), *figures)))
+    return shown
+
+
+def spread(shares: list[float]) -> str:
+    """Mean and, of two values or more, standard deviation, in percent."""
+    deviation = f" ± {100 * stdev(shares):.1f}" if len(shares) > 1 else ""
+    return f"{100 * mean(shares):.1f}{deviation}"
+
+
+def _line(job: Job) -> tuple[Any, ...]:
+    run = job.run
+    last, best, *labels = (
+        f"{share:.4f}" for share in (run.last_miou, run.best_miou, *run.label_miou)
+    )
+    figures = (last, best, run.best_step, " ".join(labels), f"{run.seconds:.0f}")
+    return job.folder, run.name, " ".join(job.options), job.seed, *figures

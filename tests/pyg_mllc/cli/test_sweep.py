@@ -1,0 +1,70 @@
+import csv
+import math
+
+from pyg_mllc.cli.sweep import Job, spread, table
+from pyg_mllc.results import Run
+
+TINY = [
+    "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
+    "data.size=[32,48]", "trainer.max_steps=1", "trainer.progress=false", "trainer.accelerator=cpu",
+    "data.labeled=2", "data.unlabeled=3", "data.val=1",
+]  # fmt: skip
+
+
+def lines(folder):
+    [file] = folder.rglob("sweep.csv")
+    with file.open(newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def test_a_table_of_means_over_seeds_and_a_line_for_each_run(mllc, tmp_path):
+    code, out, err = mllc("train", "-m", "method=supervised,fixmatch", "seed=0,1", *TINY)
+    assert code == 0, err
+    assert "sweep: outputs/sweep_" in out and out.count("±") == 4  # last and best of two methods
+    found = lines(tmp_path)
+    assert [(line["folder"], line["method"], line["seed"]) for line in found] == [
+        ("0", "supervised", "0"), ("1", "supervised", "1"),
+        ("2", "fixmatch", "0"), ("3", "fixmatch", "1"),
+    ]  # fmt: skip
+    assert all(line["options"] == f"method={line['method']}" for line in found)
+    for line in found:
+        [result] = tmp_path.glob(f"outputs/sweep_*/{line['folder']}/*/result.json")
+        assert float(line["last_miou"]) == round(Run.load(result).last_miou, 4)
+
+
+def test_one_run_that_fails_does_not_stop_the_others(mllc, tmp_path):
+    code, _, err = mllc("train", "-m", "method=mllc", "corrector.conv=FooConv,GCNConv", *TINY)
+    assert code == 2 and "conv='FooConv' is not a layer" in err
+    [line] = lines(tmp_path)
+    assert line["options"] == "corrector.conv=GCNConv" and line["folder"] == "1"
+
+
+def test_options_of_the_swept_experiments_alone(mllc):
+    sweep = ["train", "-m", "experiment=folder,camvid", "data.root=nowhere"]
+    code, _, err = mllc(*sweep)
+    assert code == 2 and "data.root" in err and "write ++option=value" in err
+    code, _, err = mllc(*sweep[:-1], "++data.root=nowhere")
+    assert code == 2 and "nowhere" in err and "option=value" not in err
+
+
+def test_the_best_group_comes_first():
+    def job(options, seed, miou):
+        run = Run("mllc", [{"step": 1, "miou": miou}], [math.nan], [], [], seconds=1.0)
+        return Job(options, (options,), seed, run)
+
+    jobs = [job("k=5", "0", 0.3), job("k=9", "0", 0.5), job("k=5", "1", 0.4)]
+    first, *figures = ([str(cell) for cell in column.cells] for column in table(jobs).columns)
+    assert first == ["k=9", "k=5"]
+    assert figures[1] == ["1", "2"] and figures[2] == ["50.0", "35.0 ± 7.1"]
+
+
+def test_a_single_value_has_no_spread():
+    assert spread([0.5]) == "50.0" and spread([0.25, 0.75]) == "50.0 ± 35.4"
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path):
+    history = [{"step": 1.0, "miou": 0.25, "loss": 2.0}]
+    run = Run("mllc", history, [0.5, math.nan], [0.5, 0.625], [0.25, 0.5], 3.0, 0.5, 100.0)
+    run.save(tmp_path / "result.json")
+    again = Run.load(tmp_path / "result.json")
+    assert repr(again) == repr(run)  # NaN is not equal to itself
