@@ -130,6 +130,7 @@ def done(path: Path) -> set[Job]:
 def run(jobs: list[Job], path: Path, parallel: int, roots: dict[str, Path]) -> None:
     """Train those jobs that the CSV does not hold yet."""
     lock = Lock()
+    path.parent.mkdir(parents=True, exist_ok=True)
 
     def one(job: Job) -> None:
         line = train(job, roots)

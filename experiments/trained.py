@@ -1,6 +1,6 @@
 """Networks that `experiments.run` trained, and the images that they learned from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,16 @@ from experiments.run import Job
 from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SampleSet, Splits
 from pyg_mllc.losses import upsample
 from pyg_mllc.prediction import Predictor
+
+
+def finished(rows: Iterable[str], seed: int = 0) -> list[Job]:
+    """The runs of rows that have been trained here; names the others."""
+    jobs = [Job(row, (), seed) for row in rows]
+    there = [job for job in jobs if list(job.folder.glob("*/result.json"))]
+    for job in jobs:
+        if job not in there:
+            print(f"left out, for it is not trained: {job.config}, seed {seed}")
+    return there
 
 
 def trained(job: Job, network: str = "teacher") -> Predictor:

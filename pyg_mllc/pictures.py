@@ -72,10 +72,10 @@ def example_figure(
     check_one_each(classes, "colors", colors)
     if not examples:
         raise InputError("example_figure draws at least one example, but the list is empty.")
-    tallest = max(height / width for height, width in (e.truth.shape for e in examples))
-    inches = (1.7 * tallest + 0.32) * len(examples) + 0.2 * math.ceil(len(classes) / 6) + 0.5
+    heights = [1.7 * height / width for height, width in (e.truth.shape for e in examples)]
+    inches = sum(heights) + 0.32 * len(examples) + 0.2 * math.ceil(len(classes) / 6) + 0.5
     figure = Figure((10, inches), dpi=150, layout="compressed")
-    axes = figure.subplots(len(examples), 5, squeeze=False)
+    axes = figure.subplots(len(examples), 5, squeeze=False, height_ratios=heights)
     for row, example in zip(axes, examples, strict=True):
         shown = panels(example, colors)
         del shown["changes"]

@@ -3,8 +3,8 @@
 python -m experiments.graphs.build
 
 Two published rounds without transforms correct the teacher of a run of the table `methods`
-(`python -m experiments.run methods --rows camvid_46_mllc --seeds 0`) on unlabeled images of
-360 x 480; embeddings and logits are brought to stride 4, so that an image has 10,800 pixels. Truth,
+(`python -m experiments.run methods --rows voc_54_mllc --seeds 0`) on unlabeled images of
+384 x 384; embeddings and logits are brought to stride 4, so that an image has 9,216 pixels. Truth,
 which training never saw, only scores. Writes `build.csv`. Run it on an idle machine.
 """
 
@@ -41,8 +41,8 @@ from pyg_mllc.nn.rounds import trusted
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
-JOB = Job("methods/camvid_46_mllc", (), 0)
-IMAGES, SIZE, STRIDE = 20, (360, 480), 4
+JOB = Job("methods/voc_54_mllc", (), 0)
+IMAGES, SIZE, STRIDE = 20, (384, 384), 4
 
 
 class Way(NamedTuple):
@@ -65,7 +65,7 @@ WAYS = {
     },
     **{
         f"{n} pixels of a {rule} sample": Way(rule=rule, count=n)
-        for n in (675, 2700)
+        for n in (576, 2304)
         for rule in ("uniform", "grid", "class", "uncertainty")
     },
 }

@@ -18,7 +18,7 @@ from skimage.measure import label as components
 from skimage.segmentation import find_boundaries
 
 from experiments.run import Job
-from experiments.trained import beliefs, confusions, trained, unlabeled_with_truth
+from experiments.trained import beliefs, confusions, finished, trained, unlabeled_with_truth
 from pyg_mllc.data import IGNORE
 from pyg_mllc.measures import iou
 from pyg_mllc.writing import write_csv
@@ -75,17 +75,17 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
 def main() -> None:
     """Count, and write a line for each group of pixels."""
     rows = []
-    for config in CONFIGS:
-        found, miou = count(Job(config, (), 0))
+    for job in finished(CONFIGS):
+        found, miou = count(job)
         for name, counts in found.items():
             pixels, *right, mended, spoiled = counts
             if not pixels:
                 continue
             shares = [f"{100 * n / pixels:.2f}" for n in (*right, mended, spoiled)]
             whole = f"{100 * pixels / found['all'][0]:.2f}"
-            rows.append((config, 0, name, whole, " ".join(shares[:-2]), *shares[-2:]))
+            rows.append((job.config, job.seed, name, whole, " ".join(shares[:-2]), *shares[-2:]))
             print(*rows[-1], sep="  ", flush=True)
-        rows.append((config, 0, "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", ""))
+        rows.append((job.config, job.seed, "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", ""))
         print(*rows[-1], sep="  ", flush=True)
     write_csv(HERE / "where.csv", FIELDS, rows)
 

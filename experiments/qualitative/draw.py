@@ -9,29 +9,33 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.run import Job
-from experiments.trained import beliefs, trained, unlabeled_with_truth
+from experiments.trained import beliefs, finished, trained, unlabeled_with_truth
 from pyg_mllc.pictures import example_figure
 from pyg_mllc.results import Example
 
 HERE = Path(__file__).parent
+CONFIGS = tuple(
+    f"methods/{part}_{method}"
+    for part in ("camvid_46", "voc_54")
+    for method in ("mllc", "mllc_anchors")
+)
 ROWS = 5
 
 
 def main() -> None:
     """Draw the figure of each run."""
-    for row in ("camvid_46_mllc", "camvid_46_mllc_anchors", "voc_54_mllc", "voc_54_mllc_anchors"):
-        job = Job(f"methods/{row}", (), 0)
+    for job in finished(CONFIGS):
         images, places, spec = unlabeled_with_truth(job)
         places = [places[i] for i in np.linspace(0, len(places) - 1, ROWS).round().astype(int)]
         examples = []
         for sample, logits in beliefs(trained(job), images, places):
-            belief = logits.softmax(1)
-            confidence, after = belief[-1].max(0)
-            image, truth, before = sample["image"], sample["label"], belief[0].argmax(0)
-            examples.append(Example(sample["name"], image, truth, before, after, confidence))
+            belief, image = logits.softmax(1), sample["image"]
+            h, w = (int(places.max()) + 1 for places in image.amax(0).nonzero(as_tuple=True))
+            (confidence, after), before = belief[-1].max(0), belief[0].argmax(0)
+            maps = (m[..., :h, :w] for m in (image, sample["label"], before, after, confidence))
+            examples.append(Example(sample["name"], *maps))  # without the black padding
         figure = example_figure(examples, spec.classes, spec.colors)
-        figure.savefig(HERE / f"{row}.jpg", dpi=100)
+        figure.savefig(HERE / f"{Path(job.config).name}.jpg", dpi=100)
 
 
 if __name__ == "__main__":
