@@ -8,11 +8,11 @@ out, and stopped ones go on. Each job has one thread.
 
 import argparse
 import csv
-import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from importlib.metadata import version
@@ -20,6 +20,9 @@ from itertools import product
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
+
+from pyg_mllc.pictures import percent
+from pyg_mllc.results import Run
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "pyg_mllc/configs/experiment"
@@ -80,27 +83,28 @@ def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
 
 def _line(job: Job) -> dict[str, str]:
     [file] = job.folder.glob("*/result.json")
-    found = json.loads(file.read_text())
-    validated = [row for row in found["history"] if "miou" in row]
+    found = Run.load(file)
     options = (job.folder / "run.yaml").read_text()
+
+    def percents(shares: Iterable[float], digits: int = 2) -> str:
+        return " ".join(percent(share, digits) for share in shares)
+
     return {
         "config": job.config,
         "overrides": " ".join(job.overrides),
         "seed": str(job.seed),
         "labeled": _option(options, "labeled"),
         "steps": _option(options, "max_steps"),
-        "miou_last": f"{100 * found['last_miou']:.2f}",
-        "miou_best": f"{100 * found['best_miou']:.2f}",
-        "best_step": str(found["best_step"]),
-        "teacher_miou": f"{100 * validated[-1]['teacher_miou']:.2f}",
-        "label_accuracy": " ".join(f"{100 * share:.2f}" for share in found["label_accuracy"]),
-        "label_miou": " ".join(f"{100 * share:.2f}" for share in found["label_miou"]),
-        "class_iou": " ".join(
-            "-" if iou is None else f"{100 * iou:.1f}" for iou in found["class_iou"]
-        ),
-        "seconds": f"{found['seconds']:.0f}",
-        "step_seconds": f"{found['step_seconds']:.3f}",
-        "peak_mb": f"{found['peak_mb']:.0f}",
+        "miou_last": percents([found.last_miou]),
+        "miou_best": percents([found.best_miou]),
+        "best_step": str(found.best_step),
+        "teacher_miou": percents([found.curve("teacher_miou")[-1][1]]),
+        "label_accuracy": percents(found.label_accuracy),
+        "label_miou": percents(found.label_miou),
+        "class_iou": percents(found.class_iou, 1),
+        "seconds": f"{found.seconds:.0f}",
+        "step_seconds": f"{found.step_seconds:.3f}",
+        "peak_mb": f"{found.peak_mb:.0f}",
         "commit": (job.folder / "commits").read_text(),
         "versions": f"torch {version('torch')}, torch_geometric {version('torch_geometric')}",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a run",

@@ -3,8 +3,7 @@
 python -m experiments.table methods --rows voc_54
 
 Reads `experiments/<table>/<table>.csv`, which `experiments.run` writes; rows come in the order of
-the last mIoU. The spread is the standard deviation over seeds. Writes a figure beside it with a dot
-for each run.
+the last mIoU. The spread is the standard deviation over seeds. Writes a figure beside it.
 """
 
 import argparse
@@ -59,15 +58,24 @@ def line(name: str, runs: list[dict[str, str]]) -> tuple[str, ...]:
 
 
 def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
-    """A dot for each run, a bar at the mean."""
-    figure = Figure((7, 0.8 + 0.25 * len(table)), dpi=150, layout="constrained")
+    """For each run a dot, and a triangle where a corrector follows; bars at the means."""
+    figure = Figure((7, 1.1 + 0.25 * len(table)), dpi=150, layout="constrained")
     axis = figure.subplots()
     for place, runs in enumerate(table.values()):
-        values = _numbers(runs, "miou_last")
-        axis.plot(values, [place] * len(values), "o", color="C0", alpha=0.6, markersize=5)
-        axis.plot([mean(values)], [place], "|", color="black", markersize=14)
+        rounds = [[float(miou) for miou in run["label_miou"].split()] for run in runs]
+        corrected = [r[-1] for r in rounds if len(r) > 1]
+        for values, marker, color, shift in (
+            (_numbers(runs, "miou_last"), "o", "C0", 0.12),
+            (corrected, "^", "C1", -0.12),
+        ):
+            if values:
+                axis.plot(values, [place + shift] * len(values), marker, color=color, alpha=0.6)
+                axis.plot([mean(values)], [place + shift], "|", color="black", markersize=12)
+    axis.plot([], [], "o", color="C0", alpha=0.6, label="the student")
+    axis.plot([], [], "^", color="C1", alpha=0.6, label="the teacher, corrected")
     axis.set_yticks(range(len(table)), list(table))
-    figure.supxlabel("last mIoU of the student (%): a dot a seed, bar at the mean", fontsize=9)
+    axis.set_xlabel("mIoU at the last step (%)")
+    figure.legend(loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     axis.grid(axis="x", alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)

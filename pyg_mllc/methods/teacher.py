@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from pyg_mllc.errors import InputError
+
 
 class Teacher(nn.Module):
     r"""Frozen exponential moving average of a student, normalization buffers included.
@@ -18,12 +20,17 @@ class Teacher(nn.Module):
 
     Args:
         student: the network to average.
-        decay: bound of alpha; early, while t is small, the teacher follows faster.
+        decay: bound of alpha, in [0, 1]; early, while t is small, the teacher follows faster.
+
+    Raises:
+        InputError: if the decay is out of range.
     """
 
     updates: torch.Tensor
 
     def __init__(self, student: nn.Module, decay: float = 0.99) -> None:
+        if not 0 <= decay <= 1:
+            raise InputError(f"expected method.decay in [0, 1], got {decay}")
         super().__init__()
         self.network: Any = deepcopy(student).requires_grad_(False)
         self.decay = decay

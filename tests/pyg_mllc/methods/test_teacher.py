@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
+from pyg_mllc.errors import InputError
 from pyg_mllc.methods import Teacher
 
 
@@ -44,3 +46,9 @@ def test_weights_that_modules_share_are_averaged_once():
         network[0].weight.add_(1)
     teacher.update(network)
     assert torch.allclose(teacher.network[0].weight, network[0].weight - 0.9)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.5])
+def test_a_decay_out_of_range_is_refused(decay):
+    with pytest.raises(InputError, match=r"method\.decay in \[0, 1\], got"):
+        Teacher(student(), decay)

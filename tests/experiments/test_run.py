@@ -1,0 +1,57 @@
+"""A table is filled run by run, and goes on where it was stopped."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from experiments.run import Job, rows, run
+
+TINY = (
+    "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
+    "data.size=[32,48]", "data.val=2", "trainer.max_steps=1", "trainer.accelerator=cpu",
+)  # fmt: skip
+JOB = Job("methods/camvid_46_supervised", TINY, 0)
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """A function that fills a table, and gives its lines."""
+    root = Path(os.environ.get("MLLC_DATA", "nowhere")).absolute() / "camvid"
+    if not root.is_dir():
+        pytest.skip("needs CamVid")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "new folder" / "table.csv"
+
+    def fill(*jobs):
+        run(list(jobs), path, 1, {"camvid": root})
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return fill
+
+
+def test_what_is_in_the_table_is_not_trained_again(table, tmp_path):
+    [line] = table(JOB)
+    assert line["config"] == JOB.config and line["labeled"] == "46" and line["steps"] == "1"
+    assert 0 <= float(line["miou_last"]) <= float(line["miou_best"]) <= 100
+    [result] = tmp_path.glob("outputs/tables/**/result.json")
+    written = result.stat().st_mtime_ns
+    assert table(JOB) == [line]
+
+    (tmp_path / "new folder/table.csv").unlink()  # stopped between the training and its line
+    assert table(JOB) == [line] and result.stat().st_mtime_ns == written
+
+
+def test_a_run_that_fails_says_where_to_look(table, tmp_path):
+    bad = JOB._replace(overrides=(*TINY, "method.decay=2"))
+    with pytest.raises(SystemExit, match=r"1 runs failed, see log\.txt"):
+        table(bad, JOB)
+    assert [line["overrides"] for line in table()] == [" ".join(TINY)]  # the other one is there
+    [log] = tmp_path.glob("outputs/tables/**/*decay-2*/seed0/log.txt")
+    assert "decay" in log.read_text()
+
+
+def test_rows_are_files():
+    assert "methods/voc_54_mllc" in rows("methods") and "layers/voc_gat" in rows("layers")

@@ -1,0 +1,30 @@
+from experiments.table import line, read, spread
+
+
+def table(tmp_path, *lines):
+    path = tmp_path / "table.csv"
+    head = "config,overrides,seed,miou_last,miou_best,label_accuracy,label_miou,commit"
+    path.write_text("\n".join([head, *lines]))
+    return path
+
+
+def test_a_row_is_a_mean_over_its_seeds(tmp_path):
+    path = table(
+        tmp_path,
+        "methods/a,,0,40.0,41.0,80.0 82.0,40.0 42.0,abc",
+        "methods/b,,0,43.0,43.0,90.0,43.0,abc",
+        "methods/a,,1,42.0,43.0,81.0 85.0,41.0 45.0,def",
+    )
+    found = read(path, [])
+    assert list(found) == ["a", "b"]  # the best comes last
+    cells = line("a", found["a"])
+    assert cells == ("a", "2", "41.0 ± 1.4", "42.0 ± 1.4", "80.5 → 83.5", "40.5 → 43.5", "abc, def")
+
+
+def test_rows_are_chosen_by_parts_of_their_names(tmp_path):
+    path = table(tmp_path, "methods/a,k=5,0,1,1,1,1,abc", "methods/a,k=9,0,1,1,1,1,abc")
+    assert list(read(path, ["k=9"])) == ["a k=9"]
+
+
+def test_one_seed_has_no_spread():
+    assert spread([41.26]) == "41.3"
