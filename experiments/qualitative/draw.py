@@ -30,7 +30,7 @@ def main() -> None:
         examples = []
         for sample, logits in beliefs(trained(job), images, places):
             belief, image = logits.softmax(1), sample["image"]
-            h, w = (int(places.max()) + 1 for places in image.amax(0).nonzero(as_tuple=True))
+            h, w = (int(lines.max()) + 1 for lines in image.amax(0).nonzero(as_tuple=True))
             (confidence, after), before = belief[-1].max(0), belief[0].argmax(0)
             maps = (m[..., :h, :w] for m in (image, sample["label"], before, after, confidence))
             examples.append(Example(sample["name"], *maps))  # without the black padding

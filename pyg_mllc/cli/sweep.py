@@ -50,14 +50,13 @@ class Sweep(Callback):
 
 def read(folder: Path) -> list[Job]:
     """What the runs in a folder trained."""
-    given = {
-        file.parents[1]: list(OmegaConf.load(file))
-        for file in sorted(folder.rglob("config/overrides.yaml"))
-    }
+    files = folder.rglob("config/overrides.yaml")
+    places = sorted((file.parents[1] for file in files), key=lambda p: (len(p.name), p))  # 2, 10
+    given = {place: list(OmegaConf.load(place / "config/overrides.yaml")) for place in places}
     shared = set.intersection(*map(set, given.values())) if given else set()
     jobs = []
     for place, options in given.items():
-        values = dict(option.split("=", 1) for option in options)
+        values = dict(option.split("=", 1) for option in options if "=" in option)
         own = tuple(o for o in options if o not in shared and not o.startswith("seed="))
         jobs += [
             Job(place.relative_to(folder), own, values.get("seed", "0"), Run.load(file))
