@@ -10,9 +10,11 @@ import argparse
 import csv
 from collections import defaultdict
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from matplotlib.figure import Figure
+
+from pyg_mllc.report import tables
 
 HERE = Path(__file__).parent
 HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "commit")
@@ -35,7 +37,7 @@ def _numbers(runs: list[dict[str, str]], column: str) -> list[float]:
 
 def spread(values: list[float]) -> str:
     """Mean and, of two values or more, standard deviation."""
-    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+    return tables.spread([value / 100 for value in values])
 
 
 def _rounds(runs: list[dict[str, str]], column: str) -> str:

@@ -6,12 +6,12 @@ Writes `curves.csv`, accuracy and mIoU before correction and after each round, a
 and `curves.png`.
 """
 
-import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from experiments.run import Job, rows
+from pyg_mllc.results import Run
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
@@ -22,7 +22,7 @@ STYLES = (":", "--", "-", "-.")
 def history(config: str) -> list[dict]:
     """The validations of a run."""
     [file] = Job(config, (), 0).folder.glob("*/result.json")
-    return [row for row in json.loads(file.read_text())["history"] if "miou" in row]
+    return [row for row in Run.load(file).history if "miou" in row]
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any, NamedTuple
 
 import rich
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyg_mllc.cli.sentences import short
-from pyg_mllc.report.tables import plain_table
+from pyg_mllc.report.tables import plain_table, spread
 from pyg_mllc.results import Run
 from pyg_mllc.writing import write_csv
 
@@ -56,10 +56,10 @@ def read(folder: Path) -> list[Job]:
     shared = set.intersection(*map(set, given.values())) if given else set()
     jobs = []
     for place, options in given.items():
-        values = dict(option.split("=", 1) for option in options if "=" in option)
+        seed = str(OmegaConf.load(place / "config/config.yaml").seed)
         own = tuple(o for o in options if o not in shared and not o.startswith("seed="))
         jobs += [
-            Job(place.relative_to(folder), own, values.get("seed", "0"), Run.load(file))
+            Job(place.relative_to(folder), own, seed, Run.load(file))
             for file in sorted(place.glob("*/result.json"))
         ]
     return jobs
@@ -76,12 +76,6 @@ def table(jobs: list[Job]) -> Table:
         figures = [spread([getattr(r, key) for r in runs]) for key in ("last_miou", "best_miou")]
         shown.add_row(*map(Text, ("\n".join(options), method, str(len(runs)), *figures)))
     return shown
-
-
-def spread(shares: list[float]) -> str:
-    """Mean and, of two values or more, standard deviation, in percent."""
-    deviation = f" ± {100 * stdev(shares):.1f}" if len(shares) > 1 else ""
-    return f"{100 * mean(shares):.1f}{deviation}"
 
 
 def _line(job: Job) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -115,6 +116,12 @@ def plain_table(*columns: str) -> Table:
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left", overflow="fold")
     return table
+
+
+def spread(shares: Sequence[float]) -> str:
+    """Give the mean and, of two values or more, the standard deviation, in percent."""
+    deviation = f" ± {100 * stdev(shares):.1f}" if len(shares) > 1 else ""
+    return f"{100 * mean(shares):.1f}{deviation}"
 
 
 def _times(run: Run) -> tuple[str, str]:
