@@ -7,6 +7,7 @@ never saw, only scores. Writes `where.csv`: for each group of pixels its share, 
 labels are right before correction and after each round, and what the changes were.
 """
 
+import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,10 +73,20 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
     return dict(found), [100 * float(iou(m).nanmean()) for m in torch.stack(matrices).sum(0)]
 
 
+def others(path: Path, jobs: Sequence[Job]) -> list[tuple[str, ...]]:
+    """The lines that a CSV holds of other runs, whose networks need not be here."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        lines = [tuple(row[name] for name in FIELDS) for row in csv.DictReader(file)]
+    return [line for line in lines if line[0] not in {job.config for job in jobs}]
+
+
 def main() -> None:
     """Count, and write a line for each group of pixels."""
-    rows = []
-    for job in finished(CONFIGS):
+    path, jobs = HERE / "where.csv", finished(CONFIGS)
+    rows = others(path, jobs)
+    for job in jobs:
         found, miou = count(job)
         for name, counts in found.items():
             pixels, *right, mended, spoiled = counts
@@ -87,7 +98,7 @@ def main() -> None:
             print(*rows[-1], sep="  ", flush=True)
         rows.append((job.config, job.seed, "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", ""))
         print(*rows[-1], sep="  ", flush=True)
-    write_csv(HERE / "where.csv", FIELDS, rows)
+    write_csv(path, FIELDS, rows)
 
 
 if __name__ == "__main__":
