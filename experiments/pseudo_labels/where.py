@@ -94,9 +94,13 @@ def main() -> None:
                 continue
             shares = [f"{100 * n / pixels:.2f}" for n in (*right, mended, spoiled)]
             whole = f"{100 * pixels / found['all'][0]:.2f}"
-            rows.append((job.config, job.seed, name, whole, " ".join(shares[:-2]), *shares[-2:]))
+            rows.append(
+                (job.config, str(job.seed), name, whole, " ".join(shares[:-2]), *shares[-2:])
+            )
             print(*rows[-1], sep="  ", flush=True)
-        rows.append((job.config, job.seed, "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", ""))
+        rows.append(
+            (job.config, str(job.seed), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", "")
+        )
         print(*rows[-1], sep="  ", flush=True)
     write_csv(path, FIELDS, rows)
 
