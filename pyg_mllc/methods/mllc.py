@@ -1,6 +1,7 @@
 """Multi-Level Label Correction (Xiao et al., IEEE TMM 2024)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +11,10 @@ from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseudo_label_weight
-from pyg_mllc.methods.method import SemiSupervised
+from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.prototypes import Prototypes
 from pyg_mllc.methods.sight import FrozenFeatures
+from pyg_mllc.methods.unimatch import predict_dropped
 from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 from pyg_mllc.processes import gather_rows
 
@@ -40,6 +42,9 @@ class MLLC(SemiSupervised):
         lambda_slg: weight of the contrastive losses.
         intra: weight of the contrast within an image, in the contrastive loss.
         inter: weight of the contrast against prototypes.
+        drop: of a weak view more, whose maps lose this share of their channels, beside a second
+            strong view, as in `UniMatch`; 0 for neither, as published. Both learn the same labels,
+            before correction, with half of the weight of `lambda_clg`.
         deep: supervise every round, not the segmenter's own logits and the last round's alone.
         weighting: of a pixel of the teacher's label, see `pseudo_label_weight`.
         power: exponent of the confidence with `weighting="power"`.
@@ -64,6 +69,7 @@ class MLLC(SemiSupervised):
         lambda_slg: float = 0.1,
         intra: float = 1.0,
         inter: float = 1.0,
+        drop: float = 0.0,
         deep: bool = True,
         weighting: str = "power",
         power: float = 6.0,
@@ -76,6 +82,8 @@ class MLLC(SemiSupervised):
     ) -> None:
         if not 0 <= contrast_from <= 1:
             raise InputError(f"expected method.contrast_from in [0, 1], got {contrast_from}")
+        if not 0 <= drop < 1:
+            raise InputError(f"expected method.drop in [0, 1), got {drop}")
         if thresholds not in ("counts", "ema", "fixed"):
             raise InputError(
                 f"expected method.thresholds to be counts, ema or fixed, got {thresholds}"
@@ -92,7 +100,7 @@ class MLLC(SemiSupervised):
             seen = dim if self.sight is None else self.sight.feature_dim
             self.anchors = AnchorMemory(classes, seen, anchors)
         self.lambda_clg, self.lambda_slg = lambda_clg, lambda_slg
-        self.intra, self.inter, self.deep = intra, inter, deep
+        self.intra, self.inter, self.deep, self.drop = intra, inter, deep, drop
         self.weighting, self.power, self.samples = weighting, power, samples
         pseudo_label_weight(torch.ones(1, 1, 1), weighting)  # refuses what there is not
         self.contrast_step = int(contrast_from * total_steps)
@@ -116,19 +124,24 @@ class MLLC(SemiSupervised):
 
         guess = self.guess(batch["unlabeled"], batch["valid"])
         tau = self.threshold
-        weight = pseudo_label_weight(guess.confidence, self.weighting, tau, self.power)
-        strong, mixed, weight = self.strong(guess.view, guess.label, weight)
+        trust = pseudo_label_weight(guess.confidence, self.weighting, tau, self.power)
+        strong, mixed, weight = self.strong(guess.view, guess.label, trust)
         if index is not None:
             index = torch.cat([index, torch.full((len(strong),), -1).to(index)])
         # One forward for both parts: batch normalization sees labeled and strong views together.
-        history, look = self._predict(self.student, torch.cat([image, strong]), index)
+        views = torch.cat([image, strong])
+        prediction, perturbed = self._perturb(views, guess, trust)
+        history, look = self._correct(self.student, views, prediction, index)
         known = [Prediction(*(part[: len(image)] for part in p)) for p in history]
         guessed = [Prediction(*(part[len(image) :] for part in p)) for p in history]
         self._count(known[0], label)
         self._count(guess.belief, guess.label)
+        unsupervised = self._supervise(guessed, mixed, weight)
+        if perturbed is not None:
+            unsupervised = (unsupervised + len(self._learners(history)) * perturbed) / 2
         losses = {
             "supervised": self._supervise(known, label),
-            "unsupervised": self._supervise(guessed, mixed, weight),
+            "unsupervised": unsupervised,
             "contrast": self._contrast(history, torch.cat([label, mixed])),
         }
         seen = known[0].features.detach(), guess.belief.features
@@ -150,13 +163,38 @@ class MLLC(SemiSupervised):
         self, network: CorrectedSegmenter, images: Tensor, index: Tensor | None = None
     ) -> tuple[list[Prediction], Tensor]:
         """Predictions of student or teacher, and what the graphs looked at."""
-        prediction, more = network.segmenter(images), {}
+        return self._correct(network, images, network.segmenter(images), index)
+
+    def _correct(
+        self,
+        network: CorrectedSegmenter,
+        images: Tensor,
+        prediction: Prediction,
+        index: Tensor | None,
+    ) -> tuple[list[Prediction], Tensor]:
+        """Predictions before and after each round, and what the graphs looked at."""
+        more: dict[str, Any] = {}
         look = prediction.features.detach()
         if self.sight is not None:
             more["graph_features"] = look = self.sight(images, look)
         if self.anchors is not None and not self.warming_up and len(self.anchors):
             more |= {"anchors": self.anchors, "image": index}
         return network.correct(prediction, self.class_counts, **more), look
+
+    def _perturb(
+        self, views: Tensor, guess: Guess, trust: Tensor
+    ) -> tuple[Prediction, Tensor | None]:
+        """Predict the views; with `drop`, give the loss of a second strong and a lossy view."""
+        segmenter = self.student.segmenter
+        if not self.drop:
+            return segmenter(views), None
+        strong, mixed, weight = self.strong(guess.view, guess.label, trust)
+        clear = torch.cat([views, strong])
+        (logits, features), dropped = predict_dropped(segmenter, clear, guess.view, self.drop)
+        n = len(views)
+        second = masked_cross_entropy(logits[n:], mixed, weight)
+        lossy = masked_cross_entropy(dropped, guess.label, trust)
+        return Prediction(logits[:n], features[:n]), (second + 2 * lossy) / 3  # UniMatch's 1 : 2
 
     def _gather(self, look: Tensor, label: Tensor, index: Tensor | None) -> None:
         """Keep pixels of labeled images as anchors."""
@@ -182,9 +220,12 @@ class MLLC(SemiSupervised):
         self, history: list[Prediction], label: Tensor, weight: Tensor | None = None
     ) -> Tensor:
         """Sum over rounds of the cross entropy."""
-        chosen = history if self.deep or len(history) < 3 else [history[0], history[-1]]
-        losses = [masked_cross_entropy(p.logits, label, weight) for p in chosen]
-        return torch.stack(losses).sum()
+        rounds = self._learners(history)
+        return torch.stack([masked_cross_entropy(p.logits, label, weight) for p in rounds]).sum()
+
+    def _learners(self, history: list[Prediction]) -> list[Prediction]:
+        """The rounds that learn labels."""
+        return history if self.deep or len(history) < 3 else [history[0], history[-1]]
 
     def _contrast(self, history: list[Prediction], label: Tensor) -> Tensor:
         """Intra- and inter-image contrastive loss, the mean over all rounds."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.fixmatch import FixMatch
 from pyg_mllc.methods.method import Guess
-from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 
 class UniMatch(FixMatch):
@@ -46,18 +46,37 @@ class UniMatch(FixMatch):
         self, image: Tensor, label: Tensor, guess: Guess, weight: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Give the supervised and the unsupervised loss, see `FixMatch`."""
-        segmenter = self.student.segmenter
         first, second = (self.strong(guess.view, guess.label, weight) for _ in range(2))
-        stages = segmenter.encode(torch.cat([image, first[0], second[0], guess.view]))
-        u = len(guess.view)
-        clear = [stage[:-u] for stage in stages]
-        dropped = [self._perturbed(stage[-u:]) for stage in stages]
-        both = [torch.cat(pair) for pair in zip(clear, dropped, strict=True)]
-        known, *rest = segmenter.decode(both).logits.split([len(image), u, u, u])
-        targets = (first[1:], second[1:], (guess.label, weight))
-        parts = [masked_cross_entropy(z, *t) for z, t in zip(rest, targets, strict=True)]
+        clear = torch.cat([image, first[0], second[0]])
+        prediction, dropped = predict_dropped(self.student.segmenter, clear, guess.view, self.drop)
+        known, *strong = prediction.logits.split([len(image), len(first[0]), len(second[0])])
+        parts = [masked_cross_entropy(strong[0], *first[1:])]
+        parts += [masked_cross_entropy(strong[1], *second[1:])]
+        parts += [masked_cross_entropy(dropped, guess.label, weight)]
         return masked_cross_entropy(known, label), parts[0] / 4 + parts[1] / 4 + parts[2] / 2
 
-    def _perturbed(self, stage: Tensor) -> Tensor:
-        """Drop whole channels of a map; a transformer's tokens stay."""
-        return F.dropout2d(stage, self.drop) if stage.dim() == 4 else stage
+
+def predict_dropped(
+    segmenter: Segmenter, clear: Tensor, weak: Tensor, drop: float
+) -> tuple[Prediction, Tensor]:
+    """Predict some views as they are, others from an encoder's maps that lost channels.
+
+    One forward for both: batch normalization sees them together. A transformer's tokens lose
+    nothing.
+
+    Args:
+        segmenter: the network.
+        clear: views `(B, 3, H, W)`.
+        weak: views `(U, 3, H, W)` that lose channels.
+        drop: share of the channels of each map that are lost.
+
+    Returns:
+        What is predicted from `clear`, and logits `(U, C, h, w)` from `weak`.
+    """
+    n = len(clear)
+    stages = []
+    for stage in segmenter.encode(torch.cat([clear, weak])):
+        lost = F.dropout2d(stage[n:], drop) if stage.dim() == 4 else stage[n:]
+        stages.append(torch.cat([stage[:n], lost]))
+    logits, features = segmenter.decode(stages)
+    return Prediction(logits[:n], features[:n]), logits[n:]

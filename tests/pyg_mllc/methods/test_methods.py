@@ -41,7 +41,7 @@ METHODS = [
     (FixMatch, {"total_steps": 30, "correct": True, "sight": SIGHT}),
     (UniMatch, {"total_steps": 30}),
     (MLLC, {"total_steps": 30, "warmup": 0.2, "contrast_from": 0.1}),
-    (MLLC, {"total_steps": 30, "anchors": 60, "sight": SIGHT, "thresholds": "ema"}),
+    (MLLC, {"total_steps": 30, "anchors": 60, "sight": SIGHT, "thresholds": "ema", "drop": 0.5}),
 ]
 
 
@@ -151,6 +151,23 @@ def test_unimatch_without_perturbations_is_fixmatch():
     assert torch.allclose(one(data)["unsupervised"], other(data)["unsupervised"], atol=1e-5)
 
 
+def test_mllc_shares_the_teachers_labels_among_its_views():
+    strong, views = Same(), iter([1.0, 0.1])
+    strong.forward = lambda image, *maps: (image * next(views), *maps)
+    options = {"weak": Same(), "strong": strong, "power": 0.0, "thresholds": "fixed"}
+    model = build(MLLC, drop=1e-9, warmup=0.0, **options)
+    model.eval()
+    data = batch()
+    figures = model(data)
+    x, segmenter = data["unlabeled"], model.student.segmenter
+    rounds = model.predict(model.student, x)  # the teacher is the student still
+    label = upsample(rounds[-1].logits, x.shape[-2:]).argmax(1)
+    weak, second = (masked_cross_entropy(segmenter(x * f).logits, label) for f in (1, 0.1))
+    corrected = sum(masked_cross_entropy(p.logits, label) for p in rounds)
+    expected = corrected / 2 + 3 * (second / 6 + weak / 3)
+    assert torch.allclose(figures["unsupervised"], expected, atol=1e-5)
+
+
 def test_unimatch_teaches_with_the_student_itself():
     model = build(UniMatch)
     with torch.no_grad():
@@ -217,6 +234,7 @@ def test_parts_switch_off(options, changes):
         ({"warmup": 1.5}, r"method.warmup in \[0, 1\), got 1.5"),
         ({"contrast_from": -1}, r"method.contrast_from in \[0, 1\], got -1"),
         ({"thresholds": "none"}, "counts, ema or fixed, got none"),
+        ({"drop": 1.0}, r"method.drop in \[0, 1\), got 1.0"),
         ({"weighting": "soft"}, "power, hard or uniform, got 'soft'"),
     ],
 )
