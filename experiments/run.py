@@ -21,6 +21,8 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from omegaconf import OmegaConf
+
 from pyg_mllc.pictures import percent
 from pyg_mllc.results import Run
 
@@ -53,13 +55,14 @@ def rows(table: str) -> list[str]:
 
 def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
     """Train in a process of its own, or go on; give the line of the CSV."""
+    kept, root = job.folder / "run.yaml", roots[job.config.split("/")[-1].split("_")[0]]
+    if kept.exists() and Path(OmegaConf.load(kept).data.root).resolve() != root.resolve():
+        raise ValueError(f"{job.folder} was trained on other images than {root}: move it away")
     if list(job.folder.glob("*/result.json")):
         return _line(job)  # it ended, but its line was not written
-    kept = job.folder / "run.yaml"
     if kept.exists() and list(job.folder.glob("*/last.ckpt")):
         options = [f"resume={job.folder}", "trainer.progress=false"]
     else:
-        root = roots[job.config.split("/")[-1].split("_")[0]]
         options = [f"experiment={job.config}", *job.overrides, f"seed={job.seed}"]
         options += [
             f"data.root={root}",
@@ -84,7 +87,7 @@ def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
 def _line(job: Job) -> dict[str, str]:
     [file] = job.folder.glob("*/result.json")
     found = Run.load(file)
-    options = (job.folder / "run.yaml").read_text()
+    options = OmegaConf.load(job.folder / "run.yaml")
 
     def percents(shares: Iterable[float], digits: int = 2) -> str:
         return " ".join(percent(share, digits) for share in shares)
@@ -93,8 +96,8 @@ def _line(job: Job) -> dict[str, str]:
         "config": job.config,
         "overrides": " ".join(job.overrides),
         "seed": str(job.seed),
-        "labeled": _option(options, "labeled"),
-        "steps": _option(options, "max_steps"),
+        "labeled": str(options.data.labeled or "all"),
+        "steps": str(options.trainer.max_steps),
         "miou_last": percents([found.last_miou]),
         "miou_best": percents([found.best_miou]),
         "best_step": str(found.best_step),
@@ -110,10 +113,6 @@ def _line(job: Job) -> dict[str, str]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a run",
         "date": str(date.today()),
     }
-
-
-def _option(text: str, name: str) -> str:
-    return next(line.split(":")[1].strip() for line in text.splitlines() if f"{name}:" in line)
 
 
 def _git(*arguments: str) -> str:
@@ -168,7 +167,8 @@ def main() -> None:
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
     chosen = [r for r in rows(given.table) if not given.rows or any(p in r for p in given.rows)]
-    choices = [[f"{o.split('=')[0]}={v}" for v in o.split("=")[1].split(",")] for o in given.set]
+    options = [option.partition("=")[::2] for option in given.set]
+    choices = [[f"{name}={value}" for value in values.split(",")] for name, values in options]
     data = Path(os.environ["MLLC_DATA"])
     jobs = [
         Job(row, overrides, seed)

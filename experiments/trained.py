@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -12,7 +13,8 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 import pyg_mllc
 from experiments.run import Job
-from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SampleSet, Splits
+from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SegmentationDataset, Splits
+from pyg_mllc.data.decoding import fitted_size, picture_size
 from pyg_mllc.losses import upsample
 from pyg_mllc.prediction import Predictor
 
@@ -39,26 +41,42 @@ def data_of(job: Job, **changes: Any) -> Splits:
     return instantiate(options, labeled=None, partition=None, **changes)
 
 
-def unlabeled_with_truth(job: Job, **changes: Any) -> tuple[SampleSet, list[int], DatasetSpec]:
-    """Training images of a run, the places of the unlabeled ones, and their classes.
+def unlabeled_with_truth(
+    job: Job, count: int, **changes: Any
+) -> tuple[SegmentationDataset, list[int], DatasetSpec]:
+    """Training images of a run, the places of unlabeled ones, and their classes.
 
-    Their truth comes along, which training never saw.
+    Their truth comes along, which training never saw. They are `count`, evenly spaced.
     """
     listed = (job.folder / "partition" / "unlabeled.txt").read_text().split()
     names = {Path(line).stem for line in listed}
     splits = data_of(job, **changes)
     places = [i for i, path in enumerate(splits.labeled.images) if path.stem in names]
-    return splits.labeled, places, splits.spec
+    assert isinstance(splits.labeled, SegmentationDataset)
+    spaced = np.linspace(0, len(places) - 1, count).round().astype(int)
+    return splits.labeled, [places[i] for i in spaced], splits.spec
 
 
 @torch.no_grad()
-def beliefs(predictor: Predictor, images: SampleSet, places: Sequence[int]) -> Iterator[tuple]:
-    """For each image its sample and the logits `(K + 1, C, H, W)` before and after each round."""
+def beliefs(
+    predictor: Predictor, images: SegmentationDataset, places: Sequence[int]
+) -> Iterator[tuple[Sample, Tensor]]:
+    """For each image its sample and the logits `(K + 1, C, H, W)` before and after each round.
+
+    The padding, which the network sees, is cut off.
+    """
     for i in places:
         sample: Sample = images[i]
         history = predictor.method.predict(predictor.seeing, sample["image"][None] / 255)
         size = sample["label"].shape
-        yield sample, torch.cat([upsample(p.logits.float(), size) for p in history])
+        logits = torch.cat([upsample(p.logits.float(), size) for p in history])
+        h, w = fitted_size(*picture_size(images.images[i]), images.size)
+        cut: Sample = {
+            "name": sample["name"],
+            "image": sample["image"][:, :h, :w],
+            "label": sample["label"][:h, :w],
+        }
+        yield cut, logits[..., :h, :w]
 
 
 def confusions(logits: Tensor, truth: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ class Run:
         name: what tables and legends call it.
         history: rows with `"step"` and whatever was logged then: losses, `"trusted"`, `"miou"` of
             the student, `"teacher_miou"`, and of the teacher's labels before correction and after
-            round r `"label_accuracy_0"`, ..., `"label_accuracy_r"`; shares lie in 0..1.
+            round r `"label_accuracy_0"`, ..., `"label_accuracy_r"`, `"label_miou_r"` likewise;
+            shares lie in 0..1.
         class_iou: per class at the last validation, 0..1; NaN where absent, empty if unknown.
         label_accuracy: of the teacher's labels on the validation split, before correction and
             after each round, 0..1.

@@ -3,8 +3,8 @@
 MLLC_DATA=... python -m experiments.benchmarks.steps
 
 CamVid at 180 x 240, 4 + 4 images, EfficientNet-Lite0: seconds a step, as a ratio
-to FixMatch's, peak memory, and for MLLC the correction (both graphs, both rounds, for student and
-teacher, backward too) as a share of the step.
+to FixMatch's and to MLLC's at stride 8, peak memory, and of MLLC the correction alone (both graphs,
+both rounds, for student and teacher, backward too).
 """
 
 import csv

@@ -40,7 +40,8 @@ def embeddings(job: Job) -> tuple[Tensor, Tensor, DatasetSpec]:
     for i in range(len(images)):
         sample = images[i]
         maps = predictor.seeing.segmenter(sample["image"][None] / 255).features
-        label = F.interpolate(sample["label"][None, None].float(), maps.shape[-2:], mode="nearest")
+        truth = sample["label"][None, None].float()
+        label = F.interpolate(truth, maps.shape[-2:], mode="nearest-exact")
         features.append(F.normalize(maps, dim=1)[0].flatten(1).T)  # (D, h, w) -> (h * w, D)
         labels.append(label.flatten().long())
     x, y = torch.cat(features), torch.cat(labels)

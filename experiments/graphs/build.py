@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -102,10 +101,10 @@ def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     predictor = trained(JOB)
     segmenter = predictor.seeing.segmenter
     segmenter.feature_stride = segmenter.stride
-    samples, places, _ = unlabeled_with_truth(JOB, size=SIZE)
+    samples, places, _ = unlabeled_with_truth(JOB, IMAGES, size=SIZE)
     size = [n // STRIDE for n in SIZE]
-    for i in np.linspace(0, len(places) - 1, IMAGES).round().astype(int):
-        sample = samples[places[i]]
+    for i in places:
+        sample = samples[i]
         with torch.no_grad():
             prediction = segmenter(sample["image"][None] / 255)
         logits, features = (

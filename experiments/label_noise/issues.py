@@ -30,11 +30,12 @@ def read(split: str, count: int, step: int) -> tuple[list[np.ndarray], list[np.n
     return images, [np.where(mask == VOID, 255, mask).astype(int) for mask in masks]
 
 
-def is_wrong(region: Region, given: np.ndarray, truth: np.ndarray) -> bool:
-    """Whether most of the region's label is wrong."""
+def is_wrong(region: Region, correction: MaskCorrection, truth: np.ndarray) -> bool:
+    """Whether most of the doubted pixels of the region's label, inside its box, are wrong."""
     box = np.s_[region.top : region.bottom, region.left : region.right]
-    mine = given[box] == region.given
-    return bool((given[box] != truth[box])[mine].mean() > 0.5)
+    given, doubt = correction.given[box].numpy(), correction.doubt[box].numpy()
+    mine = (given == region.given) & (doubt > 0.5)
+    return bool((given != truth[box])[mine].mean() > 0.5)
 
 
 def row(truth: list, masks: list, found: list[MaskCorrection]) -> list[Any]:
@@ -45,7 +46,7 @@ def row(truth: list, masks: list, found: list[MaskCorrection]) -> list[Any]:
     first = len(wrong & set(order[: len(wrong)]))
     regions = [(region, n) for n, i in enumerate(issues) for region in i.regions]
     regions.sort(key=lambda entry: -entry[0].score)
-    hits = [is_wrong(region, masks[n], truth[n]) for region, n in regions]
+    hits = [is_wrong(region, found[n], truth[n]) for region, n in regions]
     known = [t != 255 for t in truth]
     total = sum(k.sum() for k in known)
     before = sum((m == t)[k].sum() for m, t, k in zip(masks, truth, known, strict=True)) / total

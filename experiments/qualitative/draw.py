@@ -7,8 +7,6 @@ Unlabeled images of a run of the table `methods`, evenly spaced; none is picked 
 
 from pathlib import Path
 
-import numpy as np
-
 from experiments.trained import beliefs, finished, trained, unlabeled_with_truth
 from pyg_mllc.pictures import example_figure
 from pyg_mllc.results import Example
@@ -25,15 +23,13 @@ ROWS = 5
 def main() -> None:
     """Draw the figure of each run."""
     for job in finished(CONFIGS):
-        images, places, spec = unlabeled_with_truth(job)
-        places = [places[i] for i in np.linspace(0, len(places) - 1, ROWS).round().astype(int)]
+        images, places, spec = unlabeled_with_truth(job, ROWS)
         examples = []
         for sample, logits in beliefs(trained(job), images, places):
-            belief, image = logits.softmax(1), sample["image"]
-            h, w = (int(lines.max()) + 1 for lines in image.amax(0).nonzero(as_tuple=True))
+            belief, truth = logits.softmax(1), sample["label"]
             (confidence, after), before = belief[-1].max(0), belief[0].argmax(0)
-            maps = (m[..., :h, :w] for m in (image, sample["label"], before, after, confidence))
-            examples.append(Example(sample["name"], *maps))  # without the black padding
+            maps = sample["image"], truth, before, after, confidence
+            examples.append(Example(sample["name"], *maps))
         figure = example_figure(examples, spec.classes, spec.colors)
         figure.savefig(HERE / f"{Path(job.config).name}.jpg", dpi=100)
 

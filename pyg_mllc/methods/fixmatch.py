@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pyg_mllc.errors import InputError
 from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
 from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.sight import FrozenFeatures
@@ -35,6 +36,9 @@ class FixMatch(SemiSupervised):
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
         decay: of the teacher.
+
+    Raises:
+        InputError: if labels are to be corrected without a corrector, or `warmup` is out of range.
     """
 
     share = 1.0  # of the loss
@@ -53,6 +57,8 @@ class FixMatch(SemiSupervised):
         warmup: float = 0.0,
         decay: float = 0.99,
     ) -> None:
+        if correct and corrector is None:
+            raise InputError("method.correct=true needs a corrector")
         if not correct or corrector is None:
             corrector = LabelCorrector(segmenter.num_classes, rounds=0)
         student = CorrectedSegmenter(segmenter, corrector.requires_grad_(False))
@@ -66,7 +72,7 @@ class FixMatch(SemiSupervised):
         image, label = self.weak(batch["image"], batch["label"])
         if self.warming_up:
             loss = masked_cross_entropy(self.student.segmenter(image).logits, label)
-            return {"loss": loss, "supervised": loss.detach()}
+            return {"loss": self.share * loss, "supervised": loss.detach()}
         guess = self.guess(batch["unlabeled"], batch["valid"])
         weight = pseudo_label_weight(guess.confidence, "hard", self.threshold)
         supervised, unsupervised = self.terms(image, label, guess, weight)

@@ -65,7 +65,7 @@ class Guess(NamedTuple):
     view: Tensor  # (U, 3, H, W)
     label: Tensor  # (U, H, W), IGNORE in padding
     confidence: Tensor  # (U, H, W)
-    belief: Prediction  # before correction, `known` pixels only
+    belief: Prediction  # before correction, padding included
 
 
 class SemiSupervised(Method):

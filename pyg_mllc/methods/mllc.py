@@ -14,7 +14,7 @@ from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseu
 from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.prototypes import Prototypes
 from pyg_mllc.methods.sight import FrozenFeatures
-from pyg_mllc.methods.unimatch import predict_dropped
+from pyg_mllc.methods.unimatch import predict_lossy
 from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 from pyg_mllc.processes import gather_rows
 
@@ -42,14 +42,15 @@ class MLLC(SemiSupervised):
         lambda_slg: weight of the contrastive losses.
         intra: weight of the contrast within an image, in the contrastive loss.
         inter: weight of the contrast against prototypes.
-        drop: of a weak view more, whose maps lose this share of their channels, beside a second
-            strong view, as in `UniMatch`; 0 for neither, as published. Both learn the same labels,
-            before correction, with half of the weight of `lambda_clg`.
+        drop: share of channels that the encoder's maps of a weak view lose. That view and a second
+            strong one then teach the segmenter's own logits as well, as in `UniMatch`: of the
+            weight of the teacher's labels a half stays with the first strong view and all its
+            rounds, a sixth goes to the second and a third to the lossy one. 0 for neither.
         deep: supervise every round, not the segmenter's own logits and the last round's alone.
         weighting: of a pixel of the teacher's label, see `pseudo_label_weight`.
         power: exponent of the confidence with `weighting="power"`.
         thresholds: of trust per class: `counts`, as published; `ema`, which forgets; `fixed`.
-        samples: pixels per image that the contrastive loss compares.
+        samples: pixels per image that are contrasted within it.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
         contrast_from: share of the training from which features are contrasted; best not later
@@ -130,15 +131,15 @@ class MLLC(SemiSupervised):
             index = torch.cat([index, torch.full((len(strong),), -1).to(index)])
         # One forward for both parts: batch normalization sees labeled and strong views together.
         views = torch.cat([image, strong])
-        prediction, perturbed = self._perturb(views, guess, trust)
+        prediction, extra = self._perturb(views, guess, trust)
         history, look = self._correct(self.student, views, prediction, index)
         known = [Prediction(*(part[: len(image)] for part in p)) for p in history]
         guessed = [Prediction(*(part[len(image) :] for part in p)) for p in history]
         self._count(known[0], label)
         self._count(guess.belief, guess.label)
         unsupervised = self._supervise(guessed, mixed, weight)
-        if perturbed is not None:
-            unsupervised = (unsupervised + len(self._learners(history)) * perturbed) / 2
+        if extra is not None:  # as much as the first view, over all of its rounds
+            unsupervised = (unsupervised + len(self._learners(history)) * extra) / 2
         losses = {
             "supervised": self._supervise(known, label),
             "unsupervised": unsupervised,
@@ -184,17 +185,17 @@ class MLLC(SemiSupervised):
     def _perturb(
         self, views: Tensor, guess: Guess, trust: Tensor
     ) -> tuple[Prediction, Tensor | None]:
-        """Predict the views; with `drop`, give the loss of a second strong and a lossy view."""
+        """Predict the views, and give the loss of a second strong and a lossy one, if `drop`."""
         segmenter = self.student.segmenter
         if not self.drop:
             return segmenter(views), None
         strong, mixed, weight = self.strong(guess.view, guess.label, trust)
         clear = torch.cat([views, strong])
-        (logits, features), dropped = predict_dropped(segmenter, clear, guess.view, self.drop)
+        (logits, features), lossy = predict_lossy(segmenter, clear, guess.view, self.drop)
         n = len(views)
         second = masked_cross_entropy(logits[n:], mixed, weight)
-        lossy = masked_cross_entropy(dropped, guess.label, trust)
-        return Prediction(logits[:n], features[:n]), (second + 2 * lossy) / 3  # UniMatch's 1 : 2
+        weak = masked_cross_entropy(lossy, guess.label, trust)
+        return Prediction(logits[:n], features[:n]), (second + 2 * weak) / 3  # UniMatch's 1 : 2
 
     def _gather(self, look: Tensor, label: Tensor, index: Tensor | None) -> None:
         """Keep pixels of labeled images as anchors."""

@@ -48,21 +48,21 @@ class UniMatch(FixMatch):
         """Give the supervised and the unsupervised loss, see `FixMatch`."""
         first, second = (self.strong(guess.view, guess.label, weight) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
-        prediction, dropped = predict_dropped(self.student.segmenter, clear, guess.view, self.drop)
+        prediction, lossy = predict_lossy(self.student.segmenter, clear, guess.view, self.drop)
         known, *strong = prediction.logits.split([len(image), len(first[0]), len(second[0])])
         parts = [masked_cross_entropy(strong[0], *first[1:])]
         parts += [masked_cross_entropy(strong[1], *second[1:])]
-        parts += [masked_cross_entropy(dropped, guess.label, weight)]
+        parts += [masked_cross_entropy(lossy, guess.label, weight)]
         return masked_cross_entropy(known, label), parts[0] / 4 + parts[1] / 4 + parts[2] / 2
 
 
-def predict_dropped(
+def predict_lossy(
     segmenter: Segmenter, clear: Tensor, weak: Tensor, drop: float
 ) -> tuple[Prediction, Tensor]:
     """Predict some views as they are, others from an encoder's maps that lost channels.
 
-    One forward for both: batch normalization sees them together. A transformer's tokens lose
-    nothing.
+    One forward for both: batch normalization sees them together. Of a vision transformer, maps of
+    patches lose channels, class tokens do not.
 
     Args:
         segmenter: the network.

@@ -113,7 +113,6 @@ class TrainingModule(L.LightningModule):
         self.log_dict(shown, prog_bar=True)
         self.log("teacher_miou", miou[1])
         row = {"step": float(self.global_step), "miou": miou[0], "teacher_miou": miou[1]}
-        row["label_accuracy"] = accuracy[-1]
         for r, (right, overlap) in enumerate(zip(accuracy, miou[1:], strict=True)):
             row |= {f"label_accuracy_{r}": right, f"label_miou_{r}": overlap}  # after round r
         if self.history and self.history[-1] | row == self.history[-1]:

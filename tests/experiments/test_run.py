@@ -53,5 +53,12 @@ def test_a_run_that_fails_says_where_to_look(table, tmp_path):
     assert "decay" in log.read_text()
 
 
+def test_a_run_of_other_images_is_not_taken_for_this_one(table, tmp_path):
+    table(JOB)
+    (tmp_path / "new folder/table.csv").unlink()
+    with pytest.raises(SystemExit, match="trained on other images than"):
+        run([JOB], tmp_path / "other.csv", 1, {"camvid": tmp_path})
+
+
 def test_rows_are_files():
     assert "methods/voc_54_mllc" in rows("methods") and "layers/voc_gat" in rows("layers")

@@ -11,8 +11,8 @@ def table(tmp_path, *lines):
 def test_a_row_is_a_mean_over_its_seeds(tmp_path):
     path = table(
         tmp_path,
-        "methods/a,,0,40.0,41.0,80.0 82.0,40.0 42.0,abc",
         "methods/b,,0,43.0,43.0,90.0,43.0,abc",
+        "methods/a,,0,40.0,41.0,80.0 82.0,40.0 42.0,abc",
         "methods/a,,1,42.0,43.0,81.0 85.0,41.0 45.0,def",
     )
     found = read(path, [])

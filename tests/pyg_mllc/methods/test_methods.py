@@ -7,6 +7,7 @@ from pyg_mllc.data import IGNORE
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import masked_cross_entropy, upsample
 from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Supervised, UniMatch
+from pyg_mllc.methods.unimatch import predict_lossy
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
 
@@ -153,19 +154,36 @@ def test_unimatch_without_perturbations_is_fixmatch():
 
 def test_mllc_shares_the_teachers_labels_among_its_views():
     strong, views = Same(), iter([1.0, 0.1])
-    strong.forward = lambda image, *maps: (image * next(views), *maps)
-    options = {"weak": Same(), "strong": strong, "power": 0.0, "thresholds": "fixed"}
-    model = build(MLLC, drop=1e-9, warmup=0.0, **options)
+
+    def roll(image, *maps):  # so that each view has labels and weights of its own
+        turn = next(views)
+        return image.roll(1, 0) * turn, *(m.roll(1, 0) for m in maps)
+
+    strong.forward = roll
+    model = build(MLLC, drop=1e-9, warmup=0.0, weak=Same(), strong=strong, thresholds="fixed")
     model.eval()
     data = batch()
     figures = model(data)
     x, segmenter = data["unlabeled"], model.student.segmenter
     rounds = model.predict(model.student, x)  # the teacher is the student still
-    label = upsample(rounds[-1].logits, x.shape[-2:]).argmax(1)
-    weak, second = (masked_cross_entropy(segmenter(x * f).logits, label) for f in (1, 0.1))
-    corrected = sum(masked_cross_entropy(p.logits, label) for p in rounds)
+    confidence, label = upsample(rounds[-1].logits, x.shape[-2:]).softmax(1).max(1)
+    targets = label, confidence**6
+    weak, second = (masked_cross_entropy(segmenter(x * f).logits, *targets) for f in (1, 0.1))
+    corrected = sum(masked_cross_entropy(p.logits, *targets) for p in rounds)
     expected = corrected / 2 + 3 * (second / 6 + weak / 3)
     assert torch.allclose(figures["unsupervised"], expected, atol=1e-5)
+
+
+def test_channels_are_lost_by_the_weak_views_alone():
+    segmenter = build(UniMatch).student.segmenter.eval()
+    clear, weak = torch.rand(3, 3, 48, 64), torch.rand(2, 3, 48, 64)
+    prediction, lossy = predict_lossy(segmenter, clear, weak, 0.5)
+    for found, expected in zip(prediction, segmenter(clear), strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
+    assert lossy.shape == (2, *prediction.logits.shape[1:])
+    assert not torch.allclose(lossy, segmenter(weak).logits, atol=1e-3)
+    kept = predict_lossy(segmenter, clear, weak, 0.0)[1]
+    assert torch.allclose(kept, segmenter(weak).logits, atol=1e-5)
 
 
 def test_unimatch_teaches_with_the_student_itself():
@@ -265,3 +283,9 @@ def test_anchors_of_an_image_are_of_its_own_pixels():
     assert (model.anchors.x[model.anchors.image == 5] == 1).all()
     assert (model.anchors.x[model.anchors.image == 9] == 2).all()
     assert model.anchors.label[model.anchors.image == 9].unique().tolist() == [1]
+
+
+def test_labels_are_not_corrected_by_nobody():
+    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=16)
+    with pytest.raises(InputError, match="method.correct=true needs a corrector"):
+        FixMatch(segmenter, correct=True)
