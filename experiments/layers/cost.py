@@ -1,0 +1,61 @@
+"""What each layer costs: correction, forward and backward, beside that of the affinity.
+
+python -m experiments.layers.cost
+
+B = 8 images of 12 x 12 nodes, D = 256, C = 7, two rounds, as in a step of the rows of this table
+(192 x 192 at stride 16). Writes `cost.csv`: seconds, times the affinity's, and weights. The
+affinity is measured again at the end, and that as the last line. Run it on an idle machine.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from experiments.benchmarks.measure import measure
+from pyg_mllc.nn import LabelCorrector
+from pyg_mllc.writing import write_csv
+
+HERE = Path(__file__).parent
+IMAGES, SIDE, DIM, CLASSES = 8, 12, 256, 7
+LAYERS = (
+    "affinity", "GCNConv", "GATConv", "GATv2Conv", "SAGEConv", "GINConv", "TransformerConv",
+    "TAGConv", "affinity",
+)  # fmt: skip
+
+
+def create(layer: str) -> LabelCorrector:
+    """A corrector that passes labels and features by a layer."""
+    return LabelCorrector(CLASSES, DIM, conv=layer, feature_conv=layer)
+
+
+def prepare(layer: str) -> Callable[[], None]:
+    """Correction of a batch and its gradients."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    corrector = create(layer)
+    logits = torch.randn(IMAGES, CLASSES, SIDE, SIDE, requires_grad=True)
+    features = torch.randn(IMAGES, DIM, SIDE, SIDE, requires_grad=True)
+
+    def step() -> None:
+        history = corrector(logits, features)[1:]
+        loss = sum(p.logits.square().mean() + p.features.square().mean() for p in history)
+        loss.backward()
+
+    return step
+
+
+def main() -> None:
+    """Measure each layer, print, and write."""
+    rows, base = [], 0.0
+    for layer in LAYERS:
+        seconds = measure(prepare, layer, repeats=15).seconds
+        base = base or seconds
+        weights = sum(p.numel() for p in create(layer).parameters())
+        rows.append((layer, f"{seconds:.4f}", f"{seconds / base:.2f}", weights))
+        print(*rows[-1], sep="  ", flush=True)
+    write_csv(HERE / "cost.csv", ("layer", "seconds", "times_affinity", "weights"), rows)
+
+
+if __name__ == "__main__":
+    main()
