@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from experiments.scores import scores
 from graphs import AnchorMemory, join_features, maps_to_nodes
 from pyg_mllc.data import camvid
 from pyg_mllc.data.dataset import SegmentationDataset
@@ -95,16 +96,6 @@ def trained(labeled: Images, memory: AnchorMemory | None, steps: int = 150) -> L
     return corrector.eval()
 
 
-def scores(label: Tensor, truth: Tensor) -> tuple[float, float]:
-    """Accuracy and mIoU in percent, void pixels left out."""
-    known = truth != VOID
-    pairs = CLASSES * truth[known] + label[known]
-    confusion = torch.bincount(pairs, minlength=CLASSES**2).view(CLASSES, CLASSES)
-    hit, there = confusion.diag(), confusion.sum(1)
-    iou = hit / (there + confusion.sum(0) - hit).clamp(min=1)
-    return 100 * float(hit.sum() / there.sum()), 100 * float(iou[there > 0].mean())
-
-
 def rows(steps: int, seed: int) -> Iterator[dict[str, Any]]:
     """Score the labels before and after each kind of correction."""
     labeled, unlabeled = under_trained(steps, seed)
@@ -121,7 +112,7 @@ def rows(steps: int, seed: int) -> Iterator[dict[str, Any]]:
         logits, features = unlabeled.prediction
         look = {"graph_features": unlabeled.look}
         result = corrector.correct(logits, features, size=SIZE, anchors=anchors, **look)
-        accuracy, miou = scores(result.label, unlabeled.label)
+        accuracy, miou = scores(result.label, unlabeled.label, CLASSES)
         yield {
             "steps": steps,
             "seed": seed,

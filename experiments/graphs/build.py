@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.anchors.correct import scores
 from experiments.run import Job
+from experiments.scores import scores
 from experiments.trained import trained, unlabeled_with_truth
 from graphs import (
     CellSearch,
@@ -117,7 +117,7 @@ def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
 def main() -> None:
     """Score each way, and write its line."""
     every = list(images())
-    truth = torch.stack([label for _, _, label in every])
+    truth, classes = torch.stack([label for _, _, label in every]), every[0][0].size(1)
 
     def labels(give: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         small = [give(z, f).T.unflatten(1, z.shape[-2:])[None] for z, f, _ in every]
@@ -130,7 +130,8 @@ def main() -> None:
         start = time.perf_counter()
         found = labels(give)
         seconds = (time.perf_counter() - start) / IMAGES
-        rows.append((name, *(f"{s:.2f}" for s in scores(found, truth)), f"{seconds:.3f}"))
+        accuracy, miou = (f"{s:.2f}" for s in scores(found, truth, classes))
+        rows.append((name, accuracy, miou, f"{seconds:.3f}"))
         print(*rows[-1], sep="  ", flush=True)
 
     score("before", lambda z, f: maps_to_nodes(z)[0])

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
+from experiments.scores import scores
 from graphs import AnchorMemory, join_features
 from pyg_mllc.data import camvid, textures
 from pyg_mllc.data.splits import Splits
@@ -157,13 +158,6 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
     }
 
 
-def scores(confusion: Tensor) -> tuple[float, float]:
-    """Accuracy and mIoU over the classes there are, in percent."""
-    hit, there = confusion.diag(), confusion.sum(1)
-    iou = hit / (there + confusion.sum(0) - hit).clamp(min=1)
-    return 100 * float(hit.sum() / there.sum()), 100 * float(iou[there > 0].mean())
-
-
 FIELDS = ["data", "noise", "share", "method", "accuracy", "miou", "images"]
 
 
@@ -206,13 +200,9 @@ def main() -> None:
             for name, correct in todo.items():
                 if (data, kind, str(share), name) in done:
                     continue
-                confusion = torch.zeros(c, c)
                 labels = [correct(z, case) for z, case in zip(given, setting.cases, strict=True)]
-                for label, case in zip(labels, setting.cases, strict=True):
-                    known = case.truth != VOID
-                    pairs = case.truth[known] * c + label[known]
-                    confusion += torch.bincount(pairs, minlength=c * c).view(c, c)
-                accuracy, miou = (f"{v:.2f}" for v in scores(confusion))
+                truth = torch.stack([case.truth for case in setting.cases])
+                accuracy, miou = (f"{v:.2f}" for v in scores(torch.stack(labels), truth, c))
                 row = [data, kind, share, name, accuracy, miou, len(given)]
                 with file.open("a", newline="") as out:
                     csv.writer(out).writerow(row)

@@ -1,0 +1,19 @@
+"""What all tables mean by accuracy and mIoU."""
+
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from pyg_mllc.data import IGNORE
+from pyg_mllc.measures import iou
+
+
+def scores(label: Tensor, truth: Tensor, classes: int) -> tuple[float, float]:
+    """Accuracy and mIoU over all pixels together, in percent; void pixels are left out.
+
+    >>> import torch
+    >>> scores(torch.tensor([[0, 1, 1, 0]]), torch.tensor([[0, 1, 0, 255]]), 2)
+    (66.66..., 50.0)
+    """
+    confusion = multiclass_confusion_matrix(label, truth, classes, ignore_index=IGNORE)
+    accuracy = confusion.diag().sum() / confusion.sum()
+    return 100 * float(accuracy), 100 * float(iou(confusion).nanmean())
