@@ -92,17 +92,19 @@ def main() -> None:
     given = parser.parse_args()
     data, root = given.data, held_out(given.data)
 
-    def job(method: str, *overrides: str) -> Job:
-        return Job(f"{ROWS[data]}_{method}", (*budget(data), *overrides), 0)
+    def job(method: str, rate: str, weight: str = "1") -> Job:
+        name = METHODS[method]
+        weights = [f"method.{name}={weight}"] if name else []
+        return Job(f"{ROWS[data]}_{method}", (*budget(data), rate, *weights), 0)
 
     path = HERE / "search.csv"
     jobs = [job(method, f"trainer.lr={rate}") for rate in RATES[data] for method in given.methods]
     run(jobs, path, given.jobs, root)
     jobs = [
-        job(method, best(data, method)[0], f"method.{METHODS[method]}={weight}")
+        job(method, best(data, method)[0], weight)
         for weight in WEIGHTS
         for method in given.methods
-        if METHODS[method] and weight != "1"
+        if METHODS[method]
     ]
     run(jobs, path, given.jobs, root)
     for method in given.methods:

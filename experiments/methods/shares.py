@@ -15,7 +15,9 @@ from pyg_mllc.measures import iou
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
-JOB = Job(f"{ROWS['voc']}_mllc_anchors", (*budget("voc"), "trainer.lr=1e-4"), 0)
+JOB = Job(
+    f"{ROWS['voc']}_mllc_anchors", (*budget("voc"), "trainer.lr=1e-4", "method.lambda_clg=1"), 0
+)
 SHARES = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
