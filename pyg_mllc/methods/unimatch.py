@@ -49,11 +49,10 @@ class UniMatch(FixMatch):
         first, second = (self.strong(guess.view, guess.label, weight) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
         prediction, lossy = predict_lossy(self.student.segmenter, clear, guess.view, self.drop)
-        known, *strong = prediction.logits.split([len(image), len(first[0]), len(second[0])])
-        parts = [masked_cross_entropy(strong[0], *first[1:])]
-        parts += [masked_cross_entropy(strong[1], *second[1:])]
-        parts += [masked_cross_entropy(lossy, guess.label, weight)]
-        return masked_cross_entropy(known, label), parts[0] / 4 + parts[1] / 4 + parts[2] / 2
+        known, one, two = prediction.logits.split([len(image), len(first[0]), len(second[0])])
+        strong = masked_cross_entropy(one, *first[1:]) + masked_cross_entropy(two, *second[1:])
+        weak = masked_cross_entropy(lossy, guess.label, weight)
+        return masked_cross_entropy(known, label), strong / 4 + weak / 2
 
 
 def predict_lossy(

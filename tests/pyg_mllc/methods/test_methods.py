@@ -152,6 +152,12 @@ def test_unimatch_without_perturbations_is_fixmatch():
     assert torch.allclose(one(data)["unsupervised"], other(data)["unsupervised"], atol=1e-5)
 
 
+def test_unimatch_weighs_labels_in_the_warm_up_as_later():
+    figures = build(UniMatch, total_steps=10, warmup=0.5)(batch())
+    assert set(figures) == {"loss", "supervised"}
+    assert torch.allclose(figures["loss"], figures["supervised"] / 2)
+
+
 def test_mllc_shares_the_teachers_labels_among_its_views():
     strong, views = Same(), iter([1.0, 0.1])
 
