@@ -14,7 +14,6 @@ from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseu
 from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.prototypes import Prototypes
 from pyg_mllc.methods.sight import FrozenFeatures
-from pyg_mllc.methods.unimatch import predict_lossy
 from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 from pyg_mllc.processes import gather_rows
 
@@ -191,7 +190,7 @@ class MLLC(SemiSupervised):
             return segmenter(views), None
         strong, mixed, weight = self.strong(guess.view, guess.label, trust)
         clear = torch.cat([views, strong])
-        (logits, features), lossy = predict_lossy(segmenter, clear, guess.view, self.drop)
+        (logits, features), lossy = segmenter.predict_lossy(clear, guess.view, self.drop)
         n = len(views)
         second = masked_cross_entropy(logits[n:], mixed, weight)
         weak = masked_cross_entropy(lossy, guess.label, trust)

@@ -3,13 +3,12 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.fixmatch import FixMatch
 from pyg_mllc.methods.method import Guess
-from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
+from pyg_mllc.nn import LabelCorrector, Segmenter
 
 
 class UniMatch(FixMatch):
@@ -48,34 +47,8 @@ class UniMatch(FixMatch):
         """Give the supervised and the unsupervised loss, see `FixMatch`."""
         first, second = (self.strong(guess.view, guess.label, weight) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
-        prediction, lossy = predict_lossy(self.student.segmenter, clear, guess.view, self.drop)
+        prediction, lossy = self.student.segmenter.predict_lossy(clear, guess.view, self.drop)
         known, one, two = prediction.logits.split([len(image), len(first[0]), len(second[0])])
         strong = masked_cross_entropy(one, *first[1:]) + masked_cross_entropy(two, *second[1:])
         weak = masked_cross_entropy(lossy, guess.label, weight)
         return masked_cross_entropy(known, label), strong / 4 + weak / 2
-
-
-def predict_lossy(
-    segmenter: Segmenter, clear: Tensor, weak: Tensor, drop: float
-) -> tuple[Prediction, Tensor]:
-    """Predict some views as they are, others from an encoder's maps that lost channels.
-
-    One forward for both: batch normalization sees them together. Of a vision transformer, maps of
-    patches lose channels, class tokens do not.
-
-    Args:
-        segmenter: the network.
-        clear: views `(B, 3, H, W)`.
-        weak: views `(U, 3, H, W)` that lose channels.
-        drop: share of the channels of each map that are lost.
-
-    Returns:
-        What is predicted from `clear`, and logits `(U, C, h, w)` from `weak`.
-    """
-    n = len(clear)
-    stages = []
-    for stage in segmenter.encode(torch.cat([clear, weak])):
-        lost = F.dropout2d(stage[n:], drop) if stage.dim() == 4 else stage[n:]
-        stages.append(torch.cat([stage[:n], lost]))
-    logits, features = segmenter.decode(stages)
-    return Prediction(logits[:n], features[:n]), logits[n:]

@@ -112,6 +112,28 @@ class Segmenter(nn.Module):
         """
         return self.decode(self.encode(images))
 
+    def predict_lossy(self, clear: Tensor, weak: Tensor, drop: float) -> tuple[Prediction, Tensor]:
+        """Predict some views as they are, others from encoder maps that lost channels (UniMatch).
+
+        One forward for both: batch normalization sees them together. Of a vision transformer, maps
+        of patches lose channels, class tokens do not.
+
+        Args:
+            clear: views `(B, 3, H, W)`.
+            weak: views `(U, 3, H, W)` that lose channels.
+            drop: share of the channels of each map that are lost.
+
+        Returns:
+            What is predicted from `clear`, and logits `(U, C, h, w)` from `weak`.
+        """
+        n = len(clear)
+        stages = []
+        for stage in self.encode(torch.cat([clear, weak])):
+            lost = F.dropout2d(stage[n:], drop) if stage.dim() == 4 else stage[n:]
+            stages.append(torch.cat([stage[:n], lost]))
+        logits, features = self.decode(stages)
+        return Prediction(logits[:n], features[:n]), logits[n:]
+
     @torch.no_grad()
     def _try(self, encoder: str, decoder: str) -> tuple[int, float]:
         """Channels and stride of what the decoder gives."""

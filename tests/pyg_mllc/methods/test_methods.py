@@ -7,7 +7,6 @@ from pyg_mllc.data import IGNORE
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import masked_cross_entropy, upsample
 from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Supervised, UniMatch
-from pyg_mllc.methods.unimatch import predict_lossy
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
 
@@ -178,18 +177,6 @@ def test_mllc_shares_the_teachers_labels_among_its_views():
     corrected = sum(masked_cross_entropy(p.logits, *targets) for p in rounds)
     expected = corrected / 2 + 3 * (second / 6 + weak / 3)
     assert torch.allclose(figures["unsupervised"], expected, atol=1e-5)
-
-
-def test_channels_are_lost_by_the_weak_views_alone():
-    segmenter = build(UniMatch).student.segmenter.eval()
-    clear, weak = torch.rand(3, 3, 48, 64), torch.rand(2, 3, 48, 64)
-    prediction, lossy = predict_lossy(segmenter, clear, weak, 0.5)
-    for found, expected in zip(prediction, segmenter(clear), strict=True):
-        assert torch.allclose(found, expected, atol=1e-5)
-    assert lossy.shape == (2, *prediction.logits.shape[1:])
-    assert not torch.allclose(lossy, segmenter(weak).logits, atol=1e-3)
-    kept = predict_lossy(segmenter, clear, weak, 0.0)[1]
-    assert torch.allclose(kept, segmenter(weak).logits, atol=1e-5)
 
 
 def test_unimatch_teaches_with_the_student_itself():

@@ -37,6 +37,18 @@ def test_decoders_take_images_of_any_size_and_learn(encoder, decoder, stride, op
     assert any(p.grad is not None and p.grad.any() for p in network.encoder.parameters())
 
 
+def test_channels_are_lost_by_the_weak_views_alone():
+    segmenter = Segmenter(5, "test_resnet", feature_dim=8).eval()
+    clear, weak = torch.rand(3, 3, 48, 64), torch.rand(2, 3, 48, 64)
+    prediction, lossy = segmenter.predict_lossy(clear, weak, 0.5)
+    for found, expected in zip(prediction, segmenter(clear), strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
+    assert lossy.shape == (2, *prediction.logits.shape[1:])
+    assert not torch.allclose(lossy, segmenter(weak).logits, atol=1e-3)
+    kept = segmenter.predict_lossy(clear, weak, 0.0)[1]
+    assert torch.allclose(kept, segmenter(weak).logits, atol=1e-5)
+
+
 def test_maps_lie_where_the_image_does():
     """A bright corner is where the logits change, whatever the image is resized to inside."""
     for encoder, decoder in (("test_vit", "fusion"), ("resnet18", "fpn")):
