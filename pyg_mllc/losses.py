@@ -46,7 +46,8 @@ def pseudo_label_weight(
     Args:
         confidence: m `(B, H, W)`.
         rule: `power`: :math:`m^p`, as published for MLLC; `hard`: 1 where :math:`m \ge \tau`, else
-            0; `uniform`: the image's share of pixels with :math:`m \ge 0.968`.
+            0; `uniform`: the share of all the map's pixels, padding included, with
+            :math:`m \ge 0.968`.
         threshold: tau.
         power: p.
 

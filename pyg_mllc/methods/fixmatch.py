@@ -11,6 +11,7 @@ from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
 from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
+from pyg_mllc.nn.conv import GraphLayer
 
 
 class FixMatch(SemiSupervised):
@@ -38,7 +39,8 @@ class FixMatch(SemiSupervised):
         decay: of the teacher.
 
     Raises:
-        InputError: if labels are to be corrected without a corrector, or `warmup` is out of range.
+        InputError: if labels are to be corrected without a corrector or by one whose layers need
+            training, or `warmup` is out of range.
     """
 
     share = 1.0  # of the loss
@@ -59,6 +61,11 @@ class FixMatch(SemiSupervised):
     ) -> None:
         if correct and corrector is None:
             raise InputError("method.correct=true needs a corrector")
+        if correct and corrector is not None and _has_random_layers(corrector):
+            raise InputError(
+                "method.correct=true does not train the corrector, whose layers start at random; "
+                "take corrector.conv=affinity and corrector.feature_conv=affinity, or method=mllc"
+            )
         if not correct or corrector is None:
             corrector = LabelCorrector(segmenter.num_classes, rounds=0)
         student = CorrectedSegmenter(segmenter, corrector.requires_grad_(False))
@@ -109,3 +116,8 @@ class FixMatch(SemiSupervised):
             masked_cross_entropy(logits[: len(image)], label),
             masked_cross_entropy(logits[len(image) :], mixed, weight),
         )
+
+
+def _has_random_layers(corrector: LabelCorrector) -> bool:
+    layers = [module for module in corrector.modules() if isinstance(module, GraphLayer)]
+    return any(list(layer.parameters()) for layer in layers)

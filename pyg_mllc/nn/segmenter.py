@@ -100,7 +100,7 @@ class Segmenter(nn.Module):
     def decode(self, stages: list[Tensor]) -> Prediction:
         """Predict from the maps of `encode`."""
         x = self.decoder(stages)
-        size = [round(n * self.stride / self.feature_stride) for n in x.shape[-2:]]
+        size = [max(round(n * self.stride / self.feature_stride), 1) for n in x.shape[-2:]]
         small = F.interpolate(x, size, mode="area") if self.feature_stride > self.stride else x
         return Prediction(self.class_head(x), self.embedding_head(small))
 

@@ -37,11 +37,13 @@ class EachStep(L.Callback):
         self.handler: Any = None
 
     def on_fit_start(self, trainer: L.Trainer, module: Any) -> None:
-        self.steps = trainer.global_step
         try:
             self.handler = signal.signal(signal.SIGINT, self._interrupt)
         except ValueError:  # not in the main thread
             self.handler = None
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        self.steps = trainer.global_step  # of the checkpoint by now, if the run goes on
 
     def on_fit_end(self, trainer: L.Trainer, module: Any) -> None:
         self._release()

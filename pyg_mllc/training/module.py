@@ -20,7 +20,7 @@ from pyg_mllc.nn import Prediction
 from pyg_mllc.processes import mean_over_processes, sum_over_processes
 from pyg_mllc.training.settings import TrainerSettings
 
-MEND = "lower trainer.lr, set trainer.clip=1, or pass trainer.on_nonfinite=skip"
+MEND = "lower trainer.lr or set trainer.clip=1"
 
 
 class TrainingModule(L.LightningModule):
@@ -59,6 +59,7 @@ class TrainingModule(L.LightningModule):
         if "unlabeled" in batch:
             images["unlabeled"] = self._image(batch["unlabeled"])
             images["valid"] = batch["unlabeled"]["valid"]
+        statistics = [b.clone() for b in self.method.student.buffers()] if self._skips else []
         try:
             figures = self.method(images)
         except ValueError as error:  # of the corrector, which takes only finite logits
@@ -66,7 +67,9 @@ class TrainingModule(L.LightningModule):
                 raise
             raise InputError(f"step {self.global_step + 1}: {error}; {MEND}") from error
         logged = {name: figure.detach() for name, figure in figures.items()}
-        self._refuse_nonfinite([n for n, figure in logged.items() if not figure.isfinite()])
+        if self._refuse_nonfinite([n for n, figure in logged.items() if not figure.isfinite()]):
+            for mine, before in zip(self.method.student.buffers(), statistics, strict=True):
+                mine.data.copy_(before)  # the batch may have spoiled batch normalization
         shown = {name: logged[name] for name in ("loss", "trusted") if name in logged}
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)
@@ -173,9 +176,17 @@ class TrainingModule(L.LightningModule):
         """Those of the student, then the teacher's before correction and after each round."""
         return [self.method.student.segmenter(view), *self.method.teach(view)]
 
-    def _refuse_nonfinite(self, bad: list[str]) -> None:
-        """Stop all processes if one of them has figures that are not finite, or let it pass."""
-        found = sum_over_processes(torch.tensor(float(len(bad)), device=self.device))
-        if found and self.settings.on_nonfinite == "stop":
+    @property
+    def _skips(self) -> bool:
+        return self.settings.on_nonfinite == "skip"
+
+    def _refuse_nonfinite(self, bad: list[str]) -> bool:
+        """Whether a process has figures that are not finite; stops all unless they are skipped."""
+        found = bool(sum_over_processes(torch.tensor(float(len(bad)), device=self.device)))
+        if found and not self._skips:
             names = ", ".join(bad) or "a loss of another process"
-            raise InputError(f"step {self.global_step + 1}: not finite: {names}; {MEND}")
+            raise InputError(
+                f"step {self.global_step + 1}: not finite: {names}; "
+                f"{MEND}, or pass trainer.on_nonfinite=skip"
+            )
+        return found

@@ -44,7 +44,8 @@ class TrainerSettings:
         precision: as Lightning's, e.g. `32-true` or `bf16-mixed`.
         channels_last: lay images out as (B, H, W, C) in memory, which convolutions do faster.
         workers: processes that load images; with 0, the main process loads.
-        on_nonfinite: what a loss that is not finite does: `stop`, or `skip` the batch.
+        on_nonfinite: what a loss or gradient that is not finite does: `stop`, or `skip` the batch.
+            A corrector's input that is not finite always stops.
         on_unreadable: what a training image that cannot be read does: `stop`, or `skip` to the
             next, with a warning that names it.
         progress: whether to show progress bars.

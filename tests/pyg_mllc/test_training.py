@@ -99,32 +99,34 @@ SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
 LONG = replace(SETTINGS, max_steps=14, save_every=3, val_every=5)
 
 
-def long_run(out, resume=False):
+def long_run(out, accumulate=1, resume=False):
     more = {"total_steps": 14, "anchors": 60, "sight": SIGHT, "thresholds": "ema"}
-    return run(MLLC, out, settings=LONG, resume=resume, **more)
+    settings = replace(LONG, accumulate=accumulate)
+    return run(MLLC, out, settings=settings, resume=resume, **more)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return long_run(tmp_path_factory.mktemp("whole"))
+@pytest.fixture(scope="module", params=[1, 2], ids=["batch", "two_batches"])
+def whole(request, tmp_path_factory):
+    """Batches a step, and a run that nothing interrupts."""
+    return request.param, long_run(tmp_path_factory.mktemp("whole"), request.param)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
     """Really killed, at a random moment after its first checkpoint."""
     code = (
         "import sys, pathlib, torch, test_training as t; torch.set_num_threads(1); "
-        "t.long_run(pathlib.Path(sys.argv[1]), True)"
+        "t.long_run(pathlib.Path(sys.argv[1]), int(sys.argv[2]), True)"
     )
-    last = tmp_path / "last.ckpt"
-    process = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=HERE)
+    accumulate, (expected, _, whole_result) = whole
+    last, words = tmp_path / "last.ckpt", [sys.executable, "-c", code, tmp_path, str(accumulate)]
+    process = subprocess.Popen(words, cwd=HERE)
     while process.poll() is None and not last.exists():
         time.sleep(0.01)
     time.sleep(random.Random(seed).uniform(0, 0.3))
     process.kill()
     process.wait()
-    model, _, result = long_run(tmp_path, resume=True)
-    expected, _, whole_result = whole
+    model, _, result = long_run(tmp_path, accumulate, resume=True)
     for name, value in expected.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
     assert result.history == whole_result.history
@@ -158,13 +160,22 @@ def test_steps_count_optimizer_steps_however_many_batches_each_takes(tmp_path):
     [
         {"optimizer": "sgd", "schedule": "cosine", "clip": 1.0},
         {"schedule": "constant", "precision": "bf16-mixed", "channels_last": True},
-        {"window": (20, 30)},
         {"precision": "bf16-mixed", "clip": 0.1},
     ],
 )
 def test_options_train(options, tmp_path):
-    _, _, result = run(MLLC, tmp_path, settings=replace(SETTINGS, **options))
-    assert math.isfinite(result.last_miou)
+    _, _, usual = run(MLLC, tmp_path / "usual")
+    _, _, result = run(MLLC, tmp_path / "changed", settings=replace(SETTINGS, **options))
+    assert math.isfinite(result.last_miou) and result.history != usual.history
+
+
+def test_a_window_validates(tmp_path, monkeypatch):
+    seen, real = set(), Supervised.teach
+    monkeypatch.setattr(
+        Supervised, "teach", lambda model, view: seen.add(view.shape[-2:]) or real(model, view)
+    )
+    run(Supervised, tmp_path, settings=replace(SETTINGS, window=(20, 30)))
+    assert seen == {(20, 30)}
 
 
 def test_gradients_are_clipped(tmp_path, monkeypatch):
@@ -271,6 +282,22 @@ def test_a_loss_that_is_not_finite_is_skipped_if_asked(tmp_path):
     model, _, result = run(Diverges, tmp_path, settings=replace(SETTINGS, on_nonfinite="skip"))
     assert model.calls == 6 and math.isfinite(result.last_miou)
     assert all(p.isfinite().all() for p in model.parameters())
+
+
+class Overflows(Supervised):
+    """A method that sees infinity at the third step."""
+
+    calls = 0
+
+    def forward(self, batch):
+        self.calls += 1
+        return super().forward(batch | {"image": batch["image"] / (self.calls != 3)})
+
+
+def test_a_skipped_batch_leaves_no_trace_in_batch_normalization(tmp_path):
+    model, _, result = run(Overflows, tmp_path, settings=replace(SETTINGS, on_nonfinite="skip"))
+    assert model.calls == 6 and math.isfinite(result.last_miou)
+    assert all(b.isfinite().all() for b in model.buffers())
 
 
 def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):

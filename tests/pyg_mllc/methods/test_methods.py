@@ -223,7 +223,6 @@ def test_anchors_are_of_the_labeled_images_as_last_seen():
     [
         ({"lambda_slg": 0.0}, {"contrast": 0.0}),
         ({"intra": 0.0, "inter": 0.0}, {"contrast": 0.0}),
-        ({"deep": False}, {}),
         ({"weighting": "hard"}, {"unsupervised": 0.0}),
         ({"weighting": "uniform"}, {"unsupervised": 0.0}),
     ],
@@ -237,6 +236,14 @@ def test_parts_switch_off(options, changes):
     assert found[1]["loss"].isfinite() and not torch.equal(found[0]["loss"], found[1]["loss"])
     for name, value in changes.items():
         assert found[1][name] == value
+
+
+def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
+    same = {"weak": Same(), "strong": Same(), "warmup": 0.0, "thresholds": "fixed"}
+    model, data = build(MLLC, **same, deep=False).eval(), batch()
+    first, _, last = model.predict(model.student, data["image"])
+    expected = sum(masked_cross_entropy(p.logits, data["label"]) for p in (first, last))
+    assert torch.allclose(model(data)["supervised"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -282,3 +289,10 @@ def test_labels_are_not_corrected_by_nobody():
     segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=16)
     with pytest.raises(InputError, match=r"method\.correct=true needs"):
         FixMatch(segmenter, correct=True)
+
+
+@pytest.mark.parametrize("layers", [{"conv": "SAGEConv"}, {"feature_conv": "GATv2Conv"}])
+def test_labels_are_not_corrected_by_layers_that_nobody_trains(layers):
+    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=16)
+    with pytest.raises(InputError, match=r"does not train the corrector"):
+        FixMatch(segmenter, LabelCorrector(3, 8, **layers), correct=True)

@@ -49,6 +49,12 @@ def test_channels_are_lost_by_the_weak_views_alone():
     assert torch.allclose(kept, segmenter(weak).logits, atol=1e-5)
 
 
+def test_images_smaller_than_a_pixel_of_the_embedding_have_one():
+    network = Segmenter(5, "test_resnet", feature_dim=8, feature_stride=64).eval()
+    out = network(torch.rand(1, 3, 8, 8))
+    assert out.features.shape == (1, 8, 1, 1)
+
+
 def test_maps_lie_where_the_image_does():
     """A bright corner is where the logits change, whatever the image is resized to inside."""
     for encoder, decoder in (("test_vit", "fusion"), ("resnet18", "fpn")):
