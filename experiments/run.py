@@ -175,7 +175,12 @@ def main() -> None:
         for seed, row, overrides in product(given.seeds, chosen, product(*choices))
     ]
     path = Path(given.csv) if given.csv else HERE / given.table / f"{Path(given.table).name}.csv"
-    run(jobs, path, given.jobs, {"camvid": data / "camvid", "voc": data / "voc2012"})
+    run(
+        jobs,
+        path,
+        given.jobs,
+        {"camvid": data / "camvid", "voc": data / "voc2012", "cityscapes": data / "cityscapes"},
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,11 @@ def upsample(logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     return F.interpolate(logits, size, mode="bilinear", align_corners=False)
 
 
+def resize_labels(label: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Bring labels `(B, H, W)` to `size` (h, w): each pixel takes the label at its center."""
+    return F.interpolate(label[:, None].float(), size, mode="nearest-exact")[:, 0].long()
+
+
 def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
     r"""Mean cross entropy over the pixels that carry a label.
 

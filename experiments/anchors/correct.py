@@ -13,47 +13,40 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from experiments.scores import scores
-from graphs import AnchorMemory, join_features, maps_to_nodes
-from pyg_mllc.data import camvid
+from graphs import AnchorMemory, maps_to_nodes
+from pyg_mllc.data import IGNORE, camvid
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.losses import masked_cross_entropy
-from pyg_mllc.methods import Supervised
+from pyg_mllc.losses import masked_cross_entropy, resize_labels
+from pyg_mllc.methods import FrozenFeatures, Supervised
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 from pyg_mllc.training import TrainerSettings, train
 
 HERE = Path(__file__).parent
 ROOT = Path(os.environ.get("MLLC_DATA", ".")) / "camvid"
-SIZE, CLASSES, VOID = (180, 240), 11, 255
+SIZE, CLASSES = (180, 240), 11
 
 
 class Images:
     """Images with labels, a network's prediction for them, and what they look like."""
 
-    def __init__(self, samples: Any, network: Segmenter, frozen: Segmenter) -> None:
+    def __init__(self, samples: Any, network: Segmenter, sight: FrozenFeatures) -> None:
         every = [samples[i] for i in range(len(samples))]
         image = torch.stack([sample["image"] for sample in every]) / 255
         self.label = torch.stack([sample["label"] for sample in every])
         with torch.no_grad():
             parts = [network(some) for some in image.split(8)]
             self.prediction = Prediction(*(torch.cat(part) for part in zip(*parts, strict=True)))
-            stages = [frozen.encoder((x - frozen.mean) / frozen.std)[2:4] for x in image.split(8)]
-        maps = [torch.cat(stage) for stage in zip(*stages, strict=True)]
-        self.look = join_features([self.prediction.features, *maps])
-
-    def small_label(self) -> Tensor:
-        """Labels at the prediction's size."""
-        size = self.prediction.logits.shape[-2:]
-        return F.interpolate(self.label[:, None].float(), size, mode="nearest-exact").long()[:, 0]
+        looks = map(sight, image.split(8), self.prediction.features.split(8))
+        self.look = torch.cat(list(looks))
 
 
 def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
     """23 labeled and 40 unlabeled images, seen by a network trained for a few steps."""
     torch.manual_seed(seed)
-    network, frozen = (Segmenter(CLASSES, weights="package") for _ in range(2))
+    network = Segmenter(CLASSES, weights="package")
+    sight = FrozenFeatures(network.feature_dim)
     splits = camvid(ROOT, labeled=23, size=SIZE, seed=seed, val=2)
     settings = TrainerSettings(max_steps=steps, val_every=steps, accelerator="cpu")
     out = Path("outputs/anchors") / f"{steps}_{seed}"
@@ -62,16 +55,16 @@ def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
     drawn = [others[i] for i in np.random.default_rng(seed).permutation(len(others))[:40]]
     masks = [ROOT / "trainannot" / f"{path.stem}.png" for path in drawn]
     unlabeled = SegmentationDataset(drawn, masks, splits.spec, SIZE)
-    network.eval(), frozen.eval()
-    return Images(splits.labeled, network, frozen), Images(unlabeled, network, frozen)
+    network.eval()
+    return Images(splits.labeled, network, sight), Images(unlabeled, network, sight)
 
 
 def fill(labeled: Images) -> AnchorMemory:
     """All labeled pixels at the prediction's size, and which image each is from."""
     x, image = maps_to_nodes(labeled.look)
-    label = labeled.small_label().flatten()
+    label = resize_labels(labeled.label, labeled.look.shape[-2:]).flatten()
     memory = AnchorMemory(CLASSES, x.size(1), budget=60_000)
-    memory.add(x[label != VOID], label[label != VOID], image[label != VOID])
+    memory.add(x[label != IGNORE], label[label != IGNORE], image[label != IGNORE])
     return memory
 
 

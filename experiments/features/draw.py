@@ -18,6 +18,7 @@ from torch import Tensor
 from experiments.run import Job
 from experiments.trained import data_of, trained
 from pyg_mllc.data import IGNORE, DatasetSpec
+from pyg_mllc.losses import resize_labels
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
@@ -40,10 +41,9 @@ def embeddings(job: Job) -> tuple[Tensor, Tensor, DatasetSpec]:
     for i in range(len(images)):
         sample = images[i]
         maps = predictor.seeing.segmenter(sample["image"][None] / 255).features
-        truth = sample["label"][None, None].float()
-        label = F.interpolate(truth, maps.shape[-2:], mode="nearest-exact")
+        label = resize_labels(sample["label"][None], maps.shape[-2:])
         features.append(F.normalize(maps, dim=1)[0].flatten(1).T)  # (D, h, w) -> (h * w, D)
-        labels.append(label.flatten().long())
+        labels.append(label.flatten())
     x, y = torch.cat(features), torch.cat(labels)
     rng = np.random.default_rng(0)
     taken = []

@@ -22,14 +22,14 @@ from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
 from experiments.scores import scores
 from graphs import AnchorMemory, join_features
-from pyg_mllc.data import camvid, textures
+from pyg_mllc.data import IGNORE, camvid, textures
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerSettings, train
 
 HERE = Path(__file__).parent
-SIZE, IMAGES, VOID = (96, 128), 8, 255
+SIZE, IMAGES = (96, 128), 8
 BELIEF = 0.8  # that a pixel of a mask is right
 
 
@@ -65,7 +65,7 @@ class Setting:
         self.memory = AnchorMemory(self.classes, len(self.cases[0].look), budget=40_000)
         for number, case in enumerate(self.labeled):
             x, label = case.look[:, ::4, ::4].flatten(1).T, case.truth[::4, ::4].flatten()
-            self.memory.add(x[label != VOID], label[label != VOID], number)
+            self.memory.add(x[label != IGNORE], label[label != IGNORE], number)
 
     def opinion(self, kind: str, share: float) -> Tensor:
         """What the source of the labels says of the anchors `(M, C)`, as wrong as elsewhere."""
@@ -73,14 +73,14 @@ class Setting:
         told = AnchorMemory(c, c, budget=40_000)  # of the same seed: keeps the same nodes
         for number, case in enumerate(self.labeled):
             z, label = noisy_logits(case, kind, share, rng, c), case.truth[::4, ::4].flatten()
-            told.add(z[:, ::4, ::4].flatten(1).T[label != VOID], label[label != VOID], number)
+            told.add(z[:, ::4, ::4].flatten(1).T[label != IGNORE], label[label != IGNORE], number)
         return told.x
 
     @torch.no_grad()
     def case(self, sample: Any) -> Case:
         """A sample with what is needed to correct its mask."""
         image = sample["image"][None] / 255
-        stages = self.frozen.encoder((image - self.frozen.mean) / self.frozen.std)[1:4]
+        stages = self.frozen.encode(image)[1:4]
         first = F.interpolate(stages[0], SIZE, mode="bilinear")  # the others follow its size
         look = join_features([first, *stages[1:]])[0]
         logits = F.interpolate(self.network(image).logits, SIZE, mode="bilinear")[0]
@@ -114,10 +114,10 @@ def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) ->
             crop = (..., slice(top, top + SIZE[0] // 2), slice(left, left + SIZE[1] // 2))
             parts.append((z[crop], case.look[crop], case.truth[crop], torch.tensor(number)))
         z, look, truth, number = (torch.stack(part) for part in zip(*parts, strict=True))
-        if (truth == VOID).all():
+        if (truth == IGNORE).all():
             continue
         history = corrector(z.float(), look, anchors=anchors, image=number if anchors else None)
-        loss = sum(F.cross_entropy(p.logits, truth, ignore_index=VOID) for p in history[1:])
+        loss = sum(F.cross_entropy(p.logits, truth, ignore_index=IGNORE) for p in history[1:])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -40,7 +40,7 @@ def point_set(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def correct(x: Tensor, label: Tensor, k: int = 20, rounds: int = 5) -> Tensor:
-    """Let labels flow between points alike, `rounds` times; half of each opinion stays."""
+    """Let labels flow between points alike, `rounds` times; a fifth of the first label stays."""
     graph = semantic_graph(x, k, metric="l2", affinity=lambda s: (s / 4).exp())
     weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(x))
     z = first = torch.eye(len(NAMES))[label]

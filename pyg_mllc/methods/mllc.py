@@ -4,13 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseudo_label_weight
+from pyg_mllc.losses import (
+    info_nce,
+    masked_cross_entropy,
+    prototype_loss,
+    pseudo_label_weight,
+    resize_labels,
+)
 from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.prototypes import Prototypes
 from pyg_mllc.methods.sight import FrozenFeatures
@@ -209,7 +214,7 @@ class MLLC(SemiSupervised):
     def _count(self, prediction: Prediction, label: Tensor) -> None:
         if self.thresholds is not None:
             logits = prediction.logits.detach()
-            self.thresholds.update(logits, _resized(label, logits.shape[-2:]) != IGNORE)
+            self.thresholds.update(logits, resize_labels(label, logits.shape[-2:]) != IGNORE)
 
     def _total(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         factors = {"supervised": 1.0, "unsupervised": self.lambda_clg, "contrast": self.lambda_slg}
@@ -242,11 +247,6 @@ class MLLC(SemiSupervised):
         return torch.stack(losses).mean()
 
 
-def _resized(label: Tensor, size: torch.Size) -> Tensor:
-    """Labels `(B, H, W)` at another size."""
-    return F.interpolate(label[:, None].float(), size, mode="nearest-exact")[:, 0].long()
-
-
 def _nodes(features: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """Features `(N, D)` of all pixels of the maps, and their labels `(N,)` at the maps' size."""
-    return maps_to_nodes(features)[0], _resized(label, features.shape[-2:]).flatten()
+    return maps_to_nodes(features)[0], resize_labels(label, features.shape[-2:]).flatten()
