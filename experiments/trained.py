@@ -1,5 +1,6 @@
 """Networks that `experiments.run` trained, and the images that they learned from."""
 
+import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,16 @@ def finished(rows: Iterable[str], seed: int = 0) -> list[Job]:
         if job not in there:
             print(f"left out, for it is not trained: {job.config}, seed {seed}")
     return there
+
+
+def other_lines(path: Path, fields: Sequence[str], jobs: Iterable[Job]) -> list[tuple[str, ...]]:
+    """The lines that a CSV holds of other runs, whose networks need not be here."""
+    if not path.exists():
+        return []
+    mine = {(job.config, str(job.seed)) for job in jobs}
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    return [tuple(r[f] for f in fields) for r in lines if (r["config"], r["seed"]) not in mine]
 
 
 def trained(job: Job, network: str = "teacher") -> Predictor:

@@ -7,7 +7,6 @@ never saw, only scores. Writes `where.csv`: for each group of pixels its share, 
 labels are right before correction and after each round, and what the changes were.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,14 @@ from skimage.measure import label as components
 from skimage.segmentation import find_boundaries
 
 from experiments.run import Job
-from experiments.trained import beliefs, confusions, finished, trained, unlabeled_with_truth
+from experiments.trained import (
+    beliefs,
+    confusions,
+    finished,
+    other_lines,
+    trained,
+    unlabeled_with_truth,
+)
 from pyg_mllc.data import IGNORE
 from pyg_mllc.measures import iou
 from pyg_mllc.writing import write_csv
@@ -72,19 +78,10 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
     return dict(found), [100 * float(iou(m).nanmean()) for m in torch.stack(matrices).sum(0)]
 
 
-def others(path: Path, jobs: Sequence[Job]) -> list[tuple[str, ...]]:
-    """The lines that a CSV holds of other runs, whose networks need not be here."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        lines = [tuple(row[name] for name in FIELDS) for row in csv.DictReader(file)]
-    return [line for line in lines if line[0] not in {job.config for job in jobs}]
-
-
 def main() -> None:
     """Count, and write a line for each group of pixels."""
     path, jobs = HERE / "where.csv", finished(CONFIGS)
-    rows = others(path, jobs)
+    rows = other_lines(path, FIELDS, jobs)
     for job in jobs:
         found, miou = count(job)
         for name, counts in found.items():

@@ -1,0 +1,57 @@
+"""Measure trained students as a user runs them: at the images' own size, and corrected.
+
+python -m experiments.methods.evaluate voc_54 --seeds 0 1 2
+
+Takes the rows of the table `methods` whose names hold one of the words given, as far as they are
+trained here, on the validation split; as `mllc evaluate` does. Writes `evaluate.csv`, where lines
+of other runs stay.
+"""
+
+import argparse
+from pathlib import Path
+
+from torch import Tensor
+
+from experiments.run import Job, rows
+from experiments.trained import data_of, finished, other_lines, trained
+from pyg_mllc.data import OwnSizes, SegmentationDataset
+from pyg_mllc.evaluation import evaluate
+from pyg_mllc.losses import upsample
+from pyg_mllc.writing import write_csv
+
+HERE = Path(__file__).parent
+FIELDS = ("config", "seed", "student", "corrected", "commit")
+
+
+def measure(job: Job) -> tuple[str, ...]:
+    """Give the line of a run: mIoU (%) of its student, and corrected, the same without rounds."""
+    predictor, val = trained(job, "student"), data_of(job).val
+    assert isinstance(val, SegmentationDataset)
+
+    def predict(images: Tensor) -> list[Tensor]:
+        found = predictor.logits(images, correct=True)
+        return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
+
+    stages = evaluate(predict, OwnSizes(val), gallery=1).stages.values()
+    student, corrected = (f"{100 * m.miou:.2f}" for m in stages)
+    return job.config, str(job.seed), student, corrected, (job.folder / "commits").read_text()
+
+
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="+", help="words of the rows' names")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    given = parser.parse_args()
+    chosen = [row for row in rows("methods") if any(word in row for word in given.rows)]
+    jobs = [job for seed in given.seeds for job in finished(chosen, seed)]
+    path = HERE / "evaluate.csv"
+    lines = other_lines(path, FIELDS, jobs)
+    for job in jobs:
+        lines.append(measure(job))
+        print(*lines[-1], flush=True)
+        write_csv(path, FIELDS, sorted(lines))
+
+
+if __name__ == "__main__":
+    main()
