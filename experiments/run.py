@@ -3,7 +3,8 @@
 MLLC_DATA=path/to/data python -m experiments.run methods --jobs 2
 
 A row is a file of `pyg_mllc/configs/experiment/<table>/`. Runs that are in the CSV are left
-out, and stopped ones go on. Each job has one thread.
+out, and stopped ones go on; with `--networks`, runs of the CSV are trained, too, if their networks
+are not here, and add no line. Each job has one thread.
 """
 
 import argparse
@@ -47,6 +48,11 @@ class Job(NamedTuple):
         changed = "_".join(self.overrides).replace("/", "-").replace("=", "-")
         return Path("outputs/tables") / self.config / (changed or "as_is") / f"seed{self.seed}"
 
+    @property
+    def ended(self) -> bool:
+        """Whether its network is here."""
+        return bool(list(self.folder.glob("*/result.json")))
+
 
 def rows(table: str) -> list[str]:
     """Names of the experiments of a table."""
@@ -58,7 +64,7 @@ def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
     kept, root = job.folder / "run.yaml", roots[job.config.split("/")[-1].split("_")[0]]
     if kept.exists() and Path(OmegaConf.load(kept).data.root).resolve() != root.resolve():
         raise ValueError(f"{job.folder} was trained on other images than {root}: move it away")
-    if list(job.folder.glob("*/result.json")):
+    if job.ended:
         return _line(job)  # it ended, but its line was not written
     if kept.exists() and list(job.folder.glob("*/last.ckpt")):
         options = [f"resume={job.folder}", "trainer.progress=false"]
@@ -130,25 +136,34 @@ def done(path: Path) -> set[Job]:
         }
 
 
-def run(jobs: list[Job], path: Path, parallel: int, roots: dict[str, Path]) -> None:
-    """Train those jobs that the CSV does not hold yet."""
-    lock = Lock()
+def run(
+    jobs: list[Job], path: Path, parallel: int, roots: dict[str, Path], networks: bool = False
+) -> None:
+    """Train those jobs that the CSV does not hold yet; with `networks`, whose network is not here.
+
+    Only what the CSV does not hold adds a line to it.
+    """
+    lock, known = Lock(), done(path)
+    todo = [job for job in jobs if job not in known or (networks and not job.ended)]
+    for job in jobs:
+        if job not in todo:
+            print(f"{job.config} {' '.join(job.overrides)} seed {job.seed} is in {path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def one(job: Job) -> None:
         line = train(job, roots)
-        with lock, path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS)
-            if not file.tell():
-                writer.writeheader()
-            writer.writerow(line)
+        if job not in known:
+            with lock, path.open("a", newline="") as file:
+                writer = csv.DictWriter(file, FIELDS)
+                if not file.tell():
+                    writer.writeheader()
+                writer.writerow(line)
         print(
             job.config, *job.overrides, job.seed, line["miou_last"], line["miou_best"], flush=True
         )
 
-    finished = done(path)
     with ThreadPoolExecutor(parallel) as pool:
-        futures = [pool.submit(one, job) for job in jobs if job not in finished]
+        futures = [pool.submit(one, job) for job in todo]
     failed = [future.exception() for future in futures if future.exception()]
     if failed:
         raise SystemExit(f"{len(failed)} runs failed, see log.txt in their folders: {failed[0]}")
@@ -164,9 +179,16 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="*", default=[], help="options, lists of them separated by ,"
     )
+    parser.add_argument(
+        "--networks", action="store_true", help="train what the CSV holds, too, if it is not here"
+    )
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
     chosen = [r for r in rows(given.table) if not given.rows or any(p in r for p in given.rows)]
+    if not chosen:
+        raise SystemExit(f"no row of {given.table} holds one of {given.rows}; see {CONFIGS}")
+    if "MLLC_DATA" not in os.environ:
+        raise SystemExit("MLLC_DATA is not set: give the folder that holds camvid, voc2012, ...")
     options = [option.partition("=")[::2] for option in given.set]
     choices = [[f"{name}={value}" for value in values.split(",")] for name, values in options]
     data = Path(os.environ["MLLC_DATA"])
@@ -175,12 +197,8 @@ def main() -> None:
         for seed, row, overrides in product(given.seeds, chosen, product(*choices))
     ]
     path = Path(given.csv) if given.csv else HERE / given.table / f"{Path(given.table).name}.csv"
-    run(
-        jobs,
-        path,
-        given.jobs,
-        {"camvid": data / "camvid", "voc": data / "voc2012", "cityscapes": data / "cityscapes"},
-    )
+    roots = {"camvid": "camvid", "voc": "voc2012", "cityscapes": "cityscapes"}
+    run(jobs, path, given.jobs, {k: data / v for k, v in roots.items()}, given.networks)
 
 
 if __name__ == "__main__":

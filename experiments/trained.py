@@ -23,11 +23,26 @@ from pyg_mllc.prediction import Predictor
 def finished(rows: Iterable[str], seed: int = 0) -> list[Job]:
     """The runs of rows that have been trained here; names the others."""
     jobs = [Job(row, (), seed) for row in rows]
-    there = [job for job in jobs if list(job.folder.glob("*/result.json"))]
     for job in jobs:
-        if job not in there:
-            print(f"left out, for it is not trained: {job.config}, seed {seed}")
-    return there
+        if not job.ended:
+            print(f"left out: {_missing(job)}")
+    return [job for job in jobs if job.ended]
+
+
+def _missing(job: Job) -> str:
+    table, row = job.config.split("/")
+    return (
+        f"{job.config}, seed {job.seed}, is not trained here; "
+        f"python -m experiments.run {table} --rows {row} --seeds {job.seed} --networks trains it"
+    )
+
+
+def file_of(job: Job, name: str) -> Path:
+    """A file of a run's folder; ends with a sentence if it is not trained here."""
+    if not job.ended:
+        raise SystemExit(_missing(job))
+    [file] = job.folder.glob(f"*/{name}")
+    return file
 
 
 def other_lines(path: Path, fields: Sequence[str], jobs: Iterable[Job]) -> list[tuple[str, ...]]:
@@ -42,8 +57,7 @@ def other_lines(path: Path, fields: Sequence[str], jobs: Iterable[Job]) -> list[
 
 def trained(job: Job, network: str = "teacher") -> Predictor:
     """The network of a run as it was at its last step."""
-    [file] = job.folder.glob("*/last.ckpt")
-    return pyg_mllc.load(file, network=network)
+    return pyg_mllc.load(file_of(job, "last.ckpt"), network=network)
 
 
 def data_of(job: Job, **changes: Any) -> Splits:

@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from experiments.run import Job, rows
+from experiments.trained import file_of
 from pyg_mllc.results import Run
 from pyg_mllc.writing import write_csv
 
@@ -21,8 +22,8 @@ STYLES = (":", "--", "-", "-.")
 
 def history(config: str) -> list[dict]:
     """The validations of a run."""
-    [file] = Job(config, (), 0).folder.glob("*/result.json")
-    return [row for row in Run.load(file).history if "miou" in row]
+    run = Run.load(file_of(Job(config, (), 0), "result.json"))
+    return [row for row in run.history if "miou" in row]
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ class GraphLayer(nn.Module):
             self.conv = factory(**_arguments(name, factory, channels))
         except (TypeError, ValueError, ImportError) as error:
             raise ValueError(
-                f"conv={name} cannot be made from its number of channels alone: {error}; "
+                f"{name} cannot be made from its number of channels alone: {error}; "
                 f"functools.partial({name}, ...) gives the rest"
             ) from error
         takes = inspect.signature(self.conv.forward).parameters
@@ -81,16 +81,14 @@ class GraphLayer(nn.Module):
             p.name for p in takes if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
         ]
         if needs[:2] != ["x", "edge_index"] and len(takes) > 1 and takes[0].name != "args":
-            raise ValueError(f"conv={name} works on {needs}, not on nodes x and edge_index")
+            raise ValueError(f"{name} works on {needs}, not on nodes x and edge_index")
         unknown = [n for n in needs[2:] if n != self.weight_name]
         if unknown:
             raise ValueError(
-                f"conv={name} needs {', '.join(unknown)} at each call, which the graphs do not give"
+                f"{name} needs {', '.join(unknown)} at each call, which the graphs do not give"
             )
         if getattr(self.conv, "cached", False):
-            raise ValueError(
-                f"conv={name} has cached=True, but each call brings a graph of its own"
-            )
+            raise ValueError(f"{name} has cached=True, but each call brings a graph of its own")
         edge_index = torch.tensor([[0, 1, 1, 2, 0, 1, 2], [1, 0, 2, 1, 0, 1, 2]])
         mode = self.conv.training
         self.conv.eval()
@@ -99,13 +97,13 @@ class GraphLayer(nn.Module):
                 out = self(torch.rand(3, channels), edge_index, torch.rand(7))
         except Exception as error:
             raise ValueError(
-                f"conv={name} fails on three nodes of {channels} channels: {error}"
+                f"{name} fails on three nodes of {channels} channels: {error}"
             ) from error
         self.conv.train(mode)
         given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         if given != (3, channels):
             raise ValueError(
-                f"conv={name} gives {given} for 3 nodes, expected (3, {channels}); "
+                f"{name} gives {given} for 3 nodes, expected (3, {channels}); "
                 "with several heads, set concat=False"
             )
 
@@ -119,7 +117,7 @@ def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
         near = get_close_matches(conv, layers, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}? " if near else ""
         raise ValueError(
-            f"conv={conv!r} is not a layer; {hint}Choices: affinity, {', '.join(sorted(layers))}"
+            f"{conv!r} is not a layer; {hint}Choices: affinity, {', '.join(sorted(layers))}"
         )
     return conv, getattr(torch_geometric.nn.conv, conv)
 

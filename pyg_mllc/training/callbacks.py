@@ -1,6 +1,7 @@
 """What happens around each step: seeds, the teacher, checkpoints, Ctrl-C."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,15 @@ class EachStep(L.Callback):
         seed: of the run.
         folder: of `last.ckpt` and `best.ckpt`.
         save_every: optimizer steps between checkpoints.
+        validates: whether a validation follows an optimizer step of this number; its checkpoint
+            then waits for it, so that a resumed run has lost none.
     """
 
-    def __init__(self, seed: int, folder: Path, save_every: int) -> None:
+    def __init__(
+        self, seed: int, folder: Path, save_every: int, validates: Callable[[int], bool]
+    ) -> None:
         self.seed, self.folder, self.save_every = seed, folder, save_every
-        self.interrupted = False
+        self.validates, self.interrupted = validates, False
         self.handler: Any = None
 
     def on_fit_start(self, trainer: L.Trainer, module: Any) -> None:
@@ -64,16 +69,21 @@ class EachStep(L.Callback):
         if trainer.global_step > self.steps:
             self.steps = trainer.global_step
             module.method.update()
-            if self.steps % self.save_every == 0:
-                trainer.save_checkpoint(self.folder / "last.ckpt")
-            if self.interrupted:  # here, where no step is half done
-                trainer.save_checkpoint(self.folder / "last.ckpt")
-                raise KeyboardInterrupt
+            if not self.validates(self.steps):
+                self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
         curve = [row["miou"] for row in module.history if "miou" in row]
         if curve and curve[-1] > max(curve[:-1], default=-1.0):
             trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
+        self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        """Save if it is time to; stop if Ctrl-C was pressed: here, where no step is half done."""
+        if self.interrupted or self.steps % self.save_every == 0:
+            trainer.save_checkpoint(self.folder / "last.ckpt")
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def _interrupt(self, *args: Any) -> None:
         """Finish the step first; a second Ctrl-C does not wait for that."""

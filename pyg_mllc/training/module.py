@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
@@ -45,11 +46,23 @@ class TrainingModule(L.LightningModule):
         self.batches = self.skipped = 0
         self.history: list[dict[str, float]] = []
         self.figures: dict[str, Any] = {"validated_at": 0}  # of the last validation
-        self.step_ends: list[float] = []
+        self.began, self.step_ends = time.perf_counter(), list[float]()
+        self.before = {"seconds": 0.0, "step_seconds": math.nan}  # of the parts of a resumed run
         self.confusion: Any = nn.ModuleList(  # one for each of `_beliefs`
             MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE)
             for _ in range(len(method.student.corrector.rounds) + 2)
         )
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, without the time between its parts."""
+        return self.before["seconds"] + time.perf_counter() - self.began
+
+    @property
+    def step_seconds(self) -> float:
+        """Of this part, or the last one with steps; the median is blind to gaps that validate."""
+        ends = self.step_ends
+        return float(np.median(np.diff(ends))) if len(ends) > 1 else self.before["step_seconds"]
 
     def training_step(self, batch: dict[str, dict[str, Tensor]], index: int) -> Tensor:
         labeled = batch["labeled"]
@@ -154,12 +167,14 @@ class TrainingModule(L.LightningModule):
             "skipped": self.skipped,
             "history": self.history,
             "figures": self.figures,
+            "times": {"seconds": self.seconds, "step_seconds": self.step_seconds},
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         run = checkpoint["run"]
         self.batches, self.skipped = run["batches"], run["skipped"]
         self.history, self.figures = run["history"], run["figures"]
+        self.before = run.get("times", self.before)
 
     def _factor(self, step: int) -> float:
         """What the learning rates are multiplied by at a step."""

@@ -1,18 +1,15 @@
 """One training from its first step to its last, or from where it stopped."""
 
 import logging
-import math
 import re
 import resource
 import sys
-import time
 import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
@@ -83,9 +80,10 @@ def train(
     loaders = _loaders(method, splits, settings, seed, done, name)
     each = settings.batch_size + settings.unlabeled_batch_size
     val = eval_loader(splits.val, each, settings.workers)
-    step = EachStep(seed, out, settings.save_every or settings.val_every)
+    every = min(settings.val_every, settings.max_steps)
+    save_every = settings.save_every or settings.val_every
+    step = EachStep(seed, out, save_every, validates=lambda number: number % every == 0)
     trainer = _trainer(settings, out, step, saved)
-    started = time.perf_counter()
     with warnings.catch_warnings():
         # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, an
         # earlier run's log is meant to be replaced, and loaders start where the checkpoint ended.
@@ -107,7 +105,6 @@ def train(
                 "memory does not suffice: lower trainer.batch_size, trainer.unlabeled_batch_size, "
                 "data.size or corrector.k, or pass trainer.precision=bf16-mixed"
             ) from error
-    seconds = time.perf_counter() - started
     trainer.save_checkpoint(last)
     run = Run(
         name=name,
@@ -115,8 +112,8 @@ def train(
         class_iou=module.figures["class_iou"],
         label_accuracy=module.figures["label_accuracy"],
         label_miou=module.figures["label_miou"],
-        seconds=seconds,
-        step_seconds=_median_gap(module.step_ends),
+        seconds=module.seconds,
+        step_seconds=module.step_seconds,
         peak_mb=_peak_mb(),
     )
     if trainer.is_global_zero:
@@ -157,11 +154,6 @@ def _peak_mb() -> float:
     """Most megabytes that this process ever had resident."""
     unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def _median_gap(ends: list[float]) -> float:
-    """Seconds per step; the median is blind to the few gaps that hold a validation."""
-    return float(np.median(np.diff(ends))) if len(ends) > 1 else math.nan
 
 
 def _trainer(

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ def table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "new folder" / "table.csv"
 
-    def fill(*jobs):
-        run(list(jobs), path, 1, {"camvid": root})
+    def fill(*jobs, networks=False):
+        run(list(jobs), path, 1, {"camvid": root}, networks)
         with path.open(newline="") as file:
             return list(csv.DictReader(file))
 
@@ -39,6 +40,12 @@ def test_what_is_in_the_table_is_not_trained_again(table, tmp_path):
     [result] = tmp_path.glob("outputs/tables/**/result.json")
     written = result.stat().st_mtime_ns
     assert table(JOB) == [line]
+
+    shutil.rmtree(tmp_path / "outputs")
+    assert table(JOB) == [line] and not JOB.ended  # without its network
+    assert table(JOB, networks=True) == [line] and JOB.ended
+    [result] = tmp_path.glob("outputs/tables/**/result.json")
+    written = result.stat().st_mtime_ns
 
     (tmp_path / "new folder/table.csv").unlink()  # stopped between the training and its line
     assert table(JOB) == [line] and result.stat().st_mtime_ns == written

@@ -96,18 +96,20 @@ def test_the_corrector_stays_near_the_identity_while_it_learns(tmp_path):
 
 
 SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
-LONG = replace(SETTINGS, max_steps=14, save_every=3, val_every=5)
+LONG = {
+    "saved_between_validations": replace(SETTINGS, max_steps=14, save_every=3, val_every=5),
+    "two_batches_a_step": replace(SETTINGS, max_steps=14, val_every=3, accumulate=2),
+}
 
 
-def long_run(out, accumulate=1, resume=False):
+def long_run(out, settings, resume=False):
     more = {"total_steps": 14, "anchors": 60, "sight": SIGHT, "thresholds": "ema"}
-    settings = replace(LONG, accumulate=accumulate)
-    return run(MLLC, out, settings=settings, resume=resume, **more)
+    return run(MLLC, out, settings=LONG[settings], resume=resume, **more)
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["batch", "two_batches"])
+@pytest.fixture(scope="module", params=LONG)
 def whole(request, tmp_path_factory):
-    """Batches a step, and a run that nothing interrupts."""
+    """Settings, and a run with them that nothing interrupts."""
     return request.param, long_run(tmp_path_factory.mktemp("whole"), request.param)
 
 
@@ -116,21 +118,30 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
     """Really killed, at a random moment after its first checkpoint."""
     code = (
         "import sys, pathlib, torch, test_training as t; torch.set_num_threads(1); "
-        "t.long_run(pathlib.Path(sys.argv[1]), int(sys.argv[2]), True)"
+        "t.long_run(pathlib.Path(sys.argv[1]), sys.argv[2], True)"
     )
-    accumulate, (expected, _, whole_result) = whole
-    last, words = tmp_path / "last.ckpt", [sys.executable, "-c", code, tmp_path, str(accumulate)]
-    process = subprocess.Popen(words, cwd=HERE)
+    settings, (expected, _, whole_result) = whole
+    last = tmp_path / "last.ckpt"
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path, settings], cwd=HERE)
     while process.poll() is None and not last.exists():
         time.sleep(0.01)
     time.sleep(random.Random(seed).uniform(0, 0.3))
     process.kill()
     process.wait()
-    model, _, result = long_run(tmp_path, accumulate, resume=True)
+    model, _, result = long_run(tmp_path, settings, resume=True)
     for name, value in expected.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
     assert result.history == whole_result.history
     assert result.label_accuracy == whole_result.label_accuracy
+
+
+def test_going_on_with_a_run_that_ended_changes_nothing(tmp_path):
+    model, _, result = run(MLLC, tmp_path)
+    again, _, kept = run(MLLC, tmp_path, resume=True)
+    assert kept.history == result.history and kept.step_seconds == result.step_seconds
+    assert kept.seconds >= result.seconds
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
 
 
 def test_the_best_checkpoint_is_of_the_best_validation(tmp_path, monkeypatch):
