@@ -107,7 +107,7 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", "data.lebeled=1"], "data.lebeled.*There is no such option"),
         (["train", "trainer.max_steps"], "trainer.max_steps"),
         (["train", "data.labeled=1", "output=/proc/x"], "/proc/x: No such file"),
-        (["train", "corrector.conv=GATConv2", *TINY], "corrector: conv='GATConv2'.*GATv2Conv"),
+        (["train", "corrector.conv=GATConv2", *TINY], "corrector: 'GATConv2'.*GATv2Conv"),
         (["train", "corrector.levels=all", *TINY], "corrector: expected levels to be 'both'"),
         (
             ["train", "data.unlabeled=0", *TINY],
