@@ -4,7 +4,8 @@ python -m experiments.pseudo_labels.where
 
 Takes the runs of the table `methods` (`python -m experiments.run methods`). Truth, which training
 never saw, only scores. Writes `where.csv`: for each group of pixels its share, how many of its
-labels are right before correction and after each round, and what the changes were.
+labels are right before correction and after each round, what the changes were, and how much of
+the weight that the loss gives to these labels lies on changed ones.
 """
 
 from collections import defaultdict
@@ -27,6 +28,7 @@ from experiments.trained import (
     unlabeled_with_truth,
 )
 from pyg_mllc.data import IGNORE
+from pyg_mllc.losses import pseudo_label_weight
 from pyg_mllc.measures import iou
 from pyg_mllc.writing import write_csv
 
@@ -37,7 +39,7 @@ CONFIGS = tuple(
     for method in ("mllc", "mllc_anchors")
 )
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
-FIELDS = ("config", "seed", "group", "share", "right", "mended", "spoiled")
+FIELDS = ("config", "seed", "group", "share", "right", "mended", "spoiled", "weight_of_changed")
 
 
 def groups(
@@ -62,17 +64,25 @@ def groups(
 
 
 def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
-    """Pixels, right ones after each round, mended and spoiled ones of each group; then mIoU."""
+    """Count each group's pixels, as in `FIELDS` from `right` on with all of them first; give mIoU.
+
+    The weight is twofold: of the changed ones, of all.
+    """
     images, places, spec = unlabeled_with_truth(job, IMAGES)
-    found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0, dtype=np.int64))
-    matrices = []
-    for sample, logits in beliefs(trained(job), images, places):
+    found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0))
+    matrices, predictor = [], trained(job)
+    method = predictor.method
+    for sample, logits in beliefs(predictor, images, places):
         truth, labels = sample["label"], logits.argmax(1)
         right = (labels == truth).numpy()  # (K + 1, H, W)
         confidence = logits[0].softmax(0).amax(0).numpy()
         changes = [~right[0] & right[-1], right[0] & ~right[-1]]
+        sure = logits[-1:].softmax(1).amax(1)
+        weight = pseudo_label_weight(sure, method.weighting, method.threshold, method.power)
+        weight, changed = weight[0].numpy(), (labels[0] != labels[-1]).numpy()
         for name, mask in groups(truth.numpy(), confidence, spec.classes).items():
             counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]
+            counts += [weight[m & mask].sum() for m in (changed, mask)]
             found[name] = np.array(counts) + (found[name] if len(found[name]) else 0)
         matrices.append(confusions(logits, truth))
     return dict(found), [100 * float(iou(m).nanmean()) for m in torch.stack(matrices).sum(0)]
@@ -85,17 +95,16 @@ def main() -> None:
     for job in jobs:
         found, miou = count(job)
         for name, counts in found.items():
-            pixels, *right, mended, spoiled = counts
+            pixels, *right, mended, spoiled, changed, weight = counts
             if not pixels:
                 continue
             shares = [f"{100 * n / pixels:.2f}" for n in (*right, mended, spoiled)]
+            shares = [" ".join(shares[:-2]), *shares[-2:], f"{100 * changed / weight:.2f}"]
             whole = f"{100 * pixels / found['all'][0]:.2f}"
-            rows.append(
-                (job.config, str(job.seed), name, whole, " ".join(shares[:-2]), *shares[-2:])
-            )
+            rows.append((job.config, str(job.seed), name, whole, *shares))
             print(*rows[-1], sep="  ", flush=True)
         rows.append(
-            (job.config, str(job.seed), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", "")
+            (job.config, str(job.seed), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), *3 * [""])
         )
         print(*rows[-1], sep="  ", flush=True)
     write_csv(path, FIELDS, rows)
