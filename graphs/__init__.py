@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     import torch_geometric.data  # noqa: F401
 
-from graphs.anchors import anchor_graph, join_features
+from graphs.anchors import anchor_evidence, anchor_graph, join_features
 from graphs.cells import CellSearch
 from graphs.class_level import ClassLevelGraph, class_graph
 from graphs.hubs import ClassHubs, class_hubs
@@ -35,6 +35,7 @@ __all__ = [
     "NeighborIndex",
     "Neighbors",
     "SemanticLevelGraph",
+    "anchor_evidence",
     "anchor_graph",
     "automatic_search",
     "batch_to_maps",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from torch import Tensor
 
 from pyg_mllc.data.specs import Color
 from pyg_mllc.explaining import Explanation, RoundView, spread
@@ -44,7 +45,7 @@ def explanation_figure(
         right.plot(*explanation.pixel, "o", mfc="none", mec="cyan", ms=9, mew=2)
         agrees = classes[int(view.label[explanation.node])]
         right.set_title(f"round {number + 1}: agrees on {agrees}", fontsize=9, parse_math=False)
-    _draw_path(figure.add_subplot(grid[-1, :]), rounds, classes, colors)
+    _draw_path(figure.add_subplot(grid[-1, :]), explanation.path, classes, colors)
     used = sorted({int(c) for v in rounds for c in v.label.flatten()[v.neighbors].tolist()})
     dots: list[Any] = [
         Line2D([], [], marker="o", ls="", color=_plain(colors[c]), mec="black") for c in used
@@ -79,14 +80,13 @@ def _draw_neighbors(
 
 
 def _draw_path(
-    axes: Any, rounds: list[RoundView], classes: Sequence[str], colors: Sequence[Color]
+    axes: Any, beliefs: dict[str, Tensor], classes: Sequence[str], colors: Sequence[Color]
 ) -> None:
-    """Probabilities of the likeliest classes before the first round and after each."""
-    path = np.stack([v.cpu().numpy() for v in (rounds[0].before, *(r.after for r in rounds))])
+    """Probabilities of the likeliest classes, step by step."""
+    path = np.stack([belief.cpu().numpy() for belief in beliefs.values()])
     for c in np.argsort(-path.max(0))[:SHOWN]:
         axes.plot(path[:, c], "o-", color=_plain(colors[c]), mec="black", label=classes[c], lw=2)
-    names = ["before", *(f"after round {n + 1}" for n in range(len(rounds)))]
-    axes.set_xticks(range(len(path)), names)
+    axes.set_xticks(range(len(path)), list(beliefs))
     axes.set(ylim=(-0.03, 1.03), ylabel="probability")
     axes.spines[["top", "right"]].set_visible(False)
     for text in axes.legend(

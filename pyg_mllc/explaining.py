@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from graphs import class_hubs
@@ -34,7 +35,16 @@ class Explanation(NamedTuple):
     image: Tensor  # (3, H, W) in [0, 1]
     pixel: tuple[int, int]  # x, y
     node: tuple[int, int]  # row and column of the node that it belongs to
+    believed: Tensor  # (C,), probabilities that the network gives the node by itself
     rounds: list[RoundView]
+
+    @property
+    def path(self) -> dict[str, Tensor]:
+        """Probabilities `(C,)` of the node, from the network's own to those of the last round."""
+        first = self.rounds[0].before
+        told = {} if torch.allclose(first, self.believed, atol=1e-5) else {"with anchors": first}
+        rounds = {f"round {n}": view.after for n, view in enumerate(self.rounds, start=1)}
+        return {"before": self.believed, **told, **rounds}
 
 
 @torch.no_grad()
@@ -76,7 +86,8 @@ def explain(predictor: Predictor, image: Picture, x: int, y: int) -> Explanation
     h, w = history[-1].features.shape[-2:]
     node = min(y * h // height, h - 1), min(x * w // width, w - 1)
     views = [_view(*one, node[0] * w + node[1], (h, w)) for one in seen]
-    return Explanation(picture, (x, y), node, views)
+    believed = F.interpolate(history[0].logits, (h, w), mode="area")[0, :, *node].softmax(0)
+    return Explanation(picture, (x, y), node, believed, views)
 
 
 def _view(step: Any, given: Any, made: Any, node: int, size: tuple[int, int]) -> RoundView:

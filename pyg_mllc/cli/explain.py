@@ -68,7 +68,8 @@ def _table(found: Any, classes: Any) -> Any:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for column in ("", "label (%)", "heeds", "neighbors by label", "anchors", "agree"):
         table.add_column(column)
-    table.add_row("before", told(found.rounds[0].before), "", "", "", "")
+    for name, belief in list(found.path.items())[: -len(found.rounds)]:
+        table.add_row(name, told(belief), "", "", "", "")
     for number, view in enumerate(found.rounds, start=1):
         own, other = class_shares(view, len(classes))
         agree = f"{int((view.agreement > 0).sum())} pixels"

@@ -1,14 +1,14 @@
 """Label correction: rounds of message passing between the two graphs."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphs import AnchorMemory, anchor_graph
+from graphs import AnchorMemory, anchor_evidence, anchor_graph
 from graphs.checks import check_neighbors, check_nodes, check_positive
 from graphs.pixels import Maps
 from pyg_mllc.nn.conv import Layer
@@ -16,6 +16,8 @@ from pyg_mllc.nn.nodes import Nodes, pixel_nodes
 from pyg_mllc.nn.prediction import Prediction
 from pyg_mllc.nn.rounds import CorrectionRound, Levels, add_anchors, label_graph
 from pyg_mllc.nn.thresholds import class_thresholds
+
+AnchorRule = Literal["mean", "bayes"]
 
 
 class Correction(NamedTuple):
@@ -59,8 +61,12 @@ class LabelCorrector(nn.Module):
         share_weights: one set of weights for all rounds.
         rebuild: build each round's semantic-level graph from the features that the round before has
             moved; else keep the first one.
-        anchor_share: weight of the anchors among a pixel's neighbors, where there are anchors; the
-            better the labels to correct, the less.
+        anchor_rule: how anchors, labeled pixels of other images, take part where there are any.
+            `mean`: among the neighbors, with fixed labels. `bayes`: as evidence, which is added to
+            the logits before the first round, see `anchor_evidence`.
+        anchor_share: with `mean`, weight of the anchors among a pixel's neighbors, by default a
+            half; the better the labels to correct, the less. With `bayes`, factor of the evidence,
+            by default 1.
         temperature: of the anchors' weights, see `anchor_graph`.
 
     Raises:
@@ -86,7 +92,8 @@ class LabelCorrector(nn.Module):
         levels: Levels = "both",
         share_weights: bool = False,
         rebuild: bool = True,
-        anchor_share: float = 0.5,
+        anchor_rule: AnchorRule = "mean",
+        anchor_share: float | None = None,
         temperature: float = 0.2,
     ) -> None:
         super().__init__()
@@ -100,6 +107,10 @@ class LabelCorrector(nn.Module):
             raise ValueError(
                 f"expected levels to be 'both', 'semantic', 'class' or 'none', got {levels!r}"
             )
+        if anchor_rule not in ("mean", "bayes"):
+            raise ValueError(f"expected anchor_rule to be 'mean' or 'bayes', got {anchor_rule!r}")
+        if anchor_share is None:
+            anchor_share = 0.5 if anchor_rule == "mean" else 1.0
         shares = (threshold, anchor_share, *blend)
         if len(blend) != 2 or not all(0 <= a <= 1 for a in shares):
             raise ValueError(
@@ -111,6 +122,7 @@ class LabelCorrector(nn.Module):
         self.k, self.flows = k, levels in ("both", "semantic")  # whether labels flow
         # Features that nothing moves would give the same semantic-level graph again.
         self.rebuild = rebuild and (levels == "both" or feature_dim is not None)
+        self.anchor_rule: AnchorRule = anchor_rule
         self.anchor_share, self.temperature = anchor_share, temperature
         steps = [
             CorrectionRound(
@@ -171,13 +183,16 @@ class LabelCorrector(nn.Module):
             z, f = nodes.z.to(dtype), nodes.f.to(dtype)
             look = f if nodes.look is None else nodes.look.to(dtype)
             found, graph = None, None
-            if anchors is not None:
+            if anchors is not None and self.rounds:
                 of_node = None if image is None else image.to(z.device)[nodes.batch]
                 found = anchor_graph(look.detach(), anchors, self.k, self.temperature, of_node)
+                if self.anchor_rule == "bayes":
+                    evidence = anchor_evidence(found, anchors.label, self.num_classes)
+                    z = z + self.anchor_share * evidence.to(z)
             for step in cast(list[CorrectionRound], self.rounds):
                 if self.flows and (graph is None or (self.rebuild and nodes.look is None)):
                     graph = label_graph(look.detach(), nodes.batch, self.k)
-                    if found is not None and anchors is not None:
+                    if found is not None and anchors is not None and self.anchor_rule == "mean":
                         label, share = anchors.label, self.anchor_share
                         graph = add_anchors(graph, found, label, self.num_classes, share)
                 z, f = step(z, f, nodes.batch, graph, eta)
@@ -280,8 +295,11 @@ class LabelCorrector(nn.Module):
             )
         if anchors is None:
             return
-        if not self.flows:
-            raise ValueError("anchors tell labels, so they need levels 'both' or 'semantic'")
+        if not self.flows and self.anchor_rule == "mean":
+            raise ValueError(
+                "anchors among the neighbors need levels 'both' or 'semantic', or anchor_rule "
+                "'bayes'"
+            )
         if anchors.num_classes != self.num_classes:
             raise ValueError(
                 f"expected anchors of {self.num_classes} classes, got {anchors.num_classes}"

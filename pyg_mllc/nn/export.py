@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphs import AnchorMemory
+from graphs.anchors import FLOOR
 from graphs.propagate import EPS
 from pyg_mllc.nn.correction import LabelCorrector
 from pyg_mllc.nn.rounds import CERTAINTY, CorrectionRound, label_logits, trusted
@@ -50,11 +51,14 @@ class ExportableCorrector(nn.Module):
         self.corrector = corrector
         eta = None if class_counts is None else class_thresholds(class_counts, corrector.threshold)
         self.register_buffer("eta", eta)
-        some = anchors if anchors is not None and len(anchors) and corrector.flows else None
+        some = anchors if anchors is not None and len(anchors) and len(corrector.rounds) else None
         self.register_buffer("anchors", None if some is None else some.x)
         told = None
         if some is not None:
-            told = label_logits(some.label, corrector.num_classes, CERTAINTY)
+            c, label = corrector.num_classes, some.label
+            told = label_logits(label, c, CERTAINTY)
+            if corrector.anchor_rule == "bayes":
+                told = F.one_hot(label, c) / torch.bincount(label, minlength=c).clamp(min=1)
         self.register_buffer("told", told)
 
     def forward(
@@ -70,6 +74,9 @@ class ExportableCorrector(nn.Module):
         z, f = _nodes(logits), _nodes(features)  # (B, N, C), (B, N, D)
         look = f if graph_features is None else _nodes(graph_features).to(f)
         told = None if self.anchors is None else self._told(look)
+        if told is not None and self.corrector.anchor_rule == "bayes":
+            evidence = (FLOOR + told / told.sum(2, keepdim=True)).log()
+            z, told = z + self.corrector.anchor_share * evidence, None
         graph = None
         for step in _rounds(self.corrector):
             if self.corrector.flows and (

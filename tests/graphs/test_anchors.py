@@ -1,3 +1,4 @@
+import math
 from functools import partial
 
 import pytest
@@ -7,6 +8,7 @@ from graphs import (
     AnchorMemory,
     CellSearch,
     ExactSearch,
+    anchor_evidence,
     anchor_graph,
     join_features,
     propagate,
@@ -37,6 +39,26 @@ def test_the_nearest_anchor_weighs_one_and_others_by_their_distance():
     graph = anchor_graph(torch.tensor([[0.0]]), memory, k=3, temperature=10.0)
     expected = torch.exp(-torch.tensor([0.0, 3.0, 15.0]) / 10)
     assert torch.allclose(graph["anchor", "pixel"].edge_weight, expected)
+
+
+def test_evidence_does_not_count_how_many_anchors_a_class_has():
+    x, label = torch.tensor([[0.0]] * 9 + [[1.0]]), torch.tensor([0] * 9 + [1])
+    memory = AnchorMemory(3, 1, budget=30)
+    memory.add(x, label)
+    graph = anchor_graph(torch.tensor([[0.5], [0.0], [99.0]]), memory, k=10, temperature=0.5)
+    evidence = anchor_evidence(graph, memory.label, num_classes=3)
+    halves, certain = 0.01 + torch.tensor([0.5, 0.5, 0.0]), math.exp(2)
+    assert torch.allclose(evidence[0], halves.log(), atol=1e-5)
+    shares = torch.tensor([certain, 1.0, 0.0]) / (certain + 1)
+    assert torch.allclose(evidence[1], (0.01 + shares).log(), atol=1e-5)
+
+
+def test_without_anchors_in_reach_there_is_no_evidence():
+    memory = AnchorMemory(2, 1, budget=4)
+    memory.add(torch.zeros(2, 1), torch.tensor([0, 1]), 7)
+    graph = anchor_graph(torch.zeros(3, 1), memory, image=torch.tensor([7, 8, 7]))
+    evidence = anchor_evidence(graph, memory.label, num_classes=2)
+    assert not evidence[[0, 2]].any() and evidence[1].all()
 
 
 @pytest.mark.parametrize("search", [ExactSearch, partial(CellSearch, cells=2, probes=2)])

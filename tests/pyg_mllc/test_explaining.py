@@ -29,7 +29,8 @@ def test_the_rounds_are_those_of_the_prediction(checkpoint_file):
     history = network.method.predict(network.seeing, network.fitted(IMAGE[None]))
     size = history[-1].features.shape[-2:]
     assert found.node == (33 * size[0] // 64, 50 * size[1] // 96)
-    beliefs = [found.rounds[0].before, *(view.after for view in found.rounds)]
+    beliefs = [found.believed, *(view.after for view in found.rounds)]
+    assert list(found.path) == ["before", "round 1", "round 2"]
     for belief, expected in zip(beliefs, history, strict=True):
         where = (0, slice(None), *found.node)
         assert torch.allclose(belief, expected.logits[where].softmax(0), atol=1e-5)
@@ -67,6 +68,17 @@ def test_anchors_are_told_by_class():
     view = explain(network, IMAGE, x=1, y=1).rounds[0]
     assert (view.anchors == 1).all() and float(view.anchor_weight.sum()) == pytest.approx(0.5)
     assert class_shares(view, 3)[1].tolist() == pytest.approx([0, 0.5, 0])
+
+
+def test_evidence_of_anchors_comes_before_the_rounds():
+    sight = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
+    network = predictor(anchors=30, sight=sight, warmup=0.0, corrector={"anchor_rule": "bayes"})
+    memory: AnchorMemory = network.method.anchors
+    memory.add(torch.rand(40, memory.slots.size(-1)), torch.ones(40, dtype=torch.long))
+    found = explain(network, IMAGE, x=1, y=1)
+    assert list(found.path) == ["before", "with anchors", "round 1", "round 2"]
+    assert found.path["with anchors"][1] > found.believed[1]
+    assert not len(found.rounds[0].anchors)
 
 
 def test_what_cannot_be_explained_is_said():

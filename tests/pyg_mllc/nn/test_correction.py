@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from graphs import AnchorMemory, maps_to_nodes, pixel_batch
+from graphs import AnchorMemory, anchor_evidence, anchor_graph, maps_to_nodes, pixel_batch
 from pyg_mllc.data import textures
 from pyg_mllc.nn import LabelCorrector, class_thresholds, label_logits, trusted
 from pyg_mllc.nn.rounds import label_graph
@@ -377,6 +377,41 @@ def test_anchors_and_neighbors_are_one_weighted_sum():
     expected = 0.7 * a_hat @ z + 0.3 * r @ known
     out = corrector(logits, features, anchors=memory)[-1].logits
     assert torch.allclose(out[0].flatten(1).T, expected)
+
+
+def test_evidence_of_anchors_is_bayes_rule():
+    """Two classes of known density: the posterior is prior times likelihood, the memory's own
+    shares of the classes notwithstanding."""
+    torch.manual_seed(0)
+    memory = AnchorMemory(2, 1, budget=8000)
+    few, many = torch.randn(400, 1), torch.randn(4000, 1) + 1
+    memory.add(torch.cat([few, many]), torch.tensor([0] * 400 + [1] * 4000))
+    x = torch.linspace(-0.5, 1.5, 25)
+    prior = torch.tensor([0.7, 0.3])
+    logits = prior.log()[None, :, None, None].expand(1, 2, 5, 5)
+    corrector = LabelCorrector(2, rounds=1, levels="none", k=2000, anchor_rule="bayes")
+    corrector.temperature = 0.5  # exp(-d^2 / T): a kernel of deviation 1/2
+    out = corrector(logits, x.view(1, 1, 5, 5), anchors=memory)[-1].logits.softmax(1)
+    width = (1 + 0.25) ** 0.5  # of a class, seen through the kernel
+    density = torch.stack([(-((x - m) ** 2) / 2 / width**2).exp() for m in (0, 1)])
+    expected = prior[:, None] * density
+    expected = expected / expected.sum(0)
+    assert torch.allclose(out[0].flatten(1), expected, atol=0.04)
+
+
+def test_evidence_is_a_summand_of_given_strength():
+    truth, features, logits, memory = anchored()
+    found = anchor_graph(features[0].flatten(1).T, memory, 20, 0.2)
+    evidence = anchor_evidence(found, memory.label, 3).T.view(1, 3, 24, 24)
+    for strength in (0.0, 0.5, None):
+        corrector = LabelCorrector(3, anchor_rule="bayes", anchor_share=strength)
+        out = corrector(logits, features, anchors=memory)[-1].logits
+        share = 1.0 if strength is None else strength
+        expected = LabelCorrector(3)(logits + share * evidence, features)[-1].logits
+        assert torch.allclose(out, expected, atol=1e-5)
+    assert (out.argmax(1) == truth).float().mean() > 0.97
+    with pytest.raises(ValueError, match="'mean' or 'bayes', got 'sum'"):
+        LabelCorrector(3, anchor_rule="sum")
 
 
 def test_graph_features_decide_who_looks_alike():

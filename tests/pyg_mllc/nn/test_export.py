@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.export import Dim, export
 
+from graphs import AnchorMemory
 from pyg_mllc.nn import ExportableCorrector, LabelCorrector
 
 
@@ -24,6 +25,17 @@ def test_computes_what_the_corrector_computes(levels, feature_dim, device):
     expected = corrector(logits, features, counts)[-1].logits
     out = ExportableCorrector(corrector, counts)(logits, features)
     assert torch.allclose(out, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("rule", ["mean", "bayes"])
+def test_anchors_take_part_as_they_do_in_the_corrector(rule):
+    corrector = LabelCorrector(4, k=5, anchor_rule=rule, anchor_share=0.4).double()
+    logits, features = torch.randn(2, 4, 6, 7).double(), torch.randn(2, 8, 6, 7).double()
+    memory = AnchorMemory(4, 8, budget=40).double()
+    memory.add(torch.randn(30, 8).double(), torch.randint(3, (30,)))
+    expected = corrector(logits, features, anchors=memory)[-1].logits
+    out = ExportableCorrector(corrector, anchors=memory)(logits, features)
+    assert torch.allclose(out, expected, atol=1e-6)
 
 
 SIZES = {0: Dim("b", max=64), 2: Dim("h", min=4, max=512), 3: Dim("w", min=4, max=512)}
