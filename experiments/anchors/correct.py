@@ -68,10 +68,12 @@ def fill(labeled: Images) -> AnchorMemory:
     return memory
 
 
-def trained(labeled: Images, memory: AnchorMemory | None, steps: int = 150) -> LabelCorrector:
+def trained(
+    labeled: Images, memory: AnchorMemory | None, steps: int = 150, **options: Any
+) -> LabelCorrector:
     """Rounds trained on the labeled images, whose own anchors are hidden from them."""
     torch.manual_seed(0)
-    corrector = LabelCorrector(CLASSES, 256, learn_blend=True)
+    corrector = LabelCorrector(CLASSES, 256, learn_blend=True, **options)
     optimizer = torch.optim.AdamW(corrector.parameters(), lr=3e-3, weight_decay=0)
     for _ in range(steps):
         some = torch.randperm(len(labeled.label))[:4]
@@ -100,6 +102,8 @@ def rows(steps: int, seed: int) -> Iterator[dict[str, Any]]:
         "rounds + anchors": (LabelCorrector(CLASSES), memory),
         "rounds + anchors alone (share 1)": (LabelCorrector(CLASSES, anchor_share=1.0), memory),
         "rounds + anchors, trained": (trained(labeled, memory), memory),
+        "evidence + rounds": (LabelCorrector(CLASSES, anchor_rule="bayes"), memory),
+        "evidence + rounds, trained": (trained(labeled, memory, anchor_rule="bayes"), memory),
     }
     for name, (corrector, anchors) in variants.items():
         logits, features = unlabeled.prediction

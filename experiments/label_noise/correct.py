@@ -153,6 +153,7 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
         "LabelCorrector, semantic level": ours(LabelCorrector(c, levels="semantic"), None),
         "LabelCorrector + anchors": ours(LabelCorrector(c), memory),
         "LabelCorrector + anchors, a fifth": ours(LabelCorrector(c, anchor_share=0.2), memory),
+        "LabelCorrector + anchors, Bayes": ours(LabelCorrector(c, anchor_rule="bayes"), memory),
         "LabelCorrector, trained": ours(trained(setting, None), None),
         "LabelCorrector + anchors, a fifth, trained": ours(trained(setting, memory), memory),
     }
