@@ -1,4 +1,4 @@
-"""How much anchors may weigh: one network's labels, corrected with different shares.
+"""How anchors should take part, and how much they may weigh: one network's labels, corrected.
 
 python -m experiments.methods.shares
 
@@ -6,6 +6,7 @@ The teacher of the search's run of MLLC with anchors (`experiments.methods.searc
 the training images that the search holds out. Writes `shares.csv`.
 """
 
+from itertools import product
 from pathlib import Path
 
 from experiments.methods.search import ROWS, budget
@@ -19,28 +20,29 @@ JOB = Job(
     f"{ROWS['voc']}_mllc_anchors", (*budget("voc"), "trainer.lr=1e-4", "method.lambda_clg=1"), 0
 )
 SHARES = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0)
+RULES = ("mean", "bayes")
 
 
 def main() -> None:
-    """Correct with each share, with and without class thresholds."""
+    """Correct by each rule with each share, with and without class thresholds."""
     predictor, val = trained(JOB), data_of(JOB).val
     method, corrector = predictor.method, predictor.seeing.corrector
     known_thresholds = method.thresholds
     rows = []
-    for share in SHARES:
-        for used in (True, False):
-            corrector.anchor_share = share
-            method.thresholds = known_thresholds if used else None
-            found = sum(
-                confusions(logits, sample["label"])
-                for sample, logits in beliefs(predictor, val, range(len(val)))
-            )
-            right = [100 * float(m.diag().sum() / m.sum()) for m in found]
-            miou = [100 * float(iou(m).nanmean()) for m in found]
-            figures = (" ".join(f"{share:.2f}" for share in each) for each in (right, miou))
-            rows.append((share, "yes" if used else "no", *figures))
-            print(*rows[-1], sep="  ", flush=True)
-    write_csv(HERE / "shares.csv", ("anchor_share", "class_thresholds", "accuracy", "miou"), rows)
+    for rule, share, used in product(RULES, SHARES, (True, False)):
+        corrector.anchor_rule, corrector.anchor_share = rule, share
+        method.thresholds = known_thresholds if used else None
+        found = sum(
+            confusions(logits, sample["label"])
+            for sample, logits in beliefs(predictor, val, range(len(val)))
+        )
+        right = [100 * float(m.diag().sum() / m.sum()) for m in found]
+        miou = [100 * float(iou(m).nanmean()) for m in found]
+        figures = (" ".join(f"{share:.2f}" for share in each) for each in (right, miou))
+        rows.append((rule, share, "yes" if used else "no", *figures))
+        print(*rows[-1], sep="  ", flush=True)
+    head = ("anchor_rule", "anchor_share", "class_thresholds", "accuracy", "miou")
+    write_csv(HERE / "shares.csv", head, rows)
 
 
 if __name__ == "__main__":
