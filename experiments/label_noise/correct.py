@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,9 +129,11 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
     """Each gives the corrected labels `(H, W)` of logits `(C, H, W)`."""
     c, memory = setting.classes, setting.memory
 
-    def ours(corrector: LabelCorrector, anchors: AnchorMemory | None) -> Callable:
+    def ours(make: Callable[[], LabelCorrector], anchors: AnchorMemory | None) -> Callable:
+        made = cache(make)  # at the first image, for some must be trained
+
         def run(z: Tensor, case: Case) -> Tensor:
-            return corrector.correct(z[None], case.look[None], anchors=anchors).label[0]
+            return made().correct(z[None], case.look[None], anchors=anchors).label[0]
 
         return run
 
@@ -149,13 +152,19 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
         "CorrectAndSmooth + anchors": lambda z, case: rivals.correct_and_smooth(
             z, nodes(case), memory, setting.told
         ),
-        "LabelCorrector": ours(LabelCorrector(c), None),
-        "LabelCorrector, semantic level": ours(LabelCorrector(c, levels="semantic"), None),
-        "LabelCorrector + anchors": ours(LabelCorrector(c), memory),
-        "LabelCorrector + anchors, a fifth": ours(LabelCorrector(c, anchor_share=0.2), memory),
-        "LabelCorrector + anchors, Bayes": ours(LabelCorrector(c, anchor_rule="bayes"), memory),
-        "LabelCorrector, trained": ours(trained(setting, None), None),
-        "LabelCorrector + anchors, a fifth, trained": ours(trained(setting, memory), memory),
+        "LabelCorrector": ours(partial(LabelCorrector, c), None),
+        "LabelCorrector, semantic level": ours(partial(LabelCorrector, c, levels="semantic"), None),
+        "LabelCorrector + anchors": ours(partial(LabelCorrector, c), memory),
+        "LabelCorrector + anchors, a fifth": ours(
+            partial(LabelCorrector, c, anchor_share=0.2), memory
+        ),
+        "LabelCorrector + anchors, Bayes": ours(
+            partial(LabelCorrector, c, anchor_rule="bayes"), memory
+        ),
+        "LabelCorrector, trained": ours(partial(trained, setting, None), None),
+        "LabelCorrector + anchors, a fifth, trained": ours(
+            partial(trained, setting, memory), memory
+        ),
     }
 
 
