@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 CONFIGS = tuple(
     f"methods/{part}_{method}"
     for part in ("camvid_46", "voc_54")
-    for method in ("mllc", "mllc_anchors")
+    for method in ("mllc", "mllc_anchors", "mllc_bayes")
 )
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
 FIELDS = ("config", "seed", "group", "share", "right", "mended", "spoiled", "weight_of_changed")

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 CONFIGS = tuple(
     f"methods/{part}_{method}"
     for part in ("camvid_46", "voc_54")
-    for method in ("mllc", "mllc_anchors")
+    for method in ("mllc", "mllc_anchors", "mllc_bayes")
 )
 ROWS = 5
 
