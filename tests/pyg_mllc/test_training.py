@@ -323,7 +323,7 @@ def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match="No space left") as caught:
         run(Supervised, tmp_path)
-    assert caught.value.filename == str(tmp_path / "last.ckpt")
+    assert caught.value.filename == str(tmp_path / "best.ckpt")  # of the first validation
     monkeypatch.setattr(torch, "save", real)
     assert (tmp_path / "earlier.ckpt").read_bytes() == before
     assert not list(tmp_path.glob("*.part"))
