@@ -147,7 +147,7 @@ def run(
     todo = [job for job in jobs if job not in known or (networks and not job.ended)]
     for job in jobs:
         if job not in todo:
-            print(f"{job.config} {' '.join(job.overrides)} seed {job.seed} is in {path.name}")
+            print(job.config, *job.overrides, "seed", job.seed, "is in", path.name)
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def one(job: Job) -> None:
@@ -186,7 +186,8 @@ def main() -> None:
     given = parser.parse_args()
     chosen = [r for r in rows(given.table) if not given.rows or any(p in r for p in given.rows)]
     if not chosen:
-        raise SystemExit(f"no row of {given.table} holds one of {given.rows}; see {CONFIGS}")
+        words = " ".join([given.table, *(given.rows or [])])
+        raise SystemExit(f"no rows are called so: {words}; see {CONFIGS}")
     if "MLLC_DATA" not in os.environ:
         raise SystemExit("MLLC_DATA is not set: give the folder that holds camvid, voc2012, ...")
     options = [option.partition("=")[::2] for option in given.set]

@@ -9,6 +9,7 @@ from torch_geometric.data import HeteroData
 
 from graphs.checks import check_positive, describe
 from graphs.memory import AnchorMemory
+from graphs.propagate import propagate
 
 FLOOR = 0.01  # of a class's share of the evidence
 
@@ -133,10 +134,10 @@ def anchor_evidence(graph: HeteroData, label: Tensor, num_classes: int) -> Tenso
     tensor([0, 1])
     """
     edges = graph["anchor", "tells", "pixel"]
-    (source, target), weight = edges.edge_index, edges.edge_weight
-    rarity = 1 / torch.bincount(label, minlength=num_classes).clamp(min=1).to(weight)
-    density = weight.new_zeros(graph["pixel"].num_nodes, num_classes)
-    density.index_put_((target, label[source]), weight * rarity[label[source]], accumulate=True)
+    count = torch.bincount(label, minlength=num_classes).clamp(min=1)
+    part = (F.one_hot(label, num_classes) / count).to(edges.edge_weight)  # (M, C)
+    nodes = graph["pixel"].num_nodes
+    density = propagate(edges.edge_index, edges.edge_weight, part, nodes)
     total = density.sum(1, keepdim=True)
     evidence = (FLOOR + density / total).log()
     return torch.where(total > 0, evidence, 0.0)

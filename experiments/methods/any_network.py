@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -24,7 +23,7 @@ from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import resize_labels, upsample
 from pyg_mllc.methods import FrozenFeatures
-from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Segmenter
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
@@ -39,8 +38,7 @@ def gather(
 ) -> tuple[AnchorMemory, Tensor]:
     """Anchors of the run's labeled images, and the confident pixels of each class there."""
     labeled = instantiate(OmegaConf.load(job.folder / "run.yaml").data).labeled
-    memory = AnchorMemory(classes, sight.feature_dim, budget=4000)
-    counts = torch.zeros(classes, dtype=torch.long)
+    memory, thresholds = AnchorMemory(classes, sight.feature_dim, 4000), ClassThresholds(classes)
     for number in range(len(labeled)):
         sample = labeled[number]
         image = sample["image"][None] / 255
@@ -49,9 +47,8 @@ def gather(
         nodes, label = maps_to_nodes(look)[0], resize_labels(sample["label"][None], look.shape[-2:])
         known = label.flatten() != IGNORE
         memory.add(nodes[known], label.flatten()[known], number)
-        confidence, guess = logits.softmax(1).max(1)
-        counts += torch.bincount(guess[confidence >= 0.95], minlength=classes)
-    return memory, counts
+        thresholds.update(logits)
+    return memory, thresholds.counts
 
 
 @torch.no_grad()
@@ -63,16 +60,14 @@ def measure(job: Job, encoder: str) -> Iterator[tuple[str, ...]]:
     memory, counts = gather(segmenter, sight, job, classes)
     for rule, share in RULES.items():
         corrector = LabelCorrector(classes, anchor_rule=rule, anchor_share=share)  # type: ignore
-        found, truth = [], []
+        network, found, truth = CorrectedSegmenter(segmenter, corrector), [], []
         for number in range(len(splits.val)):
             sample = splits.val[number]
             image, size = sample["image"][None] / 255, sample["label"].shape
-            logits, features = segmenter(image)
-            look = sight(image, features)
-            small = F.interpolate(logits, look.shape[-2:], mode="area")
-            history = corrector(small, features, counts, anchors=memory, graph_features=look)
-            changes = torch.cat([p.logits - small for p in history])
-            found.append((upsample(logits, size) + upsample(changes, size)).argmax(1))
+            prediction = segmenter(image)
+            look = sight(image, prediction.features)
+            history = network.correct(prediction, counts, anchors=memory, graph_features=look)
+            found.append(torch.cat([upsample(p.logits, size) for p in history]).argmax(1))
             truth.append(sample["label"])
         labels = torch.stack(found, 1)  # (K + 1, images, H, W)
         each = [scores(label, torch.stack(truth), classes) for label in labels]

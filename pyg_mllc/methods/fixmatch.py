@@ -59,15 +59,15 @@ class FixMatch(SemiSupervised):
         warmup: float = 0.0,
         decay: float = 0.99,
     ) -> None:
-        if correct and corrector is None:
+        if not correct:
+            corrector = LabelCorrector(segmenter.num_classes, rounds=0)
+        if corrector is None:
             raise InputError("method.correct=true needs a corrector")
-        if correct and corrector is not None and _has_random_layers(corrector):
+        if _has_random_layers(corrector):
             raise InputError(
                 "method.correct=true does not train the corrector, whose layers start at random; "
                 "take corrector.conv=affinity and corrector.feature_conv=affinity, or method=mllc"
             )
-        if not correct or corrector is None:
-            corrector = LabelCorrector(segmenter.num_classes, rounds=0)
         student = CorrectedSegmenter(segmenter, corrector.requires_grad_(False))
         super().__init__(student, weak, strong, threshold, total_steps, warmup, decay)
         self.lambda_u = lambda_u

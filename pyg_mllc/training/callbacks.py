@@ -39,6 +39,7 @@ class EachStep(L.Callback):
     ) -> None:
         self.seed, self.folder, self.save_every = seed, folder, save_every
         self.validates, self.interrupted = validates, False
+        self.steps = 0
         self.handler: Any = None
 
     def on_fit_start(self, trainer: L.Trainer, module: Any) -> None:

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -142,6 +143,15 @@ def test_going_on_with_a_run_that_ended_changes_nothing(tmp_path):
     assert kept.seconds >= result.seconds
     for name, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_a_run_stopped_before_its_last_validation_goes_on_to_it(tmp_path, monkeypatch):
+    settings = replace(SETTINGS, save_every=3)  # at the last step, too, which nothing validates yet
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("lightning.Trainer.validate", Mock(side_effect=KeyboardInterrupt))
+        run(MLLC, tmp_path, settings=settings)
+    _, _, result = run(MLLC, tmp_path, settings=settings, resume=True)
+    assert [step for step, _ in result.curve("miou")] == [4, 6]
 
 
 def test_the_best_checkpoint_is_of_the_best_validation(tmp_path, monkeypatch):
@@ -322,8 +332,8 @@ def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match="No space left") as caught:
-        run(Supervised, tmp_path)
-    assert caught.value.filename == str(tmp_path / "best.ckpt")  # of the first validation
+        run(Supervised, tmp_path, settings=replace(SETTINGS, save_every=1))
+    assert caught.value.filename == str(tmp_path / "last.ckpt")
     monkeypatch.setattr(torch, "save", real)
     assert (tmp_path / "earlier.ckpt").read_bytes() == before
     assert not list(tmp_path.glob("*.part"))

@@ -389,8 +389,8 @@ def test_evidence_of_anchors_is_bayes_rule():
     x = torch.linspace(-0.5, 1.5, 25)
     prior = torch.tensor([0.7, 0.3])
     logits = prior.log()[None, :, None, None].expand(1, 2, 5, 5)
-    corrector = LabelCorrector(2, rounds=1, levels="none", k=2000, anchor_rule="bayes")
-    corrector.temperature = 0.5  # exp(-d^2 / T): a kernel of deviation 1/2
+    kernel = {"k": 2000, "temperature": 0.5}  # exp(-d^2 / T), of deviation 1/2
+    corrector = LabelCorrector(2, rounds=1, levels="none", anchor_rule="bayes", **kernel)
     out = corrector(logits, x.view(1, 1, 5, 5), anchors=memory)[-1].logits.softmax(1)
     width = (1 + 0.25) ** 0.5  # of a class, seen through the kernel
     density = torch.stack([(-((x - m) ** 2) / 2 / width**2).exp() for m in (0, 1)])
