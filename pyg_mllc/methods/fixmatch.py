@@ -1,17 +1,15 @@
 """FixMatch for segmentation: a mean teacher's confident labels of strong views."""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from pyg_mllc.errors import InputError
 from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
 from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.sight import FrozenFeatures
-from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
-from pyg_mllc.nn.conv import GraphLayer
+from pyg_mllc.methods.untrained import untrained
+from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 
 class FixMatch(SemiSupervised):
@@ -30,8 +28,9 @@ class FixMatch(SemiSupervised):
         weak: makes the weak views.
         strong: makes the strong views.
         correct: whether to correct the teacher's labels.
-        sight: what the corrector's graphs look at, made from the size of the embedding, which
-            nothing trains here; by default a frozen encoder's stages.
+        sight: what the corrector's graphs look at, see `untrained`.
+        anchors: labeled pixels kept as anchors for the corrector, see `Method`.
+        thresholds: of trust per class in the corrector, likewise.
         lambda_u: weight of the teacher's labels.
         threshold: tau.
         total_steps: length of the training.
@@ -53,36 +52,32 @@ class FixMatch(SemiSupervised):
         strong: nn.Module | None = None,
         correct: bool = False,
         sight: Callable[..., FrozenFeatures] | None = None,
+        anchors: int = 0,
+        thresholds: str = "fixed",
         lambda_u: float = 1.0,
         threshold: float = 0.95,
         total_steps: int = 1000,
         warmup: float = 0.0,
         decay: float = 0.99,
     ) -> None:
-        if not correct:
-            corrector = LabelCorrector(segmenter.num_classes, rounds=0)
-        if corrector is None:
-            raise InputError("method.correct=true needs a corrector")
-        if _has_random_layers(corrector):
-            raise InputError(
-                "method.correct=true does not train the corrector, whose layers start at random; "
-                "take corrector.conv=affinity and corrector.feature_conv=affinity, or method=mllc"
-            )
-        student = CorrectedSegmenter(segmenter, corrector.requires_grad_(False))
-        super().__init__(student, weak, strong, threshold, total_steps, warmup, decay)
+        student, graphs = untrained(segmenter, corrector, correct, sight, anchors, thresholds)
+        super().__init__(student, weak, strong, threshold, total_steps, warmup, decay, **graphs)
         self.lambda_u = lambda_u
-        sight = sight or partial(FrozenFeatures, embedding=False)
-        self.sight = sight(feature_dim=segmenter.feature_dim) if correct else None
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Give the losses of one step, see `Method` for the batch."""
         image, label = self.weak(batch["image"], batch["label"])
         if self.warming_up:
-            loss = masked_cross_entropy(self.student.segmenter(image).logits, label)
+            prediction = self.student.segmenter(image)
+            loss = masked_cross_entropy(prediction.logits, label)
+            self.remember(image, prediction, label, batch)
             return {"loss": self.share * loss, "supervised": loss.detach()}
         guess = self.guess(batch["unlabeled"], batch["valid"])
         weight = pseudo_label_weight(guess.confidence, "hard", self.threshold)
-        supervised, unsupervised = self.terms(image, label, guess, weight)
+        prediction, unsupervised = self.terms(image, guess, weight)
+        supervised = masked_cross_entropy(prediction.logits, label)
+        self.count(guess.belief, guess.label)
+        self.remember(image, prediction, label, batch)
         return {
             "loss": self.share * (supervised + self.lambda_u * unsupervised),
             "supervised": supervised.detach(),
@@ -90,34 +85,16 @@ class FixMatch(SemiSupervised):
             "trusted": self.trusted(guess),
         }
 
-    def predict(self, network: CorrectedSegmenter, images: Tensor) -> list[Prediction]:
-        """Predict with student or teacher: before correction, and after each round."""
-        if self.sight is None:
-            return network(images)
-        prediction = network.segmenter(images)
-        look = self.sight(images, prediction.features)
-        return network.correct(prediction, graph_features=look)
-
-    def terms(
-        self, image: Tensor, label: Tensor, guess: Guess, weight: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Give the supervised and the unsupervised loss.
+    def terms(self, image: Tensor, guess: Guess, weight: Tensor) -> tuple[Prediction, Tensor]:
+        """Predict labeled images, and give the unsupervised loss.
 
         Args:
             image: weak views of labeled images `(B, 3, H, W)`.
-            label: of them `(B, H, W)`.
             guess: weak views of unlabeled images, with the teacher's labels.
             weight: of these labels `(U, H, W)`.
         """
         strong, mixed, weight = self.strong(guess.view, guess.label, weight)
         # One forward for both parts: batch normalization sees labeled and strong views together.
-        logits = self.student.segmenter(torch.cat([image, strong])).logits
-        return (
-            masked_cross_entropy(logits[: len(image)], label),
-            masked_cross_entropy(logits[len(image) :], mixed, weight),
-        )
-
-
-def _has_random_layers(corrector: LabelCorrector) -> bool:
-    layers = [module for module in corrector.modules() if isinstance(module, GraphLayer)]
-    return any(list(layer.parameters()) for layer in layers)
+        logits, features = self.student.segmenter(torch.cat([image, strong]))
+        n = len(image)
+        return Prediction(logits[:n], features[:n]), masked_cross_entropy(logits[n:], mixed, weight)

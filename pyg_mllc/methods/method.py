@@ -1,16 +1,20 @@
 """The contract of all training methods, and what those with a teacher share."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.augment import StrongView, WeakView
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import upsample
+from pyg_mllc.losses import resize_labels, upsample
+from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.methods.teacher import Teacher
-from pyg_mllc.nn import CorrectedSegmenter, Prediction
+from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, Prediction
+from pyg_mllc.processes import gather_rows
 
 
 class Method(nn.Module):
@@ -26,16 +30,44 @@ class Method(nn.Module):
         student: holds all trained weights.
         weak: makes the weak views.
         decay: of the teacher, the student's moving average; with 0, the student as it is.
+        sight: what the corrector's graphs look at, made from the size of the embedding; by default
+            the embedding.
+        anchors: labeled pixels kept as anchors for the corrector, in all; 0 for none, as published.
+            An image's are replaced each time it is seen, as features move.
+        thresholds: of trust per class in the corrector: `counts`, as published; `ema`, which
+            forgets; `fixed`, the same for all classes.
+
+    Raises:
+        InputError: if `thresholds` is none of these.
     """
 
     uses_unlabeled = False
 
     def __init__(
-        self, student: CorrectedSegmenter, weak: nn.Module | None = None, decay: float = 0.99
+        self,
+        student: CorrectedSegmenter,
+        weak: nn.Module | None = None,
+        decay: float = 0.99,
+        sight: Callable[..., FrozenFeatures] | None = None,
+        anchors: int = 0,
+        thresholds: str = "fixed",
     ) -> None:
+        if thresholds not in ("counts", "ema", "fixed"):
+            raise InputError(
+                f"expected method.thresholds to be counts, ema or fixed, got {thresholds}"
+            )
         super().__init__()
         self.student, self.teacher = student, Teacher(student, decay)
         self.weak = weak or WeakView()
+        segmenter = student.segmenter
+        self.sight = None if sight is None else sight(feature_dim=segmenter.feature_dim)
+        self.anchors, self.thresholds = None, None
+        if anchors:
+            seen = segmenter.feature_dim if self.sight is None else self.sight.feature_dim
+            self.anchors = AnchorMemory(segmenter.num_classes, seen, anchors)
+        if thresholds != "fixed":
+            ema, tau = (0.99 if thresholds == "ema" else None), student.corrector.threshold
+            self.thresholds = ClassThresholds(segmenter.num_classes, tau, ema)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -51,7 +83,75 @@ class Method(nn.Module):
             network: `student` or `teacher.network`.
             images: `(B, 3, H, W)` in [0, 1].
         """
-        return network(images)
+        return self.see(network, images, network.segmenter(images))[0]
+
+    def see(
+        self,
+        network: CorrectedSegmenter,
+        images: Tensor,
+        prediction: Prediction,
+        index: Tensor | None = None,
+    ) -> tuple[list[Prediction], Tensor]:
+        """Give predictions before correction and after each round, and what graphs looked at.
+
+        Args:
+            network: `student` or `teacher.network`.
+            images: `(B, 3, H, W)` in [0, 1].
+            prediction: of them, before correction.
+            index: number of each labeled image `(B,)`, whose own anchors are hidden from it; -1 for
+                others.
+        """
+        look = self.look(images, prediction)
+        more: dict[str, Any] = {} if self.sight is None else {"graph_features": look}
+        if self.anchors is not None and not self.warming_up and len(self.anchors):
+            more |= {"anchors": self.anchors, "image": index}
+        return network.correct(prediction, self.class_counts, **more), look
+
+    def look(self, images: Tensor, prediction: Prediction) -> Tensor:
+        """Give what graphs look at `(B, D', h, w)`: without `sight`, the embedding."""
+        features = prediction.features.detach()
+        return features if self.sight is None else self.sight(images, features)
+
+    def remember(
+        self, images: Tensor, prediction: Prediction, label: Tensor, batch: dict[str, Tensor]
+    ) -> None:
+        """Keep what later corrections need of labeled images that are not corrected now."""
+        self.count(prediction, label)
+        if self.anchors is not None:
+            self.gather(self.look(images, prediction), label, batch["index"])
+
+    def gather(self, look: Tensor, label: Tensor, index: Tensor | None) -> None:
+        """Keep pixels of labeled images as anchors, if there shall be any.
+
+        Args:
+            look: what graphs look at `(B, D', h, w)`.
+            label: of the images `(B, H, W)`.
+            index: number of each image `(B,)`.
+        """
+        if self.anchors is None or index is None:
+            return
+        y = resize_labels(label, look.shape[-2:]).flatten()
+        image = index.repeat_interleave(len(y) // len(label))
+        known = y != IGNORE
+        self.anchors.forget(gather_rows(index))  # their features have moved
+        nodes = maps_to_nodes(look)[0]
+        self.anchors.add(*(gather_rows(part[known]) for part in (nodes, y, image)))
+
+    def count(self, prediction: Prediction, label: Tensor) -> None:
+        """Count confident pixels of each class, where `label (B, H, W)` is not void."""
+        if self.thresholds is not None:
+            logits = prediction.logits.detach()
+            self.thresholds.update(logits, resize_labels(label, logits.shape[-2:]) != IGNORE)
+
+    @property
+    def class_counts(self) -> Tensor | None:
+        """What the class thresholds come from, see `LabelCorrector`."""
+        return None if self.thresholds is None else self.thresholds.counts
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether unlabeled images are left alone for now, and anchors with them."""
+        return False
 
     @torch.no_grad()
     def teach(self, images: Tensor) -> list[Prediction]:
@@ -79,6 +179,7 @@ class SemiSupervised(Method):
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
         decay: of the teacher.
+        **graphs: what the corrector's graphs rest on, see `Method`.
     """
 
     uses_unlabeled = True
@@ -93,17 +194,18 @@ class SemiSupervised(Method):
         total_steps: int,
         warmup: float,
         decay: float,
+        **graphs: Any,
     ) -> None:
         if not 0 <= warmup < 1:
             raise InputError(f"expected method.warmup in [0, 1), got {warmup}")
-        super().__init__(student, weak, decay)
+        super().__init__(student, weak, decay, **graphs)
         self.strong, self.threshold = strong or StrongView(), threshold
         self.warmup_steps = int(warmup * total_steps)
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
 
     @property
     def warming_up(self) -> bool:
-        """Whether unlabeled images are left alone for now."""
+        """Whether unlabeled images are left alone for now, and anchors with them."""
         return int(self.step) < self.warmup_steps
 
     def update(self) -> None:

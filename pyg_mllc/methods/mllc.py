@@ -1,13 +1,11 @@
 """Multi-Level Label Correction (Xiao et al., IEEE TMM 2024)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from graphs import AnchorMemory, maps_to_nodes
-from pyg_mllc.data.specs import IGNORE
+from graphs import maps_to_nodes
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import (
     info_nce,
@@ -19,8 +17,7 @@ from pyg_mllc.losses import (
 from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.prototypes import Prototypes
 from pyg_mllc.methods.sight import FrozenFeatures
-from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
-from pyg_mllc.processes import gather_rows
+from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 
 
 class MLLC(SemiSupervised):
@@ -89,21 +86,10 @@ class MLLC(SemiSupervised):
             raise InputError(f"expected method.contrast_from in [0, 1], got {contrast_from}")
         if not 0 <= drop < 1:
             raise InputError(f"expected method.drop in [0, 1), got {drop}")
-        if thresholds not in ("counts", "ema", "fixed"):
-            raise InputError(
-                f"expected method.thresholds to be counts, ema or fixed, got {thresholds}"
-            )
         student, tau = CorrectedSegmenter(segmenter, corrector), corrector.threshold
-        super().__init__(student, weak, strong, tau, total_steps, warmup, decay)
-        classes, dim = segmenter.num_classes, segmenter.feature_dim
-        ema = 0.99 if thresholds == "ema" else None
-        self.thresholds = None if thresholds == "fixed" else ClassThresholds(classes, tau, ema)
-        self.prototypes = Prototypes(classes, dim)
-        self.sight = None if sight is None else sight(feature_dim=dim)
-        self.anchors = None
-        if anchors:
-            seen = dim if self.sight is None else self.sight.feature_dim
-            self.anchors = AnchorMemory(classes, seen, anchors)
+        graphs = {"sight": sight, "anchors": anchors, "thresholds": thresholds}
+        super().__init__(student, weak, strong, tau, total_steps, warmup, decay, **graphs)
+        self.prototypes = Prototypes(segmenter.num_classes, segmenter.feature_dim)
         self.lambda_clg, self.lambda_slg = lambda_clg, lambda_slg
         self.intra, self.inter, self.deep, self.drop = intra, inter, deep, drop
         self.weighting, self.power, self.samples = weighting, power, samples
@@ -117,30 +103,32 @@ class MLLC(SemiSupervised):
             batch: see `Method`; `index` only with anchors.
         """
         image, label = self.weak(batch["image"], batch["label"])
-        index = None if self.anchors is None else batch["index"]
+        numbers = None if self.anchors is None else batch["index"]
         if self.warming_up:
-            history, look = self._predict(self.student, image, index)
-            self._count(history[0], label)
+            prediction = self.student.segmenter(image)
+            history, look = self.see(self.student, image, prediction, numbers)
+            self.count(history[0], label)
             losses = {"supervised": self._supervise(history, label)}
             losses["contrast"] = self._contrast(history, label)
             self.prototypes.update(*_nodes(history[0].features.detach(), label))
-            self._gather(look, label, index)
+            self.gather(look, label, numbers)
             return self._total(losses)
 
         guess = self.guess(batch["unlabeled"], batch["valid"])
         tau = self.threshold
         trust = pseudo_label_weight(guess.confidence, self.weighting, tau, self.power)
         strong, mixed, weight = self.strong(guess.view, guess.label, trust)
-        if index is not None:
-            index = torch.cat([index, torch.full((len(strong),), -1).to(index)])
+        index = None
+        if numbers is not None:
+            index = torch.cat([numbers, torch.full((len(strong),), -1).to(numbers)])
         # One forward for both parts: batch normalization sees labeled and strong views together.
         views = torch.cat([image, strong])
         prediction, extra = self._perturb(views, guess, trust)
-        history, look = self._correct(self.student, views, prediction, index)
+        history, look = self.see(self.student, views, prediction, index)
         known = [Prediction(*(part[: len(image)] for part in p)) for p in history]
         guessed = [Prediction(*(part[len(image) :] for part in p)) for p in history]
-        self._count(known[0], label)
-        self._count(guess.belief, guess.label)
+        self.count(known[0], label)
+        self.count(guess.belief, guess.label)
         unsupervised = self._supervise(guessed, mixed, weight)
         if extra is not None:  # as much as the first view, over all of its rounds
             unsupervised = (unsupervised + len(self._learners(history)) * extra) / 2
@@ -152,39 +140,8 @@ class MLLC(SemiSupervised):
         seen = known[0].features.detach(), guess.belief.features
         (x, y), (u, v) = _nodes(seen[0], label), _nodes(seen[1], guess.label)
         self.prototypes.update(torch.cat([x, u]), torch.cat([y, v]))
-        self._gather(look[: len(image)], label, index)
+        self.gather(look[: len(image)], label, numbers)
         return {**self._total(losses), "trusted": self.trusted(guess)}
-
-    def predict(self, network: CorrectedSegmenter, images: Tensor) -> list[Prediction]:
-        """Predict with student or teacher: before correction, and after each round."""
-        return self._predict(network, images)[0]
-
-    @property
-    def class_counts(self) -> Tensor | None:
-        """What the class thresholds come from, see `LabelCorrector`."""
-        return None if self.thresholds is None else self.thresholds.counts
-
-    def _predict(
-        self, network: CorrectedSegmenter, images: Tensor, index: Tensor | None = None
-    ) -> tuple[list[Prediction], Tensor]:
-        """Predictions of student or teacher, and what the graphs looked at."""
-        return self._correct(network, images, network.segmenter(images), index)
-
-    def _correct(
-        self,
-        network: CorrectedSegmenter,
-        images: Tensor,
-        prediction: Prediction,
-        index: Tensor | None,
-    ) -> tuple[list[Prediction], Tensor]:
-        """Predictions before and after each round, and what the graphs looked at."""
-        more: dict[str, Any] = {}
-        look = prediction.features.detach()
-        if self.sight is not None:
-            more["graph_features"] = look = self.sight(images, look)
-        if self.anchors is not None and not self.warming_up and len(self.anchors):
-            more |= {"anchors": self.anchors, "image": index}
-        return network.correct(prediction, self.class_counts, **more), look
 
     def _perturb(
         self, views: Tensor, guess: Guess, trust: Tensor
@@ -200,21 +157,6 @@ class MLLC(SemiSupervised):
         second = masked_cross_entropy(logits[n:], mixed, weight)
         weak = masked_cross_entropy(lossy, guess.label, trust)
         return Prediction(logits[:n], features[:n]), (second + 2 * weak) / 3  # UniMatch's 1 : 2
-
-    def _gather(self, look: Tensor, label: Tensor, index: Tensor | None) -> None:
-        """Keep pixels of labeled images as anchors."""
-        if self.anchors is None or index is None:
-            return
-        x, y = _nodes(look, label)
-        image = index[: len(label)].repeat_interleave(len(y) // len(label))
-        known = y != IGNORE
-        self.anchors.forget(gather_rows(index[: len(label)]))  # their features have moved
-        self.anchors.add(*(gather_rows(part[known]) for part in (x, y, image)))
-
-    def _count(self, prediction: Prediction, label: Tensor) -> None:
-        if self.thresholds is not None:
-            logits = prediction.logits.detach()
-            self.thresholds.update(logits, resize_labels(label, logits.shape[-2:]) != IGNORE)
 
     def _total(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         factors = {"supervised": 1.0, "unsupervised": self.lambda_clg, "contrast": self.lambda_slg}

@@ -1,10 +1,14 @@
 """Learn from the labeled images alone: the baseline of every comparison."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.method import Method
-from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
+from pyg_mllc.methods.sight import FrozenFeatures
+from pyg_mllc.methods.untrained import untrained
+from pyg_mllc.nn import LabelCorrector, Segmenter
 
 
 class Supervised(Method):
@@ -12,9 +16,16 @@ class Supervised(Method):
 
     Args:
         segmenter: the network to train.
-        corrector: neither trained nor used by this method.
+        corrector: corrects what is predicted if `correct`; not trained.
         weak: makes the weak views.
+        correct: whether to keep anchors along the way and correct what is predicted by them.
+        sight: what the corrector's graphs look at, see `untrained`.
+        anchors: labeled pixels kept as anchors for the corrector, see `Method`.
+        thresholds: of trust per class in the corrector, likewise.
         decay: of the teacher, which takes no part in training here but is evaluated alike.
+
+    Raises:
+        InputError: see `untrained`.
     """
 
     def __init__(
@@ -22,13 +33,19 @@ class Supervised(Method):
         segmenter: Segmenter,
         corrector: LabelCorrector | None = None,
         weak: nn.Module | None = None,
+        correct: bool = False,
+        sight: Callable[..., FrozenFeatures] | None = None,
+        anchors: int = 0,
+        thresholds: str = "fixed",
         decay: float = 0.99,
     ) -> None:
-        untouched = LabelCorrector(segmenter.num_classes, rounds=0)
-        super().__init__(CorrectedSegmenter(segmenter, untouched), weak, decay)
+        student, graphs = untrained(segmenter, corrector, correct, sight, anchors, thresholds)
+        super().__init__(student, weak, decay, **graphs)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Give the losses of `image (B, 3, H, W)` in [0, 1] and `label (B, H, W)`."""
+        """Give the losses of one step, see `Method` for the batch."""
         image, label = self.weak(batch["image"], batch["label"])
-        loss = masked_cross_entropy(self.student.segmenter(image).logits, label)
+        prediction = self.student.segmenter(image)
+        loss = masked_cross_entropy(prediction.logits, label)
+        self.remember(image, prediction, label, batch)
         return {"loss": loss, "supervised": loss.detach()}

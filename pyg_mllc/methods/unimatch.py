@@ -8,7 +8,7 @@ from torch import Tensor
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.fixmatch import FixMatch
 from pyg_mllc.methods.method import Guess
-from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 
 class UniMatch(FixMatch):
@@ -41,14 +41,15 @@ class UniMatch(FixMatch):
         super().__init__(segmenter, corrector, decay=decay, **options)
         self.drop = drop
 
-    def terms(
-        self, image: Tensor, label: Tensor, guess: Guess, weight: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Give the supervised and the unsupervised loss, see `FixMatch`."""
+    def terms(self, image: Tensor, guess: Guess, weight: Tensor) -> tuple[Prediction, Tensor]:
+        """Predict labeled images, and give the unsupervised loss, see `FixMatch`."""
         first, second = (self.strong(guess.view, guess.label, weight) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
-        prediction, lossy = self.student.segmenter.predict_lossy(clear, guess.view, self.drop)
-        known, one, two = prediction.logits.split([len(image), len(first[0]), len(second[0])])
+        (logits, features), lossy = self.student.segmenter.predict_lossy(
+            clear, guess.view, self.drop
+        )
+        n = len(image)
+        known, one, two = logits.split([n, len(first[0]), len(second[0])])
         strong = masked_cross_entropy(one, *first[1:]) + masked_cross_entropy(two, *second[1:])
         weak = masked_cross_entropy(lossy, guess.label, weight)
-        return masked_cross_entropy(known, label), strong / 4 + weak / 2
+        return Prediction(known, features[:n]), strong / 4 + weak / 2

@@ -41,7 +41,7 @@ def with_anchors(predictor):
     prediction = method.student.segmenter(batch["image"])
     look = prediction.features
     look = look if method.sight is None else method.sight(batch["image"], look)
-    method._gather(look, batch["label"], batch["index"])
+    method.gather(look, batch["label"], batch["index"])
     assert len(method.anchors)
     return predictor
 

@@ -25,6 +25,11 @@ def batch(device="cpu", size=2):
     }
 
 
+def batch_of_seed(seed):
+    torch.manual_seed(seed)
+    return batch()
+
+
 class Same(torch.nn.Module):
     """A view that changes nothing."""
 
@@ -37,6 +42,7 @@ SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
 
 METHODS = [
     (Supervised, {}),
+    (Supervised, {"correct": True, "sight": SIGHT, "anchors": 60, "thresholds": "counts"}),
     (FixMatch, {"total_steps": 30, "warmup": 0.2}),
     (FixMatch, {"total_steps": 30, "correct": True, "sight": SIGHT}),
     (UniMatch, {"total_steps": 30}),
@@ -201,8 +207,17 @@ def test_a_correcting_fixmatch_gives_its_teachers_labels_another_form():
     assert len(build(FixMatch).teach(torch.rand(1, 3, 48, 64))) == 1
 
 
-def test_anchors_are_of_the_labeled_images_as_last_seen():
-    model = build(MLLC, anchors=3000, warmup=0.0, contrast_from=0.0, weak=Same())
+@pytest.mark.parametrize(
+    "method, options",
+    [
+        (MLLC, {"warmup": 0.0, "contrast_from": 0.0}),
+        (FixMatch, {"correct": True, "sight": SIGHT}),
+        (UniMatch, {"correct": True, "sight": SIGHT}),
+        (Supervised, {"correct": True, "sight": SIGHT}),
+    ],
+)
+def test_anchors_are_of_the_labeled_images_as_last_seen(method, options):
+    model = build(method, anchors=3000, weak=Same(), **options)
     data = batch()
     assert not len(model.anchors)
     for numbers in ([5, 9], [9, 2], [5, 9]):
@@ -216,6 +231,18 @@ def test_anchors_are_of_the_labeled_images_as_last_seen():
     corrected = model.teach(images)[-1].logits
     model.anchors.clear()
     assert not torch.allclose(model.teach(images)[-1].logits, corrected)
+
+
+@pytest.mark.parametrize("method", [Supervised, FixMatch, UniMatch])
+def test_keeping_anchors_leaves_the_training_of_labels_as_it_is(method):
+    losses = []
+    for options in ({}, {"correct": True, "sight": SIGHT, "anchors": 60, "thresholds": "counts"}):
+        torch.manual_seed(0)
+        model = build(method, weak=Same(), **options)
+        torch.manual_seed(2)
+        losses.append(model(batch_of_seed(1))["supervised"])
+        assert (model.class_counts is not None) == bool(options)
+    assert torch.equal(*losses)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +306,7 @@ def test_anchors_of_an_image_are_of_its_own_pixels():
     look = torch.stack([torch.full((8, 6, 8), 1.0), torch.full((8, 6, 8), 2.0)])
     label = torch.zeros(2, 48, 64).long()
     label[1] = 1
-    model._gather(look, label, torch.tensor([5, 9]))
+    model.gather(look, label, torch.tensor([5, 9]))
     assert (model.anchors.x[model.anchors.image == 5] == 1).all()
     assert (model.anchors.x[model.anchors.image == 9] == 2).all()
     assert model.anchors.label[model.anchors.image == 9].unique().tolist() == [1]
