@@ -3,13 +3,16 @@
 python -m experiments.methods.any_network voc_54_supervised voc_54_fixmatch --seeds 0
 
 Takes rows of the table `methods` as far as they are trained here. Labeled images of the run fill
-the memory; validation labels of the student are corrected, at the size of training. Writes
-`any_network.csv`, where lines of other runs stay.
+the memory; validation labels of the student are corrected, at the size of training. Beside them
+stand logit adjustment (Menon et al., ICLR 2021, post hoc), which gives rare classes more and looks
+at nothing, and the corrector over no network, whose logits are the classes' shares (*blind*).
+Writes `any_network.csv`, where lines of other runs stay.
 """
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -23,21 +26,27 @@ from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import resize_labels, upsample
 from pyg_mllc.methods import FrozenFeatures
-from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, LabelCorrector, Segmenter
+from pyg_mllc.nn import (
+    ClassThresholds,
+    CorrectedSegmenter,
+    LabelCorrector,
+    Prediction,
+    Segmenter,
+)
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 ENCODERS = ("tf_efficientnet_lite0", "tf_efficientnet_lite2")  # frozen; they find the anchors
 RULES = {"mean": 0.3, "bayes": 1.0}  # and the share of the table's rows
+POWERS = (0.1, 0.2, 0.3, 0.5, 1.0)  # of the prior that logit adjustment divides by
 FIELDS = ("config", "seed", "encoder", "rule", "accuracy", "miou", "commit")
 
 
 @torch.no_grad()
 def gather(
-    segmenter: Segmenter, sight: FrozenFeatures, job: Job, classes: int
+    segmenter: Segmenter, sight: FrozenFeatures, labeled: Any, classes: int
 ) -> tuple[AnchorMemory, Tensor]:
-    """Anchors of the run's labeled images, and the confident pixels of each class there."""
-    labeled = instantiate(OmegaConf.load(job.folder / "run.yaml").data).labeled
+    """Anchors of the labeled images, and the confident pixels of each class there."""
     memory, thresholds = AnchorMemory(classes, sight.feature_dim, 4000), ClassThresholds(classes)
     for number in range(len(labeled)):
         sample = labeled[number]
@@ -51,31 +60,53 @@ def gather(
     return memory, thresholds.counts
 
 
+def prior(labeled: Any, classes: int) -> Tensor:
+    """Share of each class among the labeled pixels."""
+    labels = (labeled[number]["label"] for number in range(len(labeled)))
+    count = sum(torch.bincount(label[label != IGNORE], minlength=classes) for label in labels)
+    return count / count.sum()
+
+
 @torch.no_grad()
-def measure(job: Job, encoder: str) -> Iterator[tuple[str, ...]]:
+def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Give a line for each rule: accuracy and mIoU (%) before correction and after each round."""
     segmenter, splits = trained(job, "student").seeing.segmenter, data_of(job)
-    classes = splits.spec.num_classes
-    sight = FrozenFeatures(segmenter.feature_dim, encoder, strides=(16, 32), embedding=False)
-    memory, counts = gather(segmenter, sight, job, classes)
-    for rule, share in RULES.items():
-        corrector = LabelCorrector(classes, anchor_rule=rule, anchor_share=share)  # type: ignore
-        network, found, truth = CorrectedSegmenter(segmenter, corrector), [], []
-        for number in range(len(splits.val)):
-            sample = splits.val[number]
-            image, size = sample["image"][None] / 255, sample["label"].shape
-            prediction = segmenter(image)
-            look = sight(image, prediction.features)
-            history = network.correct(prediction, counts, anchors=memory, graph_features=look)
-            found.append(torch.cat([upsample(p.logits, size) for p in history]).argmax(1))
-            truth.append(sample["label"])
-        labels = torch.stack(found, 1)  # (K + 1, images, H, W)
-        each = [scores(label, torch.stack(truth), classes) for label in labels]
-        accuracy, miou = (
-            " ".join(f"{v:.2f}" for v in values) for values in zip(*each, strict=True)
-        )
-        commit = (job.folder / "commits").read_text()
-        yield job.config, str(job.seed), encoder, rule, accuracy, miou, commit
+    classes, commit = splits.spec.num_classes, (job.folder / "commits").read_text()
+    labeled = instantiate(OmegaConf.load(job.folder / "run.yaml").data).labeled
+    truth = torch.stack([splits.val[number]["label"] for number in range(len(splits.val))])
+
+    def line(encoder: str, rule: str, steps: list[list[Tensor]]) -> tuple[str, ...]:
+        each = [scores(torch.cat(z).argmax(1), truth, classes) for z in zip(*steps, strict=True)]
+        figures = (" ".join(f"{v:.2f}" for v in values) for values in zip(*each, strict=True))
+        return job.config, str(job.seed), encoder, rule, *figures, commit
+
+    def full(logits: Tensor) -> Tensor:
+        return upsample(logits, truth.shape[-2:])
+
+    images = [splits.val[number]["image"][None] / 255 for number in range(len(splits.val))]
+    predictions, log_prior = [segmenter(i) for i in images], prior(labeled, classes).log()
+    for power in POWERS:
+        less = power * log_prior.view(1, -1, 1, 1)
+        steps = [[full(p.logits), full(p.logits - less)] for p in predictions]
+        yield line("", f"prior {power}", steps)
+    for encoder in ENCODERS:
+        sight = FrozenFeatures(segmenter.feature_dim, encoder, strides=(16, 32), embedding=False)
+        memory, counts = gather(segmenter, sight, labeled, classes)
+        looks = [sight(i, p.features) for i, p in zip(images, predictions, strict=True)]
+        blind = [
+            Prediction(log_prior.view(1, -1, 1, 1).expand_as(p.logits), p.features)
+            for p in predictions
+        ]
+        for name, given in (("", predictions), (", blind", blind)):
+            for rule, share in RULES.items():
+                corrector = LabelCorrector(classes, anchor_rule=rule, anchor_share=share)  # type: ignore
+                network = CorrectedSegmenter(segmenter, corrector)
+                histories = [
+                    network.correct(p, counts, anchors=memory, graph_features=look)
+                    for p, look in zip(given, looks, strict=True)
+                ]
+                steps = [[full(p.logits) for p in history] for history in histories]
+                yield line(encoder, f"{rule}{name}", steps)
 
 
 def main() -> None:
@@ -88,10 +119,9 @@ def main() -> None:
     jobs = [job for seed in given.seeds for job in finished(rows, seed)]
     lines = other_lines(path, FIELDS, jobs)
     for job in jobs:
-        for encoder in ENCODERS:
-            for line in measure(job, encoder):
-                lines.append(line)
-                print(*line, sep="  ", flush=True)
+        for line in measure(job):
+            lines.append(line)
+            print(*line, sep="  ", flush=True)
     write_csv(path, FIELDS, sorted(lines))
 
 
