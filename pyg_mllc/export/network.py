@@ -40,12 +40,13 @@ class ExportableNetwork(nn.Module):
         self.ratio = round(ratio)
         self.multiple = math.lcm(32, self.segmenter.multiple, round(self.segmenter.feature_stride))
         self.corrector: ExportableCorrector | None = None
-        self.sight: FrozenFeatures | None = getattr(method, "sight", None) if correct else None
+        self.sight: FrozenFeatures | None = method.sight if correct else None
         if correct and len(network.corrector.rounds):
-            counts, anchors = (getattr(method, n, None) for n in ("class_counts", "anchors"))
-            anchors = None if getattr(method, "warming_up", False) else anchors
+            anchors = None if method.warming_up else method.anchors
             try:
-                self.corrector = ExportableCorrector(network.corrector, counts, anchors)
+                self.corrector = ExportableCorrector(
+                    network.corrector, method.class_counts, anchors
+                )
             except ValueError as error:
                 raise InputError(
                     f"the corrector cannot be exported: {error}; correct=false exports the network "

@@ -13,6 +13,8 @@ SIGHT = {
     "weights": None,
 }  # fmt: skip
 
+FIXMATCH = {"_target_": "pyg_mllc.methods.FixMatch", "sight": SIGHT}
+
 
 def made(method=None, corrector=None, **model):
     torch.manual_seed(0)
@@ -39,9 +41,7 @@ def with_anchors(predictor):
     batch["label"][:, :8] = IGNORE
     batch["index"] = torch.arange(2)
     prediction = method.student.segmenter(batch["image"])
-    look = prediction.features
-    look = look if method.sight is None else method.sight(batch["image"], look)
-    method.gather(look, batch["label"], batch["index"])
+    method.gather(method.look(batch["image"], prediction), batch["label"], batch["index"])
     assert len(method.anchors)
     return predictor
 
@@ -55,7 +55,8 @@ CASES = {
     "anchors": lambda: with_anchors(made({"anchors": 30})),
     "anchors and sight": lambda: with_anchors(made({"anchors": 30, "sight": SIGHT}, {"rounds": 2})),
     "anchors that wait": lambda: with_anchors(made({"anchors": 30, "warmup": 0.5})),
-    "fixmatch": lambda: made({"_target_": "pyg_mllc.methods.FixMatch", "sight": SIGHT}),
+    "fixmatch, anchors": lambda: with_anchors(made(FIXMATCH | {"correct": True, "anchors": 30})),
+    "fixmatch": lambda: made(FIXMATCH),
     "tensorflow's padding": lambda: made(encoder="test_efficientnet"),
 }
 
