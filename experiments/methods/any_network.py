@@ -36,6 +36,7 @@ from pyg_mllc.nn import (
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
+STRIDES = {"voc": (16, 32), "camvid": (8, 16)}  # as in the table's rows
 ENCODERS = ("tf_efficientnet_lite0", "tf_efficientnet_lite2")  # frozen; they find the anchors
 RULES = {"mean": 0.3, "bayes": 1.0}  # and the share of the table's rows
 POWERS = (0.1, 0.2, 0.3, 0.5, 1.0)  # of the prior that logit adjustment divides by
@@ -83,6 +84,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     def full(logits: Tensor) -> Tensor:
         return upsample(logits, truth.shape[-2:])
 
+    strides = STRIDES[job.config.split("/")[-1].split("_")[0]]
     images = [splits.val[number]["image"][None] / 255 for number in range(len(splits.val))]
     predictions, log_prior = [segmenter(i) for i in images], prior(labeled, classes).log()
     for power in POWERS:
@@ -90,7 +92,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         steps = [[full(p.logits), full(p.logits - less)] for p in predictions]
         yield line("", f"prior {power}", steps)
     for encoder in ENCODERS:
-        sight = FrozenFeatures(segmenter.feature_dim, encoder, strides=(16, 32), embedding=False)
+        sight = FrozenFeatures(segmenter.feature_dim, encoder, strides=strides, embedding=False)
         memory, counts = gather(segmenter, sight, labeled, classes)
         looks = [sight(i, p.features) for i, p in zip(images, predictions, strict=True)]
         blind = [
