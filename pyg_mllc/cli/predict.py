@@ -39,6 +39,11 @@ def _predict(cfg: dict[str, Any]) -> None:
     own = [Path(cfg["output"]) / kind for kind in KINDS]
     sources = find_files("input", cfg["input"], image_suffixes(), own)
     predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"])
+    if cfg["correct"] and not len(predictor.seeing.corrector.rounds):
+        raise InputError(
+            "this network was trained without correction, so correct=true has nothing to correct "
+            "by; leave it out, or train with method=mllc or method.correct=true"
+        )
     options = {key: cfg[key] for key in ("network", *SEEN)}
     options["checkpoint"] = digest(Path(cfg["checkpoint"]))
     options["input"] = sources[0].root

@@ -27,7 +27,7 @@ class FixMatch(SemiSupervised):
         corrector: corrects the teacher's labels if `correct`; not trained.
         weak: makes the weak views.
         strong: makes the strong views.
-        correct: whether to correct the teacher's labels.
+        correct: whether to correct the teacher's labels, and what is predicted.
         sight: what the corrector's graphs look at, see `untrained`.
         anchors: labeled pixels kept as anchors for the corrector, see `Method`.
         thresholds: of trust per class in the corrector, likewise.
@@ -76,8 +76,8 @@ class FixMatch(SemiSupervised):
         weight = pseudo_label_weight(guess.confidence, "hard", self.threshold)
         prediction, unsupervised = self.terms(image, guess, weight)
         supervised = masked_cross_entropy(prediction.logits, label)
-        self.count(guess.belief, guess.label)
         self.remember(image, prediction, label, batch)
+        self.count(guess.belief, guess.label)
         return {
             "loss": self.share * (supervised + self.lambda_u * unsupervised),
             "supervised": supervised.detach(),

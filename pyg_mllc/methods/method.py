@@ -32,13 +32,14 @@ class Method(nn.Module):
         decay: of the teacher, the student's moving average; with 0, the student as it is.
         sight: what the corrector's graphs look at, made from the size of the embedding; by default
             the embedding.
-        anchors: labeled pixels kept as anchors for the corrector, in all; 0 for none, as published.
-            An image's are replaced each time it is seen, as features move.
-        thresholds: of trust per class in the corrector: `counts`, as published; `ema`, which
-            forgets; `fixed`, the same for all classes.
+        anchors: labeled pixels kept as anchors for the corrector, in all; 0 for none. Those of an
+            image are replaced each time it is seen, as features move.
+        thresholds: of trust per class in the corrector: `counts`, as in MLLC; `ema`, which forgets;
+            `fixed`, the same for all classes.
 
     Raises:
-        InputError: if `thresholds` is none of these.
+        InputError: if `thresholds` is none of these, there is not an anchor for each class, or the
+            corrector's rounds have no place for anchors.
     """
 
     uses_unlabeled = False
@@ -52,10 +53,7 @@ class Method(nn.Module):
         anchors: int = 0,
         thresholds: str = "fixed",
     ) -> None:
-        if thresholds not in ("counts", "ema", "fixed"):
-            raise InputError(
-                f"expected method.thresholds to be counts, ema or fixed, got {thresholds}"
-            )
+        check_thresholds(thresholds)
         super().__init__()
         self.student, self.teacher = student, Teacher(student, decay)
         self.weak = weak or WeakView()
@@ -63,11 +61,25 @@ class Method(nn.Module):
         self.sight = None if sight is None else sight(feature_dim=segmenter.feature_dim)
         self.anchors, self.thresholds = None, None
         if anchors:
+            self._check_anchors(anchors)
             seen = segmenter.feature_dim if self.sight is None else self.sight.feature_dim
             self.anchors = AnchorMemory(segmenter.num_classes, seen, anchors)
         if thresholds != "fixed":
             ema, tau = (0.99 if thresholds == "ema" else None), student.corrector.threshold
             self.thresholds = ClassThresholds(segmenter.num_classes, tau, ema)
+
+    def _check_anchors(self, anchors: int) -> None:
+        classes, corrector = self.student.segmenter.num_classes, self.student.corrector
+        if anchors < classes:
+            raise InputError(
+                f"expected method.anchors to be 0 or one for each of {classes} classes at least, "
+                f"got {anchors}"
+            )
+        if not corrector.flows and corrector.anchor_rule == "mean":
+            raise InputError(
+                "method.anchors above 0 needs corrector.levels=both or semantic, where anchors are "
+                "neighbors, or corrector.anchor_rule=bayes"
+            )
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -91,6 +103,7 @@ class Method(nn.Module):
         images: Tensor,
         prediction: Prediction,
         index: Tensor | None = None,
+        anchored: bool = True,
     ) -> tuple[list[Prediction], Tensor]:
         """Give predictions before correction and after each round, and what graphs looked at.
 
@@ -100,10 +113,11 @@ class Method(nn.Module):
             prediction: of them, before correction.
             index: number of each labeled image `(B,)`, whose own anchors are hidden from it; -1 for
                 others.
+            anchored: whether anchors take part, if there are any.
         """
         look = self.look(images, prediction)
         more: dict[str, Any] = {} if self.sight is None else {"graph_features": look}
-        if self.anchors is not None and not self.warming_up and len(self.anchors):
+        if anchored and self.anchors is not None and not self.warming_up and len(self.anchors):
             more |= {"anchors": self.anchors, "image": index}
         return network.correct(prediction, self.class_counts, **more), look
 
@@ -118,7 +132,13 @@ class Method(nn.Module):
         """Keep what later corrections need of labeled images that are not corrected now."""
         self.count(prediction, label)
         if self.anchors is not None:
-            self.gather(self.look(images, prediction), label, batch["index"])
+            self.gather(self.look(images, prediction), label, self.numbers(batch))
+
+    def numbers(self, batch: dict[str, Tensor]) -> Tensor:
+        """The number of each labeled image of a batch `(B,)`, which anchors need."""
+        if "index" not in batch:
+            raise InputError("with anchors a batch needs index (B,), a number for each image")
+        return batch["index"]
 
     def gather(self, look: Tensor, label: Tensor, index: Tensor | None) -> None:
         """Keep pixels of labeled images as anchors, if there shall be any.
@@ -150,13 +170,19 @@ class Method(nn.Module):
 
     @property
     def warming_up(self) -> bool:
-        """Whether unlabeled images are left alone for now, and anchors with them."""
+        """Whether unlabeled images, and anchors in correction, wait."""
         return False
 
     @torch.no_grad()
     def teach(self, images: Tensor) -> list[Prediction]:
         """Predict with the teacher: before correction, and after each round."""
         return self.predict(self.teacher.network, images)
+
+
+def check_thresholds(thresholds: str) -> None:
+    """Refuse thresholds of trust that there are not."""
+    if thresholds not in ("counts", "ema", "fixed"):
+        raise InputError(f"expected method.thresholds to be counts, ema or fixed, got {thresholds}")
 
 
 class Guess(NamedTuple):
@@ -205,7 +231,7 @@ class SemiSupervised(Method):
 
     @property
     def warming_up(self) -> bool:
-        """Whether unlabeled images are left alone for now, and anchors with them."""
+        """Whether unlabeled images, and anchors in correction, wait."""
         return int(self.step) < self.warmup_steps
 
     def update(self) -> None:

@@ -57,6 +57,9 @@ class MLLC(SemiSupervised):
         contrast_from: share of the training from which features are contrasted; best not later
             than `warmup`, for corrections need embeddings that mean something.
         decay: of the teacher.
+        student_anchors: whether anchors take part in the student's own rounds in training, too, not
+            in the teacher's and at prediction alone. If they do, the student learns what they leave
+            open, and less of what they know.
     """
 
     def __init__(
@@ -81,15 +84,19 @@ class MLLC(SemiSupervised):
         warmup: float = 0.1,
         contrast_from: float = 0.05,
         decay: float = 0.99,
+        student_anchors: bool = True,
     ) -> None:
         if not 0 <= contrast_from <= 1:
             raise InputError(f"expected method.contrast_from in [0, 1], got {contrast_from}")
         if not 0 <= drop < 1:
             raise InputError(f"expected method.drop in [0, 1), got {drop}")
         student, tau = CorrectedSegmenter(segmenter, corrector), corrector.threshold
-        graphs = {"sight": sight, "anchors": anchors, "thresholds": thresholds}
-        super().__init__(student, weak, strong, tau, total_steps, warmup, decay, **graphs)
+        super().__init__(
+            student, weak, strong, tau, total_steps, warmup, decay,
+            sight=sight, anchors=anchors, thresholds=thresholds,
+        )  # fmt: skip
         self.prototypes = Prototypes(segmenter.num_classes, segmenter.feature_dim)
+        self.student_anchors = student_anchors
         self.lambda_clg, self.lambda_slg = lambda_clg, lambda_slg
         self.intra, self.inter, self.deep, self.drop = intra, inter, deep, drop
         self.weighting, self.power, self.samples = weighting, power, samples
@@ -103,10 +110,9 @@ class MLLC(SemiSupervised):
             batch: see `Method`; `index` only with anchors.
         """
         image, label = self.weak(batch["image"], batch["label"])
-        numbers = None if self.anchors is None else batch["index"]
+        numbers = None if self.anchors is None else self.numbers(batch)
         if self.warming_up:
-            prediction = self.student.segmenter(image)
-            history, look = self.see(self.student, image, prediction, numbers)
+            history, look = self._learn(image, self.student.segmenter(image), numbers)
             self.count(history[0], label)
             losses = {"supervised": self._supervise(history, label)}
             losses["contrast"] = self._contrast(history, label)
@@ -124,7 +130,7 @@ class MLLC(SemiSupervised):
         # One forward for both parts: batch normalization sees labeled and strong views together.
         views = torch.cat([image, strong])
         prediction, extra = self._perturb(views, guess, trust)
-        history, look = self.see(self.student, views, prediction, index)
+        history, look = self._learn(views, prediction, index)
         known = [Prediction(*(part[: len(image)] for part in p)) for p in history]
         guessed = [Prediction(*(part[len(image) :] for part in p)) for p in history]
         self.count(known[0], label)
@@ -142,6 +148,12 @@ class MLLC(SemiSupervised):
         self.prototypes.update(torch.cat([x, u]), torch.cat([y, v]))
         self.gather(look[: len(image)], label, numbers)
         return {**self._total(losses), "trusted": self.trusted(guess)}
+
+    def _learn(
+        self, views: Tensor, prediction: Prediction, index: Tensor | None
+    ) -> tuple[list[Prediction], Tensor]:
+        """The student's predictions, which are to learn, and what graphs looked at."""
+        return self.see(self.student, views, prediction, index, self.student_anchors)
 
     def _perturb(
         self, views: Tensor, guess: Guess, trust: Tensor

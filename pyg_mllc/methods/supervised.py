@@ -18,7 +18,7 @@ class Supervised(Method):
         segmenter: the network to train.
         corrector: corrects what is predicted if `correct`; not trained.
         weak: makes the weak views.
-        correct: whether to keep anchors along the way and correct what is predicted by them.
+        correct: whether to correct what is predicted; training stays as it is.
         sight: what the corrector's graphs look at, see `untrained`.
         anchors: labeled pixels kept as anchors for the corrector, see `Method`.
         thresholds: of trust per class in the corrector, likewise.

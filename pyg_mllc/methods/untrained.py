@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from pyg_mllc.errors import InputError
+from pyg_mllc.methods.method import check_thresholds
 from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
 from pyg_mllc.nn.conv import GraphLayer
@@ -30,10 +31,11 @@ def untrained(
         thresholds: likewise.
 
     Raises:
-        InputError: if labels are to be corrected without a corrector, or by one whose layers need
-            training.
+        InputError: if `thresholds` is none of `Method`'s, or labels are to be corrected without a
+            corrector, or by one whose layers need training.
     """
-    if not correct:
+    check_thresholds(thresholds)
+    if not correct or (corrector is not None and not len(corrector.rounds)):
         return CorrectedSegmenter(segmenter, LabelCorrector(segmenter.num_classes, rounds=0)), {}
     if corrector is None:
         raise InputError("method.correct=true needs a corrector")

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import pyg_mllc
+from pyg_mllc.checkpoints import build_method, describe, save_checkpoint
 
 NAMES = ["a", "é (1), it's=b", "in/c.d"]
 
@@ -174,3 +175,17 @@ def test_a_table_of_classes_that_was_there_stays(predict, photos):
     code, _, err = predict("input=my photos", "output=my photos")
     assert code == 2 and "has a classes.csv that is none of these results" in err
     assert (photos / "classes.csv").read_text() == "road\n"
+
+
+def test_a_network_that_was_trained_without_correction_says_so(mllc, photos, tmp_path):
+    description = describe(
+        ["a", "b"], [(0, 0, 0), (9, 0, 0)], (32, 48), corrector={},
+        model={"encoder": "test_resnet", "feature_dim": 8, "width": 16},
+        method={"_target_": "pyg_mllc.methods.Supervised"},
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "plain.ckpt", build_method(description), description)
+    given = "checkpoint=plain.ckpt", "input=my photos", "progress=false"
+    code, _, err = mllc("predict", *given, "output=out", "correct=true")
+    assert code and "trained without correction" in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+    assert mllc("predict", *given, "output=out")[0] == 0

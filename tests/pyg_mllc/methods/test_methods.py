@@ -25,11 +25,6 @@ def batch(device="cpu", size=2):
     }
 
 
-def batch_of_seed(seed):
-    torch.manual_seed(seed)
-    return batch()
-
-
 class Same(torch.nn.Module):
     """A view that changes nothing."""
 
@@ -233,16 +228,69 @@ def test_anchors_are_of_the_labeled_images_as_last_seen(method, options):
     assert not torch.allclose(model.teach(images)[-1].logits, corrected)
 
 
-@pytest.mark.parametrize("method", [Supervised, FixMatch, UniMatch])
-def test_keeping_anchors_leaves_the_training_of_labels_as_it_is(method):
-    losses = []
+@pytest.mark.parametrize(
+    "method, more",
+    [
+        (Supervised, {}),
+        (FixMatch, {"warmup": 0.9, "total_steps": 10}),
+        (UniMatch, {"warmup": 0.9, "total_steps": 10}),
+    ],
+)
+def test_keeping_anchors_leaves_the_training_of_labels_as_it_is(method, more):
+    weights = []
     for options in ({}, {"correct": True, "sight": SIGHT, "anchors": 60, "thresholds": "counts"}):
         torch.manual_seed(0)
-        model = build(method, weak=Same(), **options)
-        torch.manual_seed(2)
-        losses.append(model(batch_of_seed(1))["supervised"])
-        assert (model.class_counts is not None) == bool(options)
-    assert torch.equal(*losses)
+        model = build(method, weak=Same(), **options, **more)
+        optimizer = torch.optim.SGD(model.student.segmenter.parameters(), lr=0.1)
+        torch.manual_seed(1)
+        data = batch()
+        for _ in range(3):
+            model(data)["loss"].backward()
+            optimizer.step()
+            model.update()
+        weights.append(model.student.segmenter.class_head.weight.detach())
+        assert not options or len(model.anchors) == 60
+    assert torch.equal(*weights)
+
+
+def test_a_student_without_anchors_learns_what_its_teacher_knows_by_them():
+    found = []
+    for student_anchors in (True, False):
+        model = build(
+            MLLC, anchors=60, warmup=0.0, contrast_from=0.0, weak=Same(), strong=Same(),
+            student_anchors=student_anchors, thresholds="fixed",
+        ).eval()  # fmt: skip
+        model.anchors.add(torch.randn(60, 8), torch.arange(60) % 3)
+        seen = []
+        model.student.corrector.register_forward_hook(
+            lambda module, args, kwargs, output, seen=seen: seen.append("anchors" in kwargs),
+            with_kwargs=True,
+        )
+        taught = []
+        model.teacher.network.corrector.register_forward_hook(
+            lambda module, args, kwargs, output, taught=taught: taught.append("anchors" in kwargs),
+            with_kwargs=True,
+        )
+        model(batch())
+        model.predict(model.student, batch()["image"])
+        found.append((taught, seen))
+    assert found == [([True], [True, True]), ([True], [False, True])]
+
+
+def test_anchors_need_the_numbers_of_images():
+    data = batch()
+    del data["index"]
+    with pytest.raises(InputError, match=r"needs index \(B,\)"):
+        build(Supervised, correct=True, sight=SIGHT, anchors=60)(data)
+
+
+def test_anchors_that_rounds_have_no_place_for_are_refused():
+    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=16)
+    levels = LabelCorrector(3, k=4, levels="class")
+    with pytest.raises(InputError, match="levels=both or semantic"):
+        FixMatch(segmenter, levels, correct=True, sight=SIGHT, anchors=60)
+    bayes = LabelCorrector(3, k=4, levels="class", anchor_rule="bayes")
+    assert FixMatch(segmenter, bayes, correct=True, sight=SIGHT, anchors=60).anchors is not None
 
 
 @pytest.mark.parametrize(
@@ -279,6 +327,7 @@ def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
         ({"warmup": 1.5}, r"method.warmup in \[0, 1\), got 1.5"),
         ({"contrast_from": -1}, r"method.contrast_from in \[0, 1\], got -1"),
         ({"thresholds": "none"}, "counts, ema or fixed, got none"),
+        ({"anchors": 2}, "one for each of 3 classes at least, got 2"),
         ({"drop": 1.0}, r"method.drop in \[0, 1\), got 1.0"),
         ({"weighting": "soft"}, "power, hard or uniform, got 'soft'"),
     ],
