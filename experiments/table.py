@@ -3,7 +3,8 @@
 python -m experiments.table methods --rows voc_54
 
 Reads `experiments/<table>/<table>.csv`, which `experiments.run` writes; rows come in the order of
-the last mIoU. The spread is the standard deviation over seeds. Writes a figure beside it.
+the last mIoU. Runs whose options were changed on the command line are left out, unless
+`--changed`. The spread is the standard deviation over seeds. Writes a figure beside it.
 """
 
 import argparse
@@ -20,12 +21,14 @@ HERE = Path(__file__).parent
 HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "commit")
 
 
-def read(path: Path, rows: list[str]) -> dict[str, list[dict[str, str]]]:
+def read(path: Path, rows: list[str], changed: bool = False) -> dict[str, list[dict[str, str]]]:
     """The runs of each row whose name holds one of `rows`, the best row last."""
     runs = defaultdict(list)
     with path.open(newline="") as file:
         for line in csv.DictReader(file):
             name = " ".join([line["config"].split("/")[1], line["overrides"]]).strip()
+            if line["overrides"] and not changed:
+                continue
             if not rows or any(part in name for part in rows):
                 runs[name].append(line)
     return dict(sorted(runs.items(), key=lambda item: mean(_numbers(item[1], "miou_last"))))
@@ -88,9 +91,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", help="folder of experiments")
     parser.add_argument("--rows", nargs="*", default=[], help="only rows that hold one of these")
+    parser.add_argument("--changed", action="store_true", help="runs with changed options, too")
     given = parser.parse_args()
     folder = HERE / given.table
-    table = read(folder / f"{given.table}.csv", given.rows)
+    table = read(folder / f"{given.table}.csv", given.rows, given.changed)
     print("|", " | ".join(HEAD), "|")
     print("|", " | ".join("---" for _ in HEAD), "|")
     for name, runs in reversed(table.items()):

@@ -22,8 +22,14 @@ def test_a_row_is_a_mean_over_its_seeds(tmp_path):
 
 
 def test_rows_are_chosen_by_parts_of_their_names(tmp_path):
-    path = table(tmp_path, "methods/a,k=5,0,1,1,1,1,abc", "methods/a,k=9,0,1,1,1,1,abc")
-    assert list(read(path, ["k=9"])) == ["a k=9"]
+    path = table(tmp_path, "methods/a,,0,1,1,1,1,abc", "methods/b,,0,1,1,1,1,abc")
+    assert list(read(path, ["b"])) == ["b"]
+
+
+def test_runs_with_changed_options_are_told_apart_and_shown_on_demand(tmp_path):
+    path = table(tmp_path, "methods/a,,0,1,1,1,1,abc", "methods/a,k=9,0,2,2,2,2,abc")
+    assert list(read(path, [])) == ["a"]
+    assert list(read(path, [], changed=True)) == ["a", "a k=9"]
 
 
 def test_one_seed_has_no_spread():
