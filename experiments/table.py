@@ -27,9 +27,8 @@ def read(path: Path, rows: list[str], changed: bool = False) -> dict[str, list[d
     with path.open(newline="") as file:
         for line in csv.DictReader(file):
             name = " ".join([line["config"].split("/")[1], line["overrides"]]).strip()
-            if line["overrides"] and not changed:
-                continue
-            if not rows or any(part in name for part in rows):
+            wanted = not rows or any(part in name for part in rows)
+            if wanted and (changed or not line["overrides"]):
                 runs[name].append(line)
     return dict(sorted(runs.items(), key=lambda item: mean(_numbers(item[1], "miou_last"))))
 

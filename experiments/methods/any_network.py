@@ -5,8 +5,8 @@ python -m experiments.methods.any_network voc_54_supervised voc_54_fixmatch --se
 Takes rows of the table `methods` as far as they are trained here. Labeled images of the run fill
 the memory; validation labels of the student are corrected, at the size of training. Beside them
 stand logit adjustment (Menon et al., ICLR 2021, post hoc), which gives rare classes more and looks
-at nothing, and the corrector over no network, whose logits are the classes' shares (*blind*).
-Writes `any_network.csv`, where lines of other runs stay.
+at nothing, and the corrector over logits that say no more than the classes' shares (*blind*), with
+the network's class thresholds. Writes `any_network.csv`, where lines of other runs stay.
 """
 
 import argparse
@@ -64,7 +64,8 @@ def gather(
 def prior(labeled: Any, classes: int) -> Tensor:
     """Share of each class among the labeled pixels."""
     labels = (labeled[number]["label"] for number in range(len(labeled)))
-    count = sum(torch.bincount(label[label != IGNORE], minlength=classes) for label in labels)
+    each = [torch.bincount(label[label != IGNORE], minlength=classes) for label in labels]
+    count = torch.stack(each).sum(0).clamp(min=1)  # so that its logarithm is finite
     return count / count.sum()
 
 

@@ -131,11 +131,14 @@ class Method(nn.Module):
     ) -> None:
         """Keep what later corrections need of labeled images that are not corrected now."""
         self.count(prediction, label)
-        if self.anchors is not None:
-            self.gather(self.look(images, prediction), label, self.numbers(batch))
+        index = self.numbers(batch)
+        if index is not None:
+            self.gather(self.look(images, prediction), label, index)
 
-    def numbers(self, batch: dict[str, Tensor]) -> Tensor:
-        """The number of each labeled image of a batch `(B,)`, which anchors need."""
+    def numbers(self, batch: dict[str, Tensor]) -> Tensor | None:
+        """The number of each labeled image of a batch `(B,)`, if there shall be anchors."""
+        if self.anchors is None:
+            return None
         if "index" not in batch:
             raise InputError("with anchors a batch needs index (B,), a number for each image")
         return batch["index"]

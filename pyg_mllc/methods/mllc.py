@@ -58,8 +58,7 @@ class MLLC(SemiSupervised):
             than `warmup`, for corrections need embeddings that mean something.
         decay: of the teacher.
         student_anchors: whether anchors take part in the student's own rounds in training, too, not
-            in the teacher's and at prediction alone. If they do, the student learns what they leave
-            open, and less of what they know.
+            in the teacher's and at prediction alone.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class MLLC(SemiSupervised):
             batch: see `Method`; `index` only with anchors.
         """
         image, label = self.weak(batch["image"], batch["label"])
-        numbers = None if self.anchors is None else self.numbers(batch)
+        numbers = self.numbers(batch)
         if self.warming_up:
             history, look = self._learn(image, self.student.segmenter(image), numbers)
             self.count(history[0], label)
