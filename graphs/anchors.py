@@ -117,7 +117,8 @@ def anchor_evidence(graph: HeteroData, label: Tensor, num_classes: int) -> Tenso
 
     with n_c the anchors of class c: a kernel estimate of how dense class c is where node i lies. By
     Bayes' rule, logits plus e are the belief of one who has seen both, if they know of each other
-    nothing; epsilon, a hundredth, keeps few anchors from ruling a class out.
+    nothing; epsilon, a hundredth, keeps few anchors from ruling a class out. A class that has no
+    anchors is given the mean share of those that have, for nothing is known of where it lies.
 
     Args:
         graph: of `anchor_graph`, M anchors and N nodes.
@@ -133,11 +134,19 @@ def anchor_evidence(graph: HeteroData, label: Tensor, num_classes: int) -> Tenso
     >>> anchor_evidence(graph, memory.label, num_classes=2).argmax(1)
     tensor([0, 1])
     """
-    edges = graph["anchor", "tells", "pixel"]
-    count = torch.bincount(label, minlength=num_classes).clamp(min=1)
-    part = (F.one_hot(label, num_classes) / count).to(edges.edge_weight)  # (M, C)
-    nodes = graph["pixel"].num_nodes
-    density = propagate(edges.edge_index, edges.edge_weight, part, nodes)
-    total = density.sum(1, keepdim=True)
-    evidence = (FLOOR + density / total).log()
-    return torch.where(total > 0, evidence, 0.0)
+    edges, part = graph["anchor", "tells", "pixel"], class_parts(label, num_classes)
+    nodes, part = graph["pixel"].num_nodes, part.to(edges.edge_weight)
+    return log_share(propagate(edges.edge_index, edges.edge_weight, part, nodes), part)
+
+
+def class_parts(label: Tensor, num_classes: int) -> Tensor:
+    """Each anchor's part of the anchors of its class `(M, C)`."""
+    count = torch.bincount(label, minlength=num_classes)
+    return F.one_hot(label, num_classes) / count.clamp(min=1)
+
+
+def log_share(density: Tensor, part: Tensor) -> Tensor:
+    """The evidence that densities `q (..., C)` are; `part (M, C)` tells which classes have any."""
+    total, met = density.sum(-1, keepdim=True), part.any(0)
+    share = torch.where(met, density / total, 1 / met.sum())
+    return torch.where(total > 0, (FLOOR + share).log(), 0.0)

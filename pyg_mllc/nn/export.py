@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphs import AnchorMemory
-from graphs.anchors import FLOOR
+from graphs.anchors import class_parts, log_share
 from graphs.propagate import EPS
 from pyg_mllc.nn.correction import LabelCorrector
 from pyg_mllc.nn.rounds import CERTAINTY, CorrectionRound, label_logits, trusted
@@ -56,9 +56,8 @@ class ExportableCorrector(nn.Module):
         told = None
         if some is not None:
             c, label = corrector.num_classes, some.label
-            told = label_logits(label, c, CERTAINTY)
-            if corrector.anchor_rule == "bayes":
-                told = F.one_hot(label, c) / torch.bincount(label, minlength=c).clamp(min=1)
+            bayes = corrector.anchor_rule == "bayes"
+            told = class_parts(label, c) if bayes else label_logits(label, c, CERTAINTY)
         self.register_buffer("told", told)
 
     def forward(
@@ -75,8 +74,8 @@ class ExportableCorrector(nn.Module):
         look = f if graph_features is None else _nodes(graph_features).to(f)
         told = None if self.anchors is None else self._told(look)
         if told is not None and self.corrector.anchor_rule == "bayes":
-            evidence = (FLOOR + told / told.sum(2, keepdim=True)).log()
-            z, told = z + self.corrector.anchor_share * evidence, None
+            assert self.told is not None
+            z, told = z + self.corrector.anchor_share * log_share(told, self.told), None
         graph = None
         for step in _rounds(self.corrector):
             if self.corrector.flows and (

@@ -43,14 +43,24 @@ def test_the_nearest_anchor_weighs_one_and_others_by_their_distance():
 
 def test_evidence_does_not_count_how_many_anchors_a_class_has():
     x, label = torch.tensor([[0.0]] * 9 + [[1.0]]), torch.tensor([0] * 9 + [1])
-    memory = AnchorMemory(3, 1, budget=30)
+    memory = AnchorMemory(2, 1, budget=20)
     memory.add(x, label)
-    graph = anchor_graph(torch.tensor([[0.5], [0.0], [99.0]]), memory, k=10, temperature=0.5)
-    evidence = anchor_evidence(graph, memory.label, num_classes=3)
-    halves, certain = 0.01 + torch.tensor([0.5, 0.5, 0.0]), math.exp(2)
-    assert torch.allclose(evidence[0], halves.log(), atol=1e-5)
-    shares = torch.tensor([certain, 1.0, 0.0]) / (certain + 1)
+    graph = anchor_graph(torch.tensor([[0.5], [0.0]]), memory, k=10, temperature=0.5)
+    evidence = anchor_evidence(graph, memory.label, num_classes=2)
+    certain = math.exp(2)
+    assert torch.allclose(evidence[0], torch.tensor([0.51, 0.51]).log(), atol=1e-5)
+    shares = torch.tensor([certain, 1.0]) / (certain + 1)
     assert torch.allclose(evidence[1], (0.01 + shares).log(), atol=1e-5)
+
+
+def test_of_classes_without_anchors_evidence_says_nothing():
+    memory = AnchorMemory(4, 1, budget=8)
+    memory.add(torch.tensor([[0.0], [1.0]]), torch.tensor([0, 1]))
+    graph = anchor_graph(torch.tensor([[0.5], [0.0]]), memory, k=2, temperature=0.1)
+    evidence = anchor_evidence(graph, memory.label, num_classes=4)
+    assert torch.allclose(evidence[0], torch.full((4,), 0.51).log(), atol=1e-5)
+    assert torch.allclose(evidence[1, 2:], torch.full((2,), 0.51).log(), atol=1e-5)
+    assert evidence[1, 0] > evidence[1, 2] > evidence[1, 1]
 
 
 def test_without_anchors_in_reach_there_is_no_evidence():
