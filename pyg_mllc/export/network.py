@@ -42,11 +42,9 @@ class ExportableNetwork(nn.Module):
         self.corrector: ExportableCorrector | None = None
         self.sight: FrozenFeatures | None = method.sight if correct else None
         if correct and len(network.corrector.rounds):
-            anchors = None if method.warming_up else method.anchors
+            seen = method.class_counts, method.active_anchors
             try:
-                self.corrector = ExportableCorrector(
-                    network.corrector, method.class_counts, anchors
-                )
+                self.corrector = ExportableCorrector(network.corrector, *seen)
             except ValueError as error:
                 raise InputError(
                     f"the corrector cannot be exported: {error}; correct=false exports the network "

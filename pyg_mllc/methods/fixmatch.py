@@ -77,7 +77,7 @@ class FixMatch(SemiSupervised):
         prediction, unsupervised = self.terms(image, guess, weight)
         supervised = masked_cross_entropy(prediction.logits, label)
         self.remember(image, prediction, label, batch)
-        self.count(guess.belief, guess.label)
+        self.count_confident(guess.belief, guess.label)
         return {
             "loss": self.share * (supervised + self.lambda_u * unsupervised),
             "supervised": supervised.detach(),

@@ -95,9 +95,9 @@ class Method(nn.Module):
             network: `student` or `teacher.network`.
             images: `(B, 3, H, W)` in [0, 1].
         """
-        return self.see(network, images, network.segmenter(images))[0]
+        return self.correct(network, images, network.segmenter(images))[0]
 
-    def see(
+    def correct(
         self,
         network: CorrectedSegmenter,
         images: Tensor,
@@ -115,13 +115,13 @@ class Method(nn.Module):
                 others.
             anchored: whether anchors take part, if there are any.
         """
-        look = self.look(images, prediction)
+        look = self.graph_features(images, prediction)
         more: dict[str, Any] = {} if self.sight is None else {"graph_features": look}
-        if anchored and self.anchors is not None and not self.warming_up and len(self.anchors):
-            more |= {"anchors": self.anchors, "image": index}
+        if anchored and self.active_anchors is not None:
+            more |= {"anchors": self.active_anchors, "image": index}
         return network.correct(prediction, self.class_counts, **more), look
 
-    def look(self, images: Tensor, prediction: Prediction) -> Tensor:
+    def graph_features(self, images: Tensor, prediction: Prediction) -> Tensor:
         """Give what graphs look at `(B, D', h, w)`: without `sight`, the embedding."""
         features = prediction.features.detach()
         return features if self.sight is None else self.sight(images, features)
@@ -130,12 +130,12 @@ class Method(nn.Module):
         self, images: Tensor, prediction: Prediction, label: Tensor, batch: dict[str, Tensor]
     ) -> None:
         """Keep what later corrections need of labeled images that are not corrected now."""
-        self.count(prediction, label)
-        index = self.numbers(batch)
+        self.count_confident(prediction, label)
+        index = self.image_numbers(batch)
         if index is not None:
-            self.gather(self.look(images, prediction), label, index)
+            self.keep_anchors(self.graph_features(images, prediction), label, index)
 
-    def numbers(self, batch: dict[str, Tensor]) -> Tensor | None:
+    def image_numbers(self, batch: dict[str, Tensor]) -> Tensor | None:
         """The number of each labeled image of a batch `(B,)`, if there shall be anchors."""
         if self.anchors is None:
             return None
@@ -143,7 +143,7 @@ class Method(nn.Module):
             raise InputError("with anchors a batch needs index (B,), a number for each image")
         return batch["index"]
 
-    def gather(self, look: Tensor, label: Tensor, index: Tensor | None) -> None:
+    def keep_anchors(self, look: Tensor, label: Tensor, index: Tensor | None) -> None:
         """Keep pixels of labeled images as anchors, if there shall be any.
 
         Args:
@@ -160,11 +160,17 @@ class Method(nn.Module):
         nodes = maps_to_nodes(look)[0]
         self.anchors.add(*(gather_rows(part[known]) for part in (nodes, y, image)))
 
-    def count(self, prediction: Prediction, label: Tensor) -> None:
+    def count_confident(self, prediction: Prediction, label: Tensor) -> None:
         """Count confident pixels of each class, where `label (B, H, W)` is not void."""
         if self.thresholds is not None:
             logits = prediction.logits.detach()
             self.thresholds.update(logits, resize_labels(label, logits.shape[-2:]) != IGNORE)
+
+    @property
+    def active_anchors(self) -> AnchorMemory | None:
+        """Anchors that take part in correction now: none in the warm-up."""
+        waits = self.warming_up or self.anchors is None or not len(self.anchors)
+        return None if waits else self.anchors
 
     @property
     def class_counts(self) -> Tensor | None:

@@ -109,14 +109,14 @@ class MLLC(SemiSupervised):
             batch: see `Method`; `index` only with anchors.
         """
         image, label = self.weak(batch["image"], batch["label"])
-        numbers = self.numbers(batch)
+        numbers = self.image_numbers(batch)
         if self.warming_up:
             history, look = self._learn(image, self.student.segmenter(image), numbers)
-            self.count(history[0], label)
+            self.count_confident(history[0], label)
             losses = {"supervised": self._supervise(history, label)}
             losses["contrast"] = self._contrast(history, label)
             self.prototypes.update(*_nodes(history[0].features.detach(), label))
-            self.gather(look, label, numbers)
+            self.keep_anchors(look, label, numbers)
             return self._total(losses)
 
         guess = self.guess(batch["unlabeled"], batch["valid"])
@@ -132,8 +132,8 @@ class MLLC(SemiSupervised):
         history, look = self._learn(views, prediction, index)
         known = [Prediction(*(part[: len(image)] for part in p)) for p in history]
         guessed = [Prediction(*(part[len(image) :] for part in p)) for p in history]
-        self.count(known[0], label)
-        self.count(guess.belief, guess.label)
+        self.count_confident(known[0], label)
+        self.count_confident(guess.belief, guess.label)
         unsupervised = self._supervise(guessed, mixed, weight)
         if extra is not None:  # as much as the first view, over all of its rounds
             unsupervised = (unsupervised + len(self._learners(history)) * extra) / 2
@@ -145,14 +145,14 @@ class MLLC(SemiSupervised):
         seen = known[0].features.detach(), guess.belief.features
         (x, y), (u, v) = _nodes(seen[0], label), _nodes(seen[1], guess.label)
         self.prototypes.update(torch.cat([x, u]), torch.cat([y, v]))
-        self.gather(look[: len(image)], label, numbers)
+        self.keep_anchors(look[: len(image)], label, numbers)
         return {**self._total(losses), "trusted": self.trusted(guess)}
 
     def _learn(
         self, views: Tensor, prediction: Prediction, index: Tensor | None
     ) -> tuple[list[Prediction], Tensor]:
         """The student's predictions, which are to learn, and what graphs looked at."""
-        return self.see(self.student, views, prediction, index, self.student_anchors)
+        return self.correct(self.student, views, prediction, index, self.student_anchors)
 
     def _perturb(
         self, views: Tensor, guess: Guess, trust: Tensor

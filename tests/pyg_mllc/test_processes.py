@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from test_training import SETTINGS
 
 from pyg_mllc.data import textures
-from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
+from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Supervised, UniMatch
 from pyg_mllc.nn import LabelCorrector, Segmenter
 from pyg_mllc.training import train
 
@@ -34,12 +35,20 @@ class Still(Segmenter):
         return self
 
 
+SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
+ANCHORS = {"anchors": 3000, "thresholds": "counts", "sight": SIGHT}  # room for all pixels
 METHODS = {
     "supervised": (Supervised, {}),
     "fixmatch": (FixMatch, {"threshold": 0.0, "strong": Same()}),
+    "fixmatch, anchors": (
+        FixMatch, {"threshold": 0.0, "strong": Same(), "correct": True, **ANCHORS}
+    ),
     "unimatch": (UniMatch, {"threshold": 0.0, "drop": 0.0, "strong": Same()}),
     "mllc": (MLLC, {"warmup": 0.2, "contrast_from": 0.0, "total_steps": 6, "strong": Same()}),
-}
+    "mllc, anchors": (
+        MLLC, {"warmup": 0.2, "contrast_from": 0.0, "total_steps": 6, "strong": Same(), **ANCHORS}
+    ),
+}  # fmt: skip
 
 
 def run(name, processes, out):

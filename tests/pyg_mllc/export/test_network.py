@@ -41,7 +41,9 @@ def with_anchors(predictor):
     batch["label"][:, :8] = IGNORE
     batch["index"] = torch.arange(2)
     prediction = method.student.segmenter(batch["image"])
-    method.gather(method.look(batch["image"], prediction), batch["label"], batch["index"])
+    method.keep_anchors(
+        method.graph_features(batch["image"], prediction), batch["label"], batch["index"]
+    )
     assert len(method.anchors)
     return predictor
 

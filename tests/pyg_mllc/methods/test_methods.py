@@ -103,8 +103,16 @@ def test_a_batch_of_only_void_trains(void):
     assert all(p.grad.isfinite().all() for p in model.student.parameters())
 
 
-def test_class_counts_come_from_labeled_and_unlabeled_images():
-    model = build(MLLC, weak=Same(), warmup=0.0, contrast_from=0.0)
+@pytest.mark.parametrize(
+    "method, options",
+    [
+        (MLLC, {"contrast_from": 0.0}),
+        (FixMatch, {"correct": True, "sight": SIGHT, "thresholds": "counts"}),
+        (UniMatch, {"correct": True, "sight": SIGHT, "thresholds": "counts"}),
+    ],
+)
+def test_class_counts_come_from_labeled_and_unlabeled_images(method, options):
+    model = build(method, weak=Same(), warmup=0.0, **options)
     model.thresholds.threshold = 0.0
     data = batch()
     model(data)
@@ -355,7 +363,7 @@ def test_anchors_of_an_image_are_of_its_own_pixels():
     look = torch.stack([torch.full((8, 6, 8), 1.0), torch.full((8, 6, 8), 2.0)])
     label = torch.zeros(2, 48, 64).long()
     label[1] = 1
-    model.gather(look, label, torch.tensor([5, 9]))
+    model.keep_anchors(look, label, torch.tensor([5, 9]))
     assert (model.anchors.x[model.anchors.image == 5] == 1).all()
     assert (model.anchors.x[model.anchors.image == 9] == 2).all()
     assert model.anchors.label[model.anchors.image == 9].unique().tolist() == [1]
