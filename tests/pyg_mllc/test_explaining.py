@@ -74,10 +74,12 @@ def test_evidence_of_anchors_comes_before_the_rounds():
     sight = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
     network = predictor(anchors=30, sight=sight, warmup=0.0, corrector={"anchor_rule": "bayes"})
     memory: AnchorMemory = network.method.anchors
-    memory.add(torch.rand(40, memory.slots.size(-1)), torch.ones(40, dtype=torch.long))
+    near, far = torch.rand(15, memory.slots.size(-1)), torch.full((15, memory.slots.size(-1)), 9.0)
+    memory.add(torch.cat([far, near]), torch.arange(30) // 15)
     found = explain(network, IMAGE, x=1, y=1)
     assert list(found.path) == ["before", "with anchors", "round 1", "round 2"]
     assert found.path["with anchors"][1] > found.believed[1]
+    assert found.path["with anchors"][0] < found.believed[0] / 9
     assert not len(found.rounds[0].anchors)
 
 

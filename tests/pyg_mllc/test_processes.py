@@ -56,7 +56,7 @@ def run(name, processes, out):
     method, options = METHODS[name]
     segmenter = Still(10, "test_resnet", feature_dim=8, width=16)
     # One round: the neighbors of a second one hang on rounding, see `LabelCorrector`.
-    corrector = LabelCorrector(10, feature_dim=8, rounds=1, k=4)
+    corrector = LabelCorrector(10, feature_dim=8, rounds=1, k=4, threshold=0.12)
     model = method(segmenter, corrector, weak=Same(), **options)
     model.train()  # sets the modes; a new module was never told
     splits = textures(labeled=6, unlabeled=7, val=3, size=(32, 48))
@@ -64,7 +64,8 @@ def run(name, processes, out):
         SETTINGS, devices=processes, batch_size=4, unlabeled_batch_size=4, log_every=1
     )
     result = train(model, splits, settings, 0, Path(out), "run")
-    return result.history, [p.double().sum().item() for p in model.student.parameters()]
+    weights = [p.double().sum().item() for p in model.student.parameters()]
+    return result.history, weights, [] if model.thresholds is None else model.class_counts.tolist()
 
 
 SCRIPT = """
@@ -91,9 +92,10 @@ def found(tmp_path_factory):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_two_processes_train_as_one(name, found, tmp_path):
-    history, weights = found[name]
-    expected, one = run(name, 1, tmp_path)
+    history, weights, counts = found[name]
+    expected, one, confident = run(name, 1, tmp_path)
     assert len(history) == len(expected) >= 6
     for row, other in zip(history, expected, strict=True):
         assert row == pytest.approx(other, rel=1e-4, abs=1e-4)
     assert weights == pytest.approx(one, rel=1e-3, abs=5e-3)
+    assert counts == pytest.approx(confident, abs=2) and (not counts or sum(counts) > 100)

@@ -114,7 +114,7 @@ def whole(request, tmp_path_factory):
     return request.param, long_run(tmp_path_factory.mktemp("whole"), request.param)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
     """Really killed, at a random moment after its first checkpoint."""
     code = (

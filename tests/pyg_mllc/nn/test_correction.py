@@ -457,7 +457,7 @@ def test_no_tensor_has_a_number_for_each_pair_of_pixels():
 
 def test_compiles_with_graph_breaks_and_gives_the_same():
     logits, features = inputs()
-    corrector = LabelCorrector(3, feature_dim=8, k=4)
+    corrector = LabelCorrector(3, feature_dim=8, rounds=1, k=4)
     compiled = torch.compile(corrector, backend="aot_eager")
     for one, other in zip(corrector(logits, features), compiled(logits, features), strict=True):
         assert torch.allclose(one.logits, other.logits, atol=1e-5)

@@ -1,6 +1,5 @@
 import pytest
 import torch
-import torch.distributed as dist
 
 from pyg_mllc.nn import ClassThresholds, class_thresholds
 
@@ -42,17 +41,3 @@ def test_a_moving_average_forgets():
     assert thresholds.eta[0] < 1e-4 and torch.allclose(thresholds.eta[1], torch.tensor(0.95))
     with pytest.raises(ValueError, match=r"decay in \[0, 1\), got 1"):
         ClassThresholds(2, decay=1)
-
-
-def count_in_process(rank, meeting):
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    thresholds = ClassThresholds(2)
-    logits = 9 * torch.eye(2)[rank].view(1, 2, 1, 1)
-    thresholds.update(logits.expand(1, 2, 1, 3 + rank))  # 3 pixels of one class, 4 of the other
-    assert thresholds.counts.tolist() == [3, 4]
-    dist.destroy_process_group()
-
-
-@pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
-def test_counts_are_summed_over_processes(tmp_path):
-    torch.multiprocessing.spawn(count_in_process, (tmp_path / "meeting",), nprocs=2)
