@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,11 @@ from pyg_mllc.writing import whole_file
 RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
 COMMAND = "command.txt"  # that began the run
+FIRST = {  # files that there are before anything is trained
+    RUN, COMMAND, "train.log",
+    *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
+    *(f"config/{part}.yaml" for part in ("config", "hydra", "overrides")),
+}  # fmt: skip
 CHANGEABLE = (
     "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
 )  # fmt: skip
@@ -30,8 +36,16 @@ def run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return _train(cfg)  # if one run fails, the others of the sweep go on
-    with one_sentence():  # here, before Hydra adds lines of its own
-        return _train(cfg)
+    out = Path(HydraConfig.get().runtime.output_dir)
+    fresh = not (out / RUN).exists()
+    try:
+        with one_sentence():  # here, before Hydra adds lines of its own
+            return _train(cfg)
+    except SystemExit:
+        left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        if fresh and left <= FIRST:  # refused before it began
+            shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def _train(cfg: DictConfig) -> float:

@@ -115,11 +115,19 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         ),
     ],
 )
-def test_bad_input_gets_one_sentence_and_exit_code_2(mllc, arguments, message):
+def test_bad_input_gets_one_sentence_and_leaves_nothing(mllc, arguments, message, tmp_path):
     code, _, err = mllc(*arguments)
     assert code == 2
     assert err.startswith("mllc: ") and err.count("\n") == 1 and "Traceback" not in err
     assert re.search(message, err)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_folder_with_anything_else_in_it_is_left_as_it_is(mllc, tmp_path):
+    (tmp_path / "out/config").mkdir(parents=True)
+    (tmp_path / "out/config/mine.txt").write_text("of my own")
+    assert mllc("train", "output=out", "trainer.max_steps=0")[0] == 2
+    assert (tmp_path / "out/config/mine.txt").read_text() == "of my own"
 
 
 @pytest.fixture
