@@ -1,17 +1,20 @@
 """Print a table of runs in Markdown, and draw it: mean and spread over seeds.
 
 python -m experiments.table methods --rows voc_54
+python -m experiments.table methods --rows voc_54 --over voc_54_supervised
 
 Reads `experiments/<table>/<table>.csv`, which `experiments.run` writes; rows come in the order of
 the last mIoU. Runs whose options were changed on the command line are left out, unless
-`--changed`. The spread is the standard deviation over seeds. Writes a figure beside it.
+`--changed`. The spread is the standard deviation over seeds. Writes a figure beside it. With
+`--over`, prints seed by seed what each row gains over that one, the teacher's corrected labels too.
 """
 
 import argparse
 import csv
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 
 from matplotlib.figure import Figure
 
@@ -61,6 +64,32 @@ def line(name: str, runs: list[dict[str, str]]) -> tuple[str, ...]:
     )
 
 
+def figures(table: dict[str, list[dict[str, str]]]) -> dict[str, dict[str, float]]:
+    """By row, and by seed, mIoU of the student; then that of the teacher's corrected labels."""
+    found = {}
+    for name, runs in reversed(table.items()):
+        found[name] = {run["seed"]: float(run["miou_last"]) for run in runs}
+        rounds = {run["seed"]: run["label_miou"].split() for run in runs}
+        if all(len(r) > 1 for r in rounds.values()):
+            found[f"{name}: the teacher, corrected"] = {s: float(r[-1]) for s, r in rounds.items()}
+    return found
+
+
+def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
+    """Lines of a table: seed by seed, what each row gains over `base` on the same seed."""
+    if base not in found:
+        raise SystemExit(f"--over {base} is not in the table; there are: {', '.join(found)}")
+    seeds = sorted(found[base])
+    yield f"| mIoU (%), gain over {base} | {' | '.join(f'seed {s}' for s in seeds)} | mean gain |"
+    yield "|" + " --- |" * (2 + len(seeds))
+    for name, values in found.items():
+        more = {s: values[s] - found[base][s] for s in seeds if s in values}
+        cells = [f"{values[s]:.1f} ({more[s]:+.1f})" if s in more else "" for s in seeds]
+        deviation = f" ± {stdev(more.values()):.1f}" if len(more) > 1 else ""
+        mean_gain = f"{mean(more.values()):+.1f}{deviation}" if more else ""
+        yield f"| {name} | {' | '.join(cells)} | {mean_gain} |"
+
+
 def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
     """For each run a dot, and a triangle where a corrector follows; bars at the means."""
     figure = Figure((7, 1.1 + 0.25 * len(table)), dpi=150, layout="constrained")
@@ -91,6 +120,7 @@ def main() -> None:
     parser.add_argument("table", help="folder of experiments")
     parser.add_argument("--rows", nargs="*", default=[], help="only rows that hold one of these")
     parser.add_argument("--changed", action="store_true", help="runs with changed options, too")
+    parser.add_argument("--over", help="row that gains are counted from")
     given = parser.parse_args()
     folder = HERE / given.table
     table = read(folder / f"{given.table}.csv", given.rows, given.changed)
@@ -98,6 +128,8 @@ def main() -> None:
     print("|", " | ".join("---" for _ in HEAD), "|")
     for name, runs in reversed(table.items()):
         print("|", " | ".join(line(name, runs)), "|")
+    if given.over:
+        print("", *gains(figures(table), given.over), sep="\n")
     draw(table, folder / f"{'_'.join([given.table, *given.rows])}.png")
 
 

@@ -1,18 +1,22 @@
 """Measure trained students as a user runs them: at the images' own size, and corrected.
 
 python -m experiments.methods.evaluate voc_54 --seeds 0 1 2
+python -m experiments.methods.evaluate voc_54 --over voc_54_supervised    # prints what there is
 
 Takes the rows of the table `methods` whose names hold one of the words given, as far as they are
 trained here, on the validation split; as `mllc evaluate` does. Writes `evaluate.csv`, where lines
-of other runs stay.
+of other runs stay. With `--over` it measures nothing, and prints seed by seed what each gains.
 """
 
 import argparse
+import csv
+from collections import defaultdict
 from pathlib import Path
 
 from torch import Tensor
 
 from experiments.run import Job, rows
+from experiments.table import gains
 from experiments.trained import data_of, finished, other_lines, trained
 from pyg_mllc.data import OwnSizes, SegmentationDataset
 from pyg_mllc.evaluation import evaluate
@@ -37,12 +41,29 @@ def measure(job: Job) -> tuple[str, ...]:
     return job.config, str(job.seed), student, corrected, (job.folder / "commits").read_text()
 
 
+def figures(words: list[str]) -> dict[str, dict[str, float]]:
+    """By row, and by seed, mIoU of the student, and with `correct=true` where that differs."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    with (HERE / "evaluate.csv").open(newline="") as file:
+        for line in csv.DictReader(file):
+            name = line["config"].split("/")[1]
+            if any(word in name for word in words):
+                found[name][line["seed"]] = float(line["student"])
+                if line["corrected"] != line["student"]:
+                    found[f"{name}, correct=true"][line["seed"]] = float(line["corrected"])
+    return dict(sorted(found.items()))
+
+
 def main() -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="+", help="words of the rows' names")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--over", help="row that gains are counted from")
     given = parser.parse_args()
+    if given.over:
+        print(*gains(figures(given.rows), given.over), sep="\n")
+        return
     chosen = [row for row in rows("methods") if any(word in row for word in given.rows)]
     jobs = [job for seed in given.seeds for job in finished(chosen, seed)]
     path = HERE / "evaluate.csv"

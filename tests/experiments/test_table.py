@@ -1,4 +1,6 @@
-from experiments.table import line, read, spread
+import pytest
+
+from experiments.table import figures, gains, line, read, spread
 
 
 def table(tmp_path, *lines):
@@ -34,3 +36,23 @@ def test_runs_with_changed_options_are_told_apart_and_shown_on_demand(tmp_path):
 
 def test_one_seed_has_no_spread():
     assert spread([41.26]) == "41.3"
+
+
+def test_gains_are_counted_on_the_same_seed(tmp_path):
+    path = table(
+        tmp_path,
+        "methods/a,,0,40,40,1,1,abc",
+        "methods/a,,1,50,50,1,1,abc",
+        "methods/b,,1,53,53,1 1,51 56,abc",
+        "methods/b,,0,41,41,1 1,41 44,abc",
+        "methods/b,,2,99,99,1 1,1 1,abc",
+    )
+    head, _, *lines = gains(figures(read(path, [])), "a")
+    assert "gain over a" in head and "seed 2" not in head
+    assert lines == [
+        "| b | 41.0 (+1.0) | 53.0 (+3.0) | +2.0 ± 1.4 |",
+        "| b: the teacher, corrected | 44.0 (+4.0) | 56.0 (+6.0) | +5.0 ± 1.4 |",
+        "| a | 40.0 (+0.0) | 50.0 (+0.0) | +0.0 ± 0.0 |",
+    ]
+    with pytest.raises(SystemExit, match="c is not in the table; there are: b"):
+        list(gains({"b": {}}, "c"))
