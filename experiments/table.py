@@ -76,18 +76,22 @@ def figures(table: dict[str, list[dict[str, str]]]) -> dict[str, dict[str, float
 
 
 def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
-    """Lines of a table: seed by seed, what each row gains over `base` on the same seed."""
+    """Lines of a table, most first: seed by seed, what each row gains over `base` on that seed."""
     if base not in found:
         raise SystemExit(f"--over {base} is not in the table; there are: {', '.join(found)}")
-    seeds = sorted(found[base])
-    yield f"| mIoU (%), gain over {base} | {' | '.join(f'seed {s}' for s in seeds)} | mean gain |"
-    yield "|" + " --- |" * (2 + len(seeds))
-    for name, values in found.items():
-        more = {s: values[s] - found[base][s] for s in seeds if s in values}
-        cells = [f"{values[s]:.1f} ({more[s]:+.1f})" if s in more else "" for s in seeds]
-        deviation = f" ± {stdev(more.values()):.1f}" if len(more) > 1 else ""
-        mean_gain = f"{mean(more.values()):+.1f}{deviation}" if more else ""
-        yield f"| {name} | {' | '.join(cells)} | {mean_gain} |"
+    start = found[base]
+    more = {
+        name: {seed: values[seed] - start[seed] for seed in start if seed in values}
+        for name, values in found.items()
+    }
+    yield f"| mIoU (%), gain over {base} | {' | '.join(f'seed {s}' for s in start)} | mean gain |"
+    yield "|" + " --- |" * (2 + len(start))
+    for name in sorted(filter(more.get, more), key=lambda name: -mean(more[name].values())):
+        told = {s: f"{found[name][s]:.1f} ({gain:+.1f})" for s, gain in more[name].items()}
+        each = list(more[name].values())
+        deviation = f" ± {stdev(each):.1f}" if len(each) > 1 else ""
+        cells = [name, *(told.get(s, "") for s in start), f"{mean(each):+.1f}{deviation}"]
+        yield f"| {' | '.join(cells)} |"
 
 
 def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:

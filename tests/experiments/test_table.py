@@ -50,8 +50,8 @@ def test_gains_are_counted_on_the_same_seed(tmp_path):
     head, _, *lines = gains(figures(read(path, [])), "a")
     assert "gain over a" in head and "seed 2" not in head
     assert lines == [
-        "| b | 41.0 (+1.0) | 53.0 (+3.0) | +2.0 ± 1.4 |",
         "| b: the teacher, corrected | 44.0 (+4.0) | 56.0 (+6.0) | +5.0 ± 1.4 |",
+        "| b | 41.0 (+1.0) | 53.0 (+3.0) | +2.0 ± 1.4 |",
         "| a | 40.0 (+0.0) | 50.0 (+0.0) | +0.0 ± 0.0 |",
     ]
     with pytest.raises(SystemExit, match="c is not in the table; there are: b"):
