@@ -125,6 +125,8 @@ def evaluate(
             name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
             found = [Measures.of(b, truth) for b in belief]
             totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
+            height, width = _without_padding(image, truth)
+            image, truth, belief = (part[..., :height, :width] for part in (image, truth, belief))
             confidence, after = belief[-1].max(0)
             example = Example(name, image, truth, belief[0].argmax(0), after, confidence)
             rows.append(_figures(len(rows), example, found))
@@ -132,6 +134,13 @@ def evaluate(
         advance(len(stages))
     names = STAGES if len(totals) > 1 else ("labels",)
     return Evaluation(dict(zip(names, totals, strict=True)), rows, showcase.examples)
+
+
+def _without_padding(image: Tensor, truth: Tensor) -> tuple[int, int]:
+    """Height and width of what is no padding at the right or the bottom: black, without label."""
+    there = image.any(0) | (truth != IGNORE)
+    ends = [there.any(dim).nonzero().flatten() for dim in (1, 0)]
+    return tuple(int(end[-1]) + 1 if len(end) else len(there) for end in ends)  # type: ignore[return-value]
 
 
 def _figures(number: int, example: Example, found: list[Measures]) -> ImageFigures:

@@ -66,8 +66,13 @@ def find_files(
             )
         sources[name] = Source(file, name)
     if not sources:
-        there = "has no" if path.is_dir() else "does not exist, nor does it match a"
-        raise InputError(f"{option}={given} {there} file ending in {', '.join(sorted(suffixes))}")
+        if not path.is_dir() and not glob.has_magic(str(path)):
+            raise InputError(f"{option}={given} does not exist")
+        there = "has no" if path.is_dir() else "matches no"
+        usual = [s for s in (".jpg", ".png", ".tif") if s in suffixes]
+        known = usual if len(suffixes) > 9 else sorted(suffixes)
+        more = " or the like" if known is usual else ""
+        raise InputError(f"{option}={given} {there} file ending in {', '.join(known)}{more}")
     return list(sources.values())
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.segmentation import find_boundaries
 from torch import Tensor
 
 from pyg_mllc.data.specs import IGNORE, Color
 from pyg_mllc.writing import whole_file
 
-VOID_COLOR = (224, 224, 192)
+VOID_COLOR, SUSPECT_COLOR = (224, 224, 192), (255, 0, 0)
 
 
 def palette_picture(label: Tensor, colors: Sequence[Color]) -> Image.Image:
@@ -25,7 +26,7 @@ def palette_picture(label: Tensor, colors: Sequence[Color]) -> Image.Image:
 
 
 def overlay_picture(image: Tensor, label: Tensor, colors: Sequence[Color]) -> Image.Image:
-    """Lay the colors of a label over its image, half and half; void shows the image alone.
+    """Lay the colors of a label over its image, half and half; void and black show it alone.
 
     Args:
         image: `(3, H, W)` in [0, 1].
@@ -37,25 +38,28 @@ def overlay_picture(image: Tensor, label: Tensor, colors: Sequence[Color]) -> Im
     table[: len(colors)] = np.array(colors, dtype=np.uint8)
     ids = label.cpu().numpy()
     mixed: NDArray = shown // 2 + table[ids] // 2
-    mixed[ids == IGNORE] = shown[ids == IGNORE]
+    alone = (ids == IGNORE) | ~table[ids].any(2)
+    mixed[alone] = shown[alone]
     return Image.fromarray(mixed)
 
 
 def changes_picture(
-    image: Tensor, label: Tensor, changed: Tensor, colors: Sequence[Color]
+    image: Tensor, label: Tensor, changed: Tensor, suspected: Tensor, colors: Sequence[Color]
 ) -> Image.Image:
-    """Paint the pixels that changed in the color of their new class, over the faded image.
+    """Paint the pixels that changed in their new class's color, and outline suspected ones in red.
 
     Args:
         image: `(3, H, W)` in [0, 1].
         label: `(H, W)`, after the change.
         changed: `(H, W)` bool.
+        suspected: `(H, W)` bool.
         colors: of the C classes.
     """
     gray = (155 + 100 * image.mean(0)).round().cpu().numpy().astype(np.uint8)
     picture = np.repeat(gray[..., None], 3, axis=2)
     there = changed.cpu().numpy()
     picture[there] = np.array(colors, dtype=np.uint8)[label.cpu().numpy()[there]]
+    picture[find_boundaries(suspected.cpu().numpy(), mode="inner")] = SUSPECT_COLOR
     return Image.fromarray(picture)
 
 

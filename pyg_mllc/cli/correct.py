@@ -146,7 +146,8 @@ def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any) -> None:
     from pyg_mllc.writing import whole_file
 
     save_picture(paths["labels"], palette_picture(found.label, spec.colors))
-    picture = changes_picture(as_tensor(photo), found.label, found.changed, spec.colors)
+    shown = found.label, found.changed, found.doubt > 0.5
+    picture = changes_picture(as_tensor(photo), *shown, spec.colors)
     save_picture(paths["changes"], picture)
     save_picture(paths["confidence"], gray_picture(found.confidence))
     kept = {**find_issues(found)._asdict(), "changed": found.changed.float().mean().item()}
@@ -187,6 +188,7 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
     there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
     told = f"{np.mean(changed):.2%} of their pixels changed"
     print(f"{len(sources)} masks corrected{there}, {told}: {short(results.folder)}")
+    print("suspected: the label is more likely wrong than right; changed: one other is likelier")
     # Of labels of which so many were wrong, few would be kept at all.
     if np.mean([issues.share for _, issues in found]) > MUCH:
         print(

@@ -1,5 +1,6 @@
 """`mllc evaluate`: measure a checkpoint on a labeled split, before and after correction."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,13 @@ def _evaluate(cfg: DictConfig) -> None:
     samples = getattr(splits, cfg.split)
     if isinstance(samples, SegmentationDataset):
         samples = OwnSizes(samples)
+    if cfg.split == "val":
+        _warn_of_known(samples, Path(cfg.checkpoint))
+    cfg.correct = bool(cfg.correct and len(predictor.seeing.corrector.rounds))
     options = {name: cfg[name] for name in ("correct", "scales", "flip", "window", "overlap")}
 
     def predict(images: Any) -> list[Any]:
-        found = predictor.logits(images, **options)[: 1 + bool(cfg.correct)]
+        found = predictor.logits(images, **options)[: 1 + cfg.correct]
         return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
 
     with bar("evaluate", len(samples), cfg.progress) as advance:
@@ -53,6 +57,25 @@ def _evaluate(cfg: DictConfig) -> None:
     out = Path(cfg.output)
     _write(out, evaluation, predictor, _facts(cfg, splits.spec.name, len(samples)))
     print(f"evaluation: {short(out / 'evaluation.html')}")
+
+
+def _warn_of_known(samples: Any, checkpoint: Path) -> None:
+    """Say so where images to measure on taught the network, by the lists of its run."""
+    from pyg_mllc.cli.train import PARTITION
+    from pyg_mllc.data import SegmentationDataset
+    from pyg_mllc.data.lists import read_list
+
+    lists = checkpoint.absolute().parents[1] / PARTITION
+    if not isinstance(samples, SegmentationDataset) or not (lists / "labeled.txt").is_file():
+        return
+    taught = tuple("/" + line.image.lstrip("/") for line in read_list(lists / "labeled.txt"))
+    known = [image for image in samples.images if image.absolute().as_posix().endswith(taught)]
+    if known:
+        print(
+            f"warning: {known[0]} and {len(known) - 1} more of {len(samples)} images taught this "
+            f"network; data.partition={short(lists)} takes those that did not",
+            file=sys.stderr,
+        )
 
 
 def _write(out: Path, evaluation: Any, predictor: Any, facts: dict[str, str]) -> None:

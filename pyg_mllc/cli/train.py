@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from pyg_mllc.writing import whole_file
 
 RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
+REPORT = "report.html"  # written last
 COMMAND = "command.txt"  # that began the run
 FIRST = {  # files that there are before anything is trained
     RUN, COMMAND, "train.log",
@@ -41,11 +43,21 @@ def run(cfg: DictConfig) -> float:
     try:
         with one_sentence():  # here, before Hydra adds lines of its own
             return _train(cfg)
-    except SystemExit:
-        left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-        if fresh and left <= FIRST:  # refused before it began
-            shutil.rmtree(out, ignore_errors=True)
+    except (SystemExit, KeyboardInterrupt):
+        if fresh:
+            _clear(out)
         raise
+
+
+def _clear(out: Path) -> None:
+    """Remove the folder of a run that ended before it trained, and those above it left empty."""
+    left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    if left <= FIRST:
+        shutil.rmtree(out, ignore_errors=True)
+        above = [folder for folder in out.parents if Path.cwd() in folder.parents]
+        with suppress(OSError):
+            for folder in above:
+                folder.rmdir()
 
 
 def _train(cfg: DictConfig) -> float:
@@ -62,6 +74,8 @@ def _train(cfg: DictConfig) -> float:
     out = Path(HydraConfig.get().runtime.output_dir)
     resume = not OmegaConf.is_missing(cfg, "resume")
     cfg = _resumed(out) if resume else cfg
+    if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
+        raise InputError(f"seed={cfg.seed} is not a whole number of 0 or more")
     settings, splits = instantiate(cfg.trainer), instantiate(cfg.data)
     processes = settings.devices * settings.nodes
     if processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
@@ -80,7 +94,8 @@ def _train(cfg: DictConfig) -> float:
             with whole_file(out / name) as file:
                 file.write(text.encode())
         write_partition(splits, out / PARTITION, cfg.data.get("root"))
-    print(f"{'going on' if resume else 'run'}: {short(out)}")
+    ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
+    print(f"{ended if resume else 'run'}: {short(out)}")
     runs = []
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         name = config._target_.rsplit(".", 1)[-1].lower()
@@ -119,8 +134,8 @@ def _train(cfg: DictConfig) -> float:
     with whole_file(out / "examples.png") as file:
         example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
     facts = _facts(cfg, splits) | {"command": (out / COMMAND).read_text(encoding="utf-8")}
-    write_report(out / "report.html", cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
-    print(f"report: {short(out / 'report.html')}")
+    write_report(out / REPORT, cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
+    print(f"report: {short(out / REPORT)}")
     return runs[-1].last_miou
 
 

@@ -15,6 +15,7 @@ from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities import CombinedLoader
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from pyg_mllc.data import ReadableSet, Splits, endless_loader, eval_loader
 from pyg_mllc.errors import InputError
@@ -83,11 +84,12 @@ def train(
     every = min(settings.val_every, settings.max_steps)
     save_every = settings.save_every or settings.val_every
     step = EachStep(seed, out, save_every, validates=lambda number: number % every == 0)
-    trainer = _trainer(settings, out, step, saved)
     with warnings.catch_warnings():
         # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, an
         # earlier run's log is meant to be replaced, and loaders start where the checkpoint ended.
         warnings.filterwarnings("ignore", module="lightning")
+        trainer = _trainer(settings, step)
+        trainer.loggers = _loggers(settings, out, saved)
         try:
             batches = CombinedLoader(loaders, "min_size")
             trainer.fit(module, batches, val, ckpt_path=last if saved else None, weights_only=True)
@@ -156,9 +158,7 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _trainer(
-    settings: TrainerSettings, out: Path, step: EachStep, saved: dict[str, Any] | None
-) -> L.Trainer:
+def _trainer(settings: TrainerSettings, step: EachStep) -> L.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     callbacks: list[L.Callback] = [step]
     if settings.progress:
@@ -167,7 +167,7 @@ def _trainer(
         callbacks.append(EarlyStopping("miou", mode="max", patience=settings.early_stop))
     batches = settings.max_steps * settings.accumulate
     processes = settings.devices * settings.nodes
-    return L.Trainer(
+    options: dict[str, Any] = dict(
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.nodes,
@@ -183,13 +183,18 @@ def _trainer(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=settings.log_every,
-        logger=_loggers(settings, out, saved),
+        logger=False,
         callbacks=callbacks,
         plugins=[AtomicCheckpoints()],
         enable_progress_bar=settings.progress,
         enable_model_summary=False,
         enable_checkpointing=False,
     )
+    try:
+        return L.Trainer(**options)
+    except (MisconfigurationException, ModuleNotFoundError) as error:  # no such device here
+        told = f"trainer.accelerator={settings.accelerator} trainer.precision={settings.precision}"
+        raise InputError(f"{told}: {error}") from error
 
 
 def _loggers(settings: TrainerSettings, out: Path, saved: dict[str, Any] | None) -> list[Any]:

@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pyg_mllc.data import OwnSizes, SegmentationDataset, loaders, textures
 from pyg_mllc.data.specs import DatasetSpec
@@ -88,6 +90,17 @@ def test_files_keep_their_own_sizes(tmp_path):
     found = evaluate(lambda images: [images[:, :2].softmax(1)], samples)
     assert found.stages["labels"].confusion.sum() == 32 * 48 + 30 * 20
     assert found.stages["labels"].accuracy == 1
+
+
+def test_padding_is_measured_and_shown_nowhere(tmp_path):
+    Image.fromarray(np.full((20, 60, 3), 99, np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((20, 60), np.uint8)).save(tmp_path / "m.png")
+    spec = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
+    samples = SegmentationDataset([tmp_path / "a.png"], [tmp_path / "m.png"], spec, (60, 30))
+    found = evaluate(lambda images: [images[:, :2].softmax(1)], samples)
+    [(figures, example)] = found.examples
+    assert example.after.shape == example.truth.shape == example.image.shape[1:] == (10, 30)
+    assert figures.void == 0 and found.stages["labels"].confusion.sum() == 10 * 30
 
 
 def test_no_images_are_refused(splits, method):

@@ -120,3 +120,29 @@ def real(tmp_path):
 def test_data_is_asked_for(mllc, camvid):
     code, _, err = mllc("evaluate", f"checkpoint={camvid / 'a.ckpt'}")
     assert code == 2 and "data is not given: pass data=camvid data.root=path/to/camvid" in err
+
+
+def test_images_that_taught_the_network_are_told(mllc, evaluate, camvid, tmp_path):
+    run = tmp_path / "run"
+    (run / "mllc").mkdir(parents=True)
+    (run / "mllc/a.ckpt").write_bytes((camvid / "a.ckpt").read_bytes())
+    (run / "partition").mkdir()
+    (run / "partition/labeled.txt").write_text("val/1.png valannot/1.png\ntrain/0.png\n")
+    code, _, err = evaluate(f"checkpoint={run / 'mllc/a.ckpt'}")
+    assert code == 0
+    assert "warning: " in err and "val/1.png and 0 more of 3 images taught this network" in err
+    assert "data.partition=run/partition" in err
+    assert "taught" not in evaluate(f"checkpoint={run / 'mllc/a.ckpt'}", "split=labeled")[2]
+
+
+def test_where_nothing_corrects_there_is_one_row(evaluate, camvid, tmp_path):
+    description = describe(
+        CAMVID.classes, CAMVID.colors, (32, 48),
+        model={"encoder": "test_resnet", "feature_dim": 8, "width": 16},
+        corrector={"k": 4}, method={"_target_": "pyg_mllc.methods.Supervised"},
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "b.ckpt", build_method(description), description)
+    code, out, err = evaluate(f"checkpoint={tmp_path / 'b.ckpt'}")
+    assert code == 0, err
+    assert "after correction" not in out
+    assert [row["labels"] for row in rows(tmp_path / "out é/measures.csv")] == ["labels"]
