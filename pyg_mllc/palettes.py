@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.segmentation import find_boundaries
 from torch import Tensor
 
 from pyg_mllc.data.specs import IGNORE, Color
 from pyg_mllc.writing import whole_file
 
-VOID_COLOR, SUSPECT_COLOR = (224, 224, 192), (255, 0, 0)
+VOID_COLOR = (224, 224, 192)
 
 
 def palette_picture(label: Tensor, colors: Sequence[Color]) -> Image.Image:
@@ -46,7 +45,7 @@ def overlay_picture(image: Tensor, label: Tensor, colors: Sequence[Color]) -> Im
 def changes_picture(
     image: Tensor, label: Tensor, changed: Tensor, suspected: Tensor, colors: Sequence[Color]
 ) -> Image.Image:
-    """Paint the pixels that changed in their new class's color, and outline suspected ones in red.
+    """Paint the pixels that changed in their new class's color, and tint suspected ones red.
 
     Args:
         image: `(3, H, W)` in [0, 1].
@@ -58,8 +57,8 @@ def changes_picture(
     gray = (155 + 100 * image.mean(0)).round().cpu().numpy().astype(np.uint8)
     picture = np.repeat(gray[..., None], 3, axis=2)
     there = changed.cpu().numpy()
+    picture[suspected.cpu().numpy(), 1:] -= 100  # the faded image is brighter than that
     picture[there] = np.array(colors, dtype=np.uint8)[label.cpu().numpy()[there]]
-    picture[find_boundaries(suspected.cpu().numpy(), mode="inner")] = SUSPECT_COLOR
     return Image.fromarray(picture)
 
 

@@ -75,8 +75,6 @@ def test_the_wrong_region_is_found_first_and_mended(correct, truth, tmp_path):
             assert Image.open(tmp_path / f"out/{kind}/{name}.png").size == (48, 36)
     changes = np.asarray(Image.open(tmp_path / "out/changes/d.png"))
     assert (changes[28, 20] == (0, 128, 0)).all()  # the color of class 2
-    red = np.argwhere((changes == (255, 0, 0)).all(2))  # around what is suspected
-    assert np.abs(np.subtract([*red.min(0), *red.max(0) + 1], (24, 4, 34, 44))).max() <= 3
     with open(tmp_path / "out/confusions.csv") as file:
         assert list(csv.reader(file))[1][:2] == ["0", "2"]
 
