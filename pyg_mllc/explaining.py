@@ -39,10 +39,18 @@ class Explanation(NamedTuple):
     rounds: list[RoundView]
 
     @property
+    def evidence(self) -> Tensor | None:
+        """Share of each class `(C,)` in what anchors tell by Bayes' rule, before the rounds."""
+        first = self.rounds[0].before
+        if torch.allclose(first, self.believed, atol=1e-5):
+            return None
+        factor = first / self.believed.clamp(min=torch.finfo(first.dtype).tiny)
+        return factor / factor.sum()
+
+    @property
     def path(self) -> dict[str, Tensor]:
         """Probabilities `(C,)` of the node, from the network's own to those of the last round."""
-        first = self.rounds[0].before
-        told = {} if torch.allclose(first, self.believed, atol=1e-5) else {"with anchors": first}
+        told = {} if self.evidence is None else {"with anchors": self.rounds[0].before}
         rounds = {f"round {n}": view.after for n, view in enumerate(self.rounds, start=1)}
         return {"before": self.believed, **told, **rounds}
 

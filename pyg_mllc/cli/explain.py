@@ -69,7 +69,8 @@ def _table(found: Any, classes: Any) -> Any:
     for column in ("", "label (%)", "heeds", "neighbors by label", "anchors", "agree"):
         table.add_column(column)
     for name, belief in list(found.path.items())[: -len(found.rounds)]:
-        table.add_row(name, told(belief), "", "", "", "")
+        anchors = listed(found.evidence) if name == "with anchors" else ""
+        table.add_row(*map(Text, (name, told(belief), "", "", anchors, "")))
     for number, view in enumerate(found.rounds, start=1):
         own, other = class_shares(view, len(classes))
         agree = f"{int((view.agreement > 0).sum())} pixels"

@@ -80,6 +80,8 @@ def test_evidence_of_anchors_comes_before_the_rounds():
     assert list(found.path) == ["before", "with anchors", "round 1", "round 2"]
     assert found.path["with anchors"][1] > found.believed[1]
     assert found.path["with anchors"][0] < found.believed[0] / 9
+    shares = [0.01 / 1.53, 1.01 / 1.53, 0.51 / 1.53]
+    assert found.evidence.tolist() == pytest.approx(shares, abs=1e-3)
     assert not len(found.rounds[0].anchors)
 
 
