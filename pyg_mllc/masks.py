@@ -94,6 +94,10 @@ class MaskCorrector:
         except (TypeError, ValueError) as error:
             raise InputError(f"the corrector cannot be made so: {error}") from error
 
+    def check(self, image: Picture, mask: Given) -> None:
+        """Refuse an image and a mask that cannot be read or do not fit, see `correct`."""
+        self._both(image, mask)
+
     def fit(self, images: Iterable[Picture], masks: Iterable[Given]) -> Self:
         """Keep pixels of masks as anchors, and forget those of before.
 

@@ -50,21 +50,42 @@ def _correct(cfg: dict[str, Any]) -> None:
     inputs = [source.path for source in (*sources, *trusted)]
     todo = results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
     write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
+    left_out: dict[Path, str] = {}
+
+    def fits(source: Any) -> bool:
+        try:
+            corrector.check(of_trusted[source.name], given(source))
+        except InputError as error:
+            left_out[source.path] = _naming(source.path, error)
+        return source.path not in left_out
+
     if trusted and todo:
+        trusted = [source for source in trusted if fits(source)]
         with bar("anchors", len(trusted), cfg["progress"]) as advance:
             masks = (_then(given(source), advance) for source in trusted)
             corrector.fit((of_trusted[source.name] for source in trusted), masks)
     number = {source.name: n for n, source in enumerate(trusted)} if _own(cfg) else {}
     with bar("correct", len(todo), cfg["progress"]) as advance:
         for source in todo:
-            mask, photo = given(source), photos[source.name]
+            photo = photos[source.name]
             try:
-                found = corrector.correct(photo, mask, number.get(source.name))
+                found = corrector.correct(photo, given(source), number.get(source.name))
             except InputError as error:
-                raise InputError(f"{source.path}: {error}") from error
-            _write(results.paths(source.name), photo, found, spec)
+                left_out[source.path] = _naming(source.path, error)
+            else:
+                _write(results.paths(source.name), photo, found, spec)
             advance(1)
-    _summarize(results, sources, spec.classes, len(todo))
+    there = [source for source in sources if results.done(source)]
+    if there:
+        _summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
+    if left_out:
+        first = next(iter(left_out.values()))
+        raise InputError(f"{len(left_out)} masks were left out: {first}")
+
+
+def _naming(path: Path, error: InputError) -> str:
+    """What is wrong, with the mask's name."""
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
 def _own(cfg: dict[str, Any]) -> bool:
