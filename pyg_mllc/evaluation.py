@@ -139,8 +139,9 @@ def evaluate(
 def _without_padding(image: Tensor, truth: Tensor) -> tuple[int, int]:
     """Height and width of what is no padding at the right or the bottom: black, without label."""
     there = image.any(0) | (truth != IGNORE)
-    ends = [there.any(dim).nonzero().flatten() for dim in (1, 0)]
-    return tuple(int(end[-1]) + 1 if len(end) else len(there) for end in ends)  # type: ignore[return-value]
+    if not there.any():
+        return truth.size(0), truth.size(1)
+    return int(there.any(1).nonzero()[-1]) + 1, int(there.any(0).nonzero()[-1]) + 1
 
 
 def _figures(number: int, example: Example, found: list[Measures]) -> ImageFigures:

@@ -72,7 +72,7 @@ def _warn_of_known(samples: Any, checkpoint: Path) -> None:
     known = [image for image in samples.images if image.absolute().as_posix().endswith(taught)]
     if known:
         print(
-            f"warning: {known[0]} and {len(known) - 1} more of {len(samples)} images taught this "
+            f"warning: {len(known)} of {len(samples)} images, {known[0]} among them, taught this "
             f"network; data.partition={short(lists)} takes those that did not",
             file=sys.stderr,
         )

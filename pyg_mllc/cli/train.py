@@ -51,13 +51,13 @@ def run(cfg: DictConfig) -> float:
 
 def _clear(out: Path) -> None:
     """Remove the folder of a run that ended before it trained, and those above it left empty."""
-    left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    if left <= FIRST:
-        shutil.rmtree(out, ignore_errors=True)
-        above = [folder for folder in out.parents if Path.cwd() in folder.parents]
-        with suppress(OSError):
-            for folder in above:
-                folder.rmdir()
+    with suppress(OSError):  # another process may have removed it
+        left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        if left <= FIRST:
+            shutil.rmtree(out)
+            for folder in out.parents:
+                if Path.cwd() in folder.parents:
+                    folder.rmdir()
 
 
 def _train(cfg: DictConfig) -> float:
@@ -93,6 +93,7 @@ def _train(cfg: DictConfig) -> float:
         for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
             with whole_file(out / name) as file:
                 file.write(text.encode())
+        (out / REPORT).unlink(missing_ok=True)  # of a run that this one takes the place of
         write_partition(splits, out / PARTITION, cfg.data.get("root"))
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")

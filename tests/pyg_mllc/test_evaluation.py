@@ -101,6 +101,10 @@ def test_padding_is_measured_and_shown_nowhere(tmp_path):
     [(figures, example)] = found.examples
     assert example.after.shape == example.truth.shape == example.image.shape[1:] == (10, 30)
     assert figures.void == 0 and found.stages["labels"].confusion.sum() == 10 * 30
+    Image.fromarray(np.zeros((20, 60, 3), np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.full((20, 60), 255, np.uint8)).save(tmp_path / "m.png")
+    [(_, black)] = evaluate(lambda images: [images[:, :2].softmax(1)], samples).examples
+    assert black.truth.shape == (60, 30)  # nothing tells what is padding
 
 
 def test_no_images_are_refused(splits, method):

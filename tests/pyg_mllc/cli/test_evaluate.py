@@ -130,7 +130,7 @@ def test_images_that_taught_the_network_are_told(mllc, evaluate, camvid, tmp_pat
     (run / "partition/labeled.txt").write_text("val/1.png valannot/1.png\ntrain/0.png\n")
     code, _, err = evaluate(f"checkpoint={run / 'mllc/a.ckpt'}")
     assert code == 0
-    assert "warning: " in err and "val/1.png and 0 more of 3 images taught this network" in err
+    assert "warning: " in err and "1 of 3 images, " in err and "val/1.png among them, taught" in err
     assert "data.partition=run/partition" in err
     assert "taught" not in evaluate(f"checkpoint={run / 'mllc/a.ckpt'}", "split=labeled")[2]
 
