@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def colors_of(path: Path, count: int) -> tuple[tuple[int, int, int], ...]:
     """Give the colors of a mask's own palette, or those of PASCAL VOC."""
     table = None
     if path.suffix.lower() not in ARRAYS:
-        with Image.open(path) as picture:
+        with suppress(OSError), Image.open(path) as picture:  # reading the mask tells what is wrong
             table = picture.getpalette("RGB") if picture.mode == "P" else None
     if table is None or len(table) < 3 * count:
         return tuple(spread_color(number) for number in range(count))

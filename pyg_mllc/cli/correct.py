@@ -59,8 +59,9 @@ def _correct(cfg: dict[str, Any]) -> None:
             left_out[source.path] = _naming(source.path, error)
         return source.path not in left_out
 
-    if trusted and todo:
+    if _own(cfg) and todo:
         trusted = [source for source in trusted if fits(source)]
+    if trusted and todo:
         with bar("anchors", len(trusted), cfg["progress"]) as advance:
             masks = (_then(given(source), advance) for source in trusted)
             corrector.fit((of_trusted[source.name] for source in trusted), masks)

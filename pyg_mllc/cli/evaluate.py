@@ -7,7 +7,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
@@ -61,15 +61,17 @@ def _evaluate(cfg: DictConfig) -> None:
 
 def _warn_of_known(samples: Any, checkpoint: Path) -> None:
     """Say so where images to measure on taught the network, by the lists of its run."""
-    from pyg_mllc.cli.train import PARTITION
+    from pyg_mllc.cli.train import PARTITION, RUN
     from pyg_mllc.data import SegmentationDataset
     from pyg_mllc.data.lists import read_list
 
-    lists = checkpoint.absolute().parents[1] / PARTITION
+    run = checkpoint.absolute().parent.parent
+    lists = run / PARTITION
     if not isinstance(samples, SegmentationDataset) or not (lists / "labeled.txt").is_file():
         return
-    taught = tuple("/" + line.image.lstrip("/") for line in read_list(lists / "labeled.txt"))
-    known = [image for image in samples.images if image.absolute().as_posix().endswith(taught)]
+    root = Path(OmegaConf.load(run / RUN).data.root)
+    taught = {(root / line.image).resolve() for line in read_list(lists / "labeled.txt")}
+    known = [image for image in samples.images if image.resolve() in taught]
     if known:
         print(
             f"warning: {len(known)} of {len(samples)} images, {known[0]} among them, taught this "

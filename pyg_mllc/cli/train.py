@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -23,11 +22,9 @@ RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
 REPORT = "report.html"  # written last
 COMMAND = "command.txt"  # that began the run
-FIRST = {  # files that there are before anything is trained
-    RUN, COMMAND, "train.log",
-    *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
-    *(f"config/{part}.yaml" for part in ("config", "hydra", "overrides")),
-}  # fmt: skip
+HYDRAS = {"train.log", *(f"config/{part}.yaml" for part in ("config", "hydra", "overrides"))}
+# What else there is before anything is trained.
+FIRST = {RUN, COMMAND, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val"))}
 CHANGEABLE = (
     "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
 )  # fmt: skip
@@ -39,24 +36,30 @@ def run(cfg: DictConfig) -> float:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return _train(cfg)  # if one run fails, the others of the sweep go on
     out = Path(HydraConfig.get().runtime.output_dir)
-    fresh = not (out / RUN).exists()
+    fresh = _files(out) <= HYDRAS and OmegaConf.is_missing(cfg, "resume")
     try:
         with one_sentence():  # here, before Hydra adds lines of its own
             return _train(cfg)
-    except (SystemExit, KeyboardInterrupt):
-        if fresh:
+    except (SystemExit, KeyboardInterrupt) as stop:
+        if fresh and getattr(stop, "code", 2) == 2 and out != Path.cwd():
             _clear(out)
         raise
 
 
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
 def _clear(out: Path) -> None:
     """Remove the folder of a run that ended before it trained, and those above it left empty."""
-    with suppress(OSError):  # another process may have removed it
-        left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-        if left <= FIRST:
-            shutil.rmtree(out)
-            for folder in out.parents:
-                if Path.cwd() in folder.parents:
+    with suppress(OSError):  # something else is in it, or another process has removed it
+        left = _files(out)
+        if left <= HYDRAS | FIRST:
+            for name in left:
+                (out / name).unlink()
+            above = [folder for folder in out.parents if Path.cwd() in folder.parents]
+            for folder in (out / "config", out / PARTITION, out, *above):
+                if folder.exists():
                     folder.rmdir()
 
 
@@ -93,7 +96,10 @@ def _train(cfg: DictConfig) -> float:
         for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
             with whole_file(out / name) as file:
                 file.write(text.encode())
-        (out / REPORT).unlink(missing_ok=True)  # of a run that this one takes the place of
+        # Of a run that this one takes the place of, and which resume= must not go on with.
+        (out / REPORT).unlink(missing_ok=True)
+        for last in out.glob("*/last.ckpt"):
+            last.replace(last.with_name("earlier.ckpt"))
         write_partition(splits, out / PARTITION, cfg.data.get("root"))
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")

@@ -128,6 +128,7 @@ def test_images_that_taught_the_network_are_told(mllc, evaluate, camvid, tmp_pat
     (run / "mllc/a.ckpt").write_bytes((camvid / "a.ckpt").read_bytes())
     (run / "partition").mkdir()
     (run / "partition/labeled.txt").write_text("val/1.png valannot/1.png\ntrain/0.png\n")
+    (run / "run.yaml").write_text(f"data: {{root: '{camvid}'}}", encoding="utf-8")
     code, _, err = evaluate(f"checkpoint={run / 'mllc/a.ckpt'}")
     assert code == 0
     assert "warning: " in err and "1 of 3 images, " in err and "val/1.png among them, taught" in err

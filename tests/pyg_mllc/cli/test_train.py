@@ -130,6 +130,22 @@ def test_a_folder_with_anything_else_in_it_is_left_as_it_is(mllc, tmp_path):
     (tmp_path / "out/config/mine.txt").write_text("of my own")
     assert mllc("train", "output=out", "trainer.max_steps=0")[0] == 2
     assert (tmp_path / "out/config/mine.txt").read_text() == "of my own"
+    (tmp_path / "lists/partition").mkdir(parents=True)
+    (tmp_path / "lists/partition/labeled.txt").write_text("a.png")
+    for options in (["resume=lists"], ["output=lists", "trainer.max_steps=0"]):
+        assert mllc("train", *options)[0] == 2
+        assert (tmp_path / "lists/partition/labeled.txt").read_text() == "a.png"
+    assert mllc("train", "output=.", "trainer.max_steps=0")[0] == 2 and tmp_path.is_dir()
+
+
+def test_a_run_that_takes_the_place_of_another_never_goes_on_with_it(mllc, tmp_path):
+    (tmp_path / "out/mllc").mkdir(parents=True)
+    for name in ("run.yaml", "report.html", "mllc/last.ckpt"):
+        (tmp_path / "out" / name).write_text("of before")
+    code, _, err = mllc("train", "output=out", "overwrite=true", "method=supervised", *TINY)
+    assert code == 0, err
+    assert not (tmp_path / "out/mllc/last.ckpt").exists()
+    assert (tmp_path / "out/mllc/earlier.ckpt").read_text() == "of before"
 
 
 @pytest.fixture
