@@ -14,7 +14,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from matplotlib.figure import Figure
 
@@ -79,7 +79,7 @@ def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
     """Lines of a table, most first: seed by seed, what each row gains over `base` on that seed."""
     if base not in found:
         raise SystemExit(f"--over {base} is not in the table; there are: {', '.join(found)}")
-    start = found[base]
+    start = dict(sorted(found[base].items()))
     more = {
         name: {seed: values[seed] - start[seed] for seed in start if seed in values}
         for name, values in found.items()
@@ -89,8 +89,7 @@ def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
     for name in sorted(filter(more.get, more), key=lambda name: -mean(more[name].values())):
         told = {s: f"{found[name][s]:.1f} ({gain:+.1f})" for s, gain in more[name].items()}
         each = list(more[name].values())
-        deviation = f" ± {stdev(each):.1f}" if len(each) > 1 else ""
-        cells = [name, *(told.get(s, "") for s in start), f"{mean(each):+.1f}{deviation}"]
+        cells = [name, *(told.get(s, "") for s in start), "+" * (mean(each) >= 0) + spread(each)]
         yield f"| {' | '.join(cells)} |"
 
 

@@ -51,7 +51,7 @@ def figures(words: list[str]) -> dict[str, dict[str, float]]:
                 found[name][line["seed"]] = float(line["student"])
                 if line["corrected"] != line["student"]:
                     found[f"{name}, correct=true"][line["seed"]] = float(line["corrected"])
-    return dict(sorted(found.items()))
+    return found
 
 
 def main() -> None:

@@ -67,9 +67,10 @@ def _warn_of_known(samples: Any, checkpoint: Path) -> None:
 
     run = checkpoint.absolute().parent.parent
     lists = run / PARTITION
-    if not isinstance(samples, SegmentationDataset) or not (lists / "labeled.txt").is_file():
+    there = (lists / "labeled.txt").is_file() and (run / RUN).is_file()
+    if not isinstance(samples, SegmentationDataset) or not there:
         return
-    root = Path(OmegaConf.load(run / RUN).data.root)
+    root = Path(OmegaConf.load(run / RUN).data.get("root") or ".")
     taught = {(root / line.image).resolve() for line in read_list(lists / "labeled.txt")}
     known = [image for image in samples.images if image.resolve() in taught]
     if known:

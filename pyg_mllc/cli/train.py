@@ -22,9 +22,11 @@ RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
 REPORT = "report.html"  # written last
 COMMAND = "command.txt"  # that began the run
-HYDRAS = {"train.log", *(f"config/{part}.yaml" for part in ("config", "hydra", "overrides"))}
-# What else there is before anything is trained.
-FIRST = {RUN, COMMAND, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val"))}
+FIRST = {  # files that there are before anything is trained; Hydra writes its log and config/
+    RUN, COMMAND, "train.log",
+    *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
+    *(f"config/{part}.yaml" for part in ("config", "hydra", "overrides")),
+}  # fmt: skip
 CHANGEABLE = (
     "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
 )  # fmt: skip
@@ -36,25 +38,22 @@ def run(cfg: DictConfig) -> float:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return _train(cfg)  # if one run fails, the others of the sweep go on
     out = Path(HydraConfig.get().runtime.output_dir)
-    fresh = _files(out) <= HYDRAS and OmegaConf.is_missing(cfg, "resume")
+    hydras = {path.name for path in out.iterdir()} <= {"train.log", "config"}
+    fresh = hydras and OmegaConf.is_missing(cfg, "resume") and out != Path.cwd()
     try:
         with one_sentence():  # here, before Hydra adds lines of its own
             return _train(cfg)
     except (SystemExit, KeyboardInterrupt) as stop:
-        if fresh and getattr(stop, "code", 2) == 2 and out != Path.cwd():
+        if fresh and getattr(stop, "code", 2) == 2:
             _clear(out)
         raise
-
-
-def _files(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def _clear(out: Path) -> None:
     """Remove the folder of a run that ended before it trained, and those above it left empty."""
     with suppress(OSError):  # something else is in it, or another process has removed it
-        left = _files(out)
-        if left <= HYDRAS | FIRST:
+        left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        if left <= FIRST:
             for name in left:
                 (out / name).unlink()
             above = [folder for folder in out.parents if Path.cwd() in folder.parents]

@@ -167,31 +167,31 @@ def _trainer(settings: TrainerSettings, step: EachStep) -> L.Trainer:
         callbacks.append(EarlyStopping("miou", mode="max", patience=settings.early_stop))
     batches = settings.max_steps * settings.accumulate
     processes = settings.devices * settings.nodes
-    options: dict[str, Any] = dict(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
-        sync_batchnorm=processes > 1 and settings.accelerator != "cpu",  # torch has none for CPUs
-        use_distributed_sampler=False,
-        precision=settings.precision,
-        max_epochs=1,
-        limit_train_batches=batches,
-        accumulate_grad_batches=settings.accumulate,
-        gradient_clip_val=settings.clip,
-        val_check_interval=min(settings.val_every * settings.accumulate, batches),
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        log_every_n_steps=settings.log_every,
-        logger=False,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpoints()],
-        enable_progress_bar=settings.progress,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-    )
     try:
-        return L.Trainer(**options)
+        return L.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
+            # Of batch normalization that is shared torch has none for CPUs.
+            sync_batchnorm=processes > 1 and settings.accelerator != "cpu",
+            use_distributed_sampler=False,
+            precision=settings.precision,
+            max_epochs=1,
+            limit_train_batches=batches,
+            accumulate_grad_batches=settings.accumulate,
+            gradient_clip_val=settings.clip,
+            val_check_interval=min(settings.val_every * settings.accumulate, batches),
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            log_every_n_steps=settings.log_every,
+            logger=False,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpoints()],
+            enable_progress_bar=settings.progress,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
     except (MisconfigurationException, ModuleNotFoundError) as error:  # no such device here
         told = f"trainer.accelerator={settings.accelerator} trainer.precision={settings.precision}"
         raise InputError(f"{told}: {error}") from error

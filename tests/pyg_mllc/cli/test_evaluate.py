@@ -133,6 +133,13 @@ def test_images_that_taught_the_network_are_told(mllc, evaluate, camvid, tmp_pat
     assert code == 0
     assert "warning: " in err and "1 of 3 images, " in err and "val/1.png among them, taught" in err
     assert "data.partition=run/partition" in err
+    for told in ("data: {root: null}", None):  # paths of one's own; lists without their run
+        (run / "run.yaml").unlink()
+        if told:
+            (run / "run.yaml").write_text(told)
+        code, _, err = evaluate(f"checkpoint={run / 'mllc/a.ckpt'}")
+        assert code == 0, err
+    (run / "run.yaml").write_text(f"data: {{root: '{camvid}'}}", encoding="utf-8")
     assert "taught" not in evaluate(f"checkpoint={run / 'mllc/a.ckpt'}", "split=labeled")[2]
 
 
