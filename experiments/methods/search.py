@@ -62,6 +62,8 @@ def hold_out_photographs(source: Path, target: Path) -> Path:
 
 
 def _link(link: Path, file: Path) -> None:
+    if link.is_symlink() and link.resolve() == file.resolve():
+        return  # another search may be reading it
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(file.resolve())

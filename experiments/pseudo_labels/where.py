@@ -35,7 +35,7 @@ from pyg_mllc.writing import write_csv
 HERE = Path(__file__).parent
 CONFIGS = tuple(
     f"methods/{part}_{method}"
-    for part in ("camvid_46", "voc_54")
+    for part in ("camvid_23", "voc_54")
     for method in ("mllc", "mllc_anchors", "mllc_bayes")
 )
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region

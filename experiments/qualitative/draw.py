@@ -14,7 +14,7 @@ from pyg_mllc.results import Example
 HERE = Path(__file__).parent
 CONFIGS = tuple(
     f"methods/{part}_{method}"
-    for part in ("camvid_46", "voc_54")
+    for part in ("camvid_23", "voc_54")
     for method in ("mllc", "mllc_anchors", "mllc_bayes")
 )
 ROWS = 5

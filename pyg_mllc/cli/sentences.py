@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,21 +44,34 @@ def _sentence(error: BaseException | None) -> str | None:
         return f"{error.filename}: {error.strerror}; {mend}"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key}=... is not given; {sys.argv[0]} --help shows an example"
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return "A group takes a name, not null; an option may be left out, as in baseline=null."
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
         if isinstance(error, (HydraException, OmegaConfBaseException)):
-            hydras = hydras or _plain(str(error))
+            hydras = hydras or _plain(error)
         elif hydras is not None:
             hydras = None  # Hydra only passes on an error of the code
         error = error.__cause__
     return hydras
 
 
-def _plain(message: str) -> str:
-    """Hydra's message in one line, its advice to add unknown options left out."""
-    told, *advice = message.split("\nTo append to your config")
+def _plain(error: BaseException) -> str:
+    """Hydra's message in one line; for an unknown option, its advice to add it is left out."""
+    told, *advice = str(error).split("\nTo append to your config")
     told = " ".join(told.split("Config search path")[0].split())
-    if advice and {"-m", "--multirun"} & set(sys.argv):
+    if not advice:
+        return told
+    if {"-m", "--multirun"} & set(sys.argv):
         return f"{told} If only what the sweep chooses has this option, write ++option=value."
-    return f"{told} There is no such option; --help lists all." if advice else told
+    return f"{told} There is no such option; {_meant(error.__cause__)}--help lists all."
+
+
+def _meant(error: BaseException | None) -> str:
+    """The option that an unknown one resembles most, by OmegaConf's error that names both."""
+    if not isinstance(error, OmegaConfBaseException) or error.parent_node is None:
+        return ""
+    near = get_close_matches(str(error.key), [str(key) for key in error.parent_node], n=1)
+    before = str(error.full_key).removesuffix(str(error.key))
+    return f"did you mean '{before}{near[0]}'? " if near else ""
