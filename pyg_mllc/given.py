@@ -46,32 +46,30 @@ def read_given(path: Path, spec: DatasetSpec) -> NDArray:
 def count_classes(
     paths: Iterable[Path], void: Iterable[int], advance: Callable[[int], None]
 ) -> int:
-    """Give how many classes masks have, by the largest number in them.
+    """Give how many classes masks have, by the largest number in those that can be read.
 
     Args:
         paths: of all masks, or of arrays.
         void: numbers that mean void, beside 255.
         advance: called with 1 after each file.
+
+    Raises:
+        InputError: if no mask can be read, or none has a class but 0.
     """
-    most = 0
+    most, unread = 0, None  # the first error
     for path in paths:
-        if path.suffix.lower() in ARRAYS:
-            array = _read_array(path)
-            if array.ndim == 3:  # there are more pixels than classes
-                return min(array.shape[0], array.shape[2])
-            ids = array
+        try:
+            ids = _read_array(path) if path.suffix.lower() in ARRAYS else _read_ids(path)
+        except InputError as error:
+            unread = unread or error
         else:
-            ids = read_raw_mask(path)
-            if ids.ndim == 3:
-                raise InputError(
-                    f"{path} has colors where a mask has class ids: save it with one channel whose "
-                    "values are the ids"
-                )
-        known = ids[~np.isin(ids, (255, *void))]
-        most = max(most, int(known.max(initial=0)))
+            if ids.ndim == 3:  # there are more pixels than classes
+                return min(ids.shape[0], ids.shape[2])
+            known = ids[~np.isin(ids, (255, *void))]
+            most = max(most, int(known.max(initial=0)))
         advance(1)
     if not most:
-        raise InputError(
+        raise unread or InputError(
             "the masks hold no class but 0 beside 255, which means void: store 0 and 1 instead"
         )
     return most + 1
@@ -86,6 +84,16 @@ def colors_of(path: Path, count: int) -> tuple[tuple[int, int, int], ...]:
     if table is None or len(table) < 3 * count:
         return tuple(spread_color(number) for number in range(count))
     return tuple((table[3 * n], table[3 * n + 1], table[3 * n + 2]) for n in range(count))
+
+
+def _read_ids(path: Path) -> NDArray:
+    ids = read_raw_mask(path)
+    if ids.ndim == 3:
+        raise InputError(
+            f"{path} has colors where a mask has class ids: save it with one channel whose values "
+            "are the ids"
+        )
+    return ids
 
 
 def _read_array(path: Path) -> NDArray:

@@ -208,7 +208,7 @@ def test_masks_and_images_that_cannot_be_used_are_left_out_and_told(correct, tru
     for file in ("masks/a.png", "photos/e.png"):
         (tmp_path / file).write_bytes(b"no picture")
     Image.new("L", (3, 3)).save(tmp_path / "masks/b (é).png")
-    code, out, err = correct("input=masks", "classes=3")
+    code, out, err = correct("input=masks")
     assert code == 2 and err.count("\n") == 1
     assert "3 masks were left out: masks/a.png cannot be read" in err
     assert "2 masks corrected, " in out and "(" not in out.split("masks corrected")[1].split(",")[0]
