@@ -1,0 +1,55 @@
+"""What is left of the truth at the stride of a network's map: no label of that map is better.
+
+MLLC_DATA=path/to/data python -m experiments.pseudo_labels.strides
+
+Shares of the classes in each cell, made larger again as logits are, bilinearly. A network's logits
+may place an outline better than shares do, so this is no bound; it tells what a cell can hold.
+Validation images at the size of the tables. Writes `strides.csv`.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_module
+from hydra.utils import instantiate
+from torch import Tensor
+
+from experiments.trained import confusions
+from pyg_mllc.measures import iou
+from pyg_mllc.writing import write_csv
+
+HERE = Path(__file__).parent
+ROWS = {"camvid": "methods/camvid_46_supervised", "voc2012": "methods/voc_54_supervised"}
+STRIDES = (4, 8, 16)
+
+
+def through(label: Tensor, classes: int, stride: int) -> Tensor:
+    """Scores `(C, H, W)` of labels `(H, W)`: shares of the classes in cells of a stride."""
+    shares = torch.stack([(label == c).float() for c in range(classes)])[None]
+    small = F.interpolate(shares, [max(round(n / stride), 1) for n in label.shape], mode="area")
+    return F.interpolate(small, label.shape, mode="bilinear")[0]
+
+
+def main() -> None:
+    """Score the truth of each data set at each stride."""
+    rows = []
+    for folder, row in ROWS.items():
+        with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+            root = Path(os.environ["MLLC_DATA"]) / folder
+            splits = instantiate(compose("train", [f"experiment={row}", f"data.root={root}"]).data)
+        matrices = []
+        for number in range(len(splits.val)):
+            truth = splits.val[number]["label"].long()
+            seen = [through(truth, splits.spec.num_classes, stride) for stride in STRIDES]
+            matrices.append(confusions(torch.stack(seen), truth))
+        for stride, matrix in zip(STRIDES, torch.stack(matrices).sum(0), strict=True):
+            shares = (matrix.diag().sum() / matrix.sum(), iou(matrix).nanmean())
+            rows.append((folder, str(stride), *(f"{100 * share:.1f}" for share in shares)))
+            print(*rows[-1], sep="  ", flush=True)
+    write_csv(HERE / "strides.csv", ("data", "stride", "accuracy", "miou"), rows)
+
+
+if __name__ == "__main__":
+    main()
