@@ -1,4 +1,4 @@
-"""What is left of the truth at the stride of a network's map: no label of that map is better.
+"""What is left of the truth at the stride of a network's map.
 
 MLLC_DATA=path/to/data python -m experiments.pseudo_labels.strides
 
