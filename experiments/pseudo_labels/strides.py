@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from experiments.trained import confusions
+from pyg_mllc.losses import upsample
 from pyg_mllc.measures import iou
 from pyg_mllc.writing import write_csv
 
@@ -29,7 +30,7 @@ def through(label: Tensor, classes: int, stride: int) -> Tensor:
     """Scores `(C, H, W)` of labels `(H, W)`: shares of the classes in cells of a stride."""
     shares = torch.stack([(label == c).float() for c in range(classes)])[None]
     small = F.interpolate(shares, [max(round(n / stride), 1) for n in label.shape], mode="area")
-    return F.interpolate(small, label.shape, mode="bilinear")[0]
+    return upsample(small, label.shape)[0]
 
 
 def main() -> None:
