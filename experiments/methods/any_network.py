@@ -4,9 +4,10 @@ python -m experiments.methods.any_network voc_54_supervised voc_54_fixmatch --se
 
 Takes rows of the table `methods` as far as they are trained here. Labeled images of the run fill
 the memory; validation labels of the student are corrected, at the size of training. Beside them
-stand logit adjustment (Menon et al., ICLR 2021, post hoc), which gives rare classes more and looks
-at nothing, and the corrector over logits that say no more than the classes' shares (*blind*), with
-the network's class thresholds. Writes `any_network.csv`, where lines of other runs stay.
+stand the parts of correction by Bayes' rule, evidence without graphs and graphs without anchors;
+logit adjustment (Menon et al., ICLR 2021, post hoc), which gives rare classes more and looks at
+nothing; and the corrector over logits that say no more than the classes' shares (*blind*), with the
+network's class thresholds. Writes `any_network.csv`, where lines of other runs stay.
 """
 
 import argparse
@@ -38,7 +39,13 @@ from pyg_mllc.writing import write_csv
 HERE = Path(__file__).parent
 STRIDES = {"voc": (16, 32), "camvid": (8, 16)}  # as in the table's rows
 ENCODERS = ("tf_efficientnet_lite0", "tf_efficientnet_lite2")  # frozen; they find the anchors
-RULES = {"mean": 0.3, "bayes": 1.0}  # and the share of the table's rows
+CORRECTORS: dict[str, dict[str, Any]] = {  # with the shares of the table's rows
+    "mean": {"anchor_rule": "mean", "anchor_share": 0.3},
+    "bayes": {"anchor_rule": "bayes", "anchor_share": 1.0},
+    "evidence alone": {"anchor_rule": "bayes", "anchor_share": 1.0, "levels": "none", "rounds": 1},
+    "graphs alone": {"anchor_rule": "bayes", "anchor_share": 0.0},
+}
+BLIND = ("mean", "bayes")
 POWERS = (0.1, 0.2, 0.3, 0.5, 1.0)  # of the prior that logit adjustment divides by
 FIELDS = ("config", "seed", "encoder", "rule", "accuracy", "miou", "commit")
 
@@ -100,16 +107,16 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
             Prediction(log_prior.view(1, -1, 1, 1).expand_as(p.logits), p.features)
             for p in predictions
         ]
-        for name, given in (("", predictions), (", blind", blind)):
-            for rule, share in RULES.items():
-                corrector = LabelCorrector(classes, anchor_rule=rule, anchor_share=share)  # type: ignore
-                network = CorrectedSegmenter(segmenter, corrector)
-                histories = [
-                    network.correct(p, counts, anchors=memory, graph_features=look)
-                    for p, look in zip(given, looks, strict=True)
-                ]
-                steps = [[full(p.logits) for p in history] for history in histories]
-                yield line(encoder, f"{rule}{name}", steps)
+        given = {name: predictions for name in CORRECTORS}
+        given |= {f"{name}, blind": blind for name in BLIND}
+        for name, seen in given.items():
+            corrector = LabelCorrector(classes, **CORRECTORS[name.removesuffix(", blind")])
+            network = CorrectedSegmenter(segmenter, corrector)
+            histories = [
+                network.correct(p, counts, anchors=memory, graph_features=look)
+                for p, look in zip(seen, looks, strict=True)
+            ]
+            yield line(encoder, name, [[full(p.logits) for p in history] for history in histories])
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ RATES = {"camvid": ("3e-4", "1e-3", "3e-3"), "voc": ("3e-5", "1e-4", "3e-4")}
 WEIGHTS = ("0.3", "1", "3")
 ROWS = {"camvid": "methods/camvid_46", "voc": "methods/voc_54"}
 STEPS = {"camvid": 400, "voc": 300}
+SIZES = {"camvid": ("model.stride=8", "model.feature_stride=16"), "voc": ()}  # for time
 
 
 def budget(data: str) -> tuple[str, ...]:
@@ -82,7 +83,7 @@ def best(data: str, method: str) -> tuple[str, ...]:
     with (HERE / "search.csv").open(newline="") as file:
         mine = [r for r in csv.DictReader(file) if r["config"] == f"{ROWS[data]}_{method}"]
     row = max(mine, key=lambda row: float(row["miou_last"]))
-    return tuple(o for o in row["overrides"].split() if o not in budget(data))
+    return tuple(o for o in row["overrides"].split() if o not in budget(data) + SIZES[data])
 
 
 def main() -> None:
@@ -97,7 +98,7 @@ def main() -> None:
     def job(method: str, rate: str, weight: str = "1") -> Job:
         name = METHODS[method]
         weights = [f"method.{name}={weight}"] if name else []
-        return Job(f"{ROWS[data]}_{method}", (*budget(data), rate, *weights), 0)
+        return Job(f"{ROWS[data]}_{method}", (*budget(data), *SIZES[data], rate, *weights), 0)
 
     path = HERE / "search.csv"
     jobs = [job(method, f"trainer.lr={rate}") for rate in RATES[data] for method in given.methods]

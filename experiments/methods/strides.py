@@ -18,7 +18,7 @@ def main() -> None:
     """Train MLLC at both strides."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    options = (*budget("camvid"), "trainer.lr=3e-4", "method.lambda_clg=1")
+    options = (*budget("camvid"), "model.stride=8", "trainer.lr=3e-4", "method.lambda_clg=1")
     jobs = [
         Job("methods/camvid_46_mllc", (*options, f"model.feature_stride={stride}"), seed)
         for seed in range(3)
