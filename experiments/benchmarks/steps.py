@@ -31,6 +31,8 @@ METHODS = {
     "unimatch": (UniMatch, {}),
     "mllc": (MLLC, NOW),
     "mllc at stride 16": (MLLC, NOW),
+    "fixmatch, logits of stride 4": (FixMatch, {}),
+    "mllc, logits of stride 4": (MLLC, NOW),
     "mllc, anchors": (MLLC, NOW | {"anchors": 4000}),
     "mllc, anchors, frozen features": (MLLC, NOW | {"anchors": 4000, "sight": FrozenFeatures}),
 }
@@ -60,8 +62,11 @@ def build(name: str) -> Method:
     """A method with a network of its own."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
-    stride = 16 if "stride 16" in name else 8
-    segmenter = Segmenter(11, weights="package", feature_dim=128, feature_stride=stride)
+    strides = {
+        "stride": 4 if "stride 4" in name else 8,
+        "feature_stride": 16 if "stride 16" in name else 8,
+    }
+    segmenter = Segmenter(11, weights="package", feature_dim=128, **strides)
     method, options = METHODS[name]
     built = method(segmenter, LabelCorrector(11, 128), **options)
     return built.to(memory_format=LAYOUT).train()
