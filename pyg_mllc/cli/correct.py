@@ -1,7 +1,9 @@
 """`mllc correct`: find and correct wrong labels in masks or predictions."""
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,15 @@ def _correct(cfg: dict[str, Any]) -> None:
     results = Results(cfg["output"], KINDS, options)
     corrector = _corrector(cfg, predictor, spec.num_classes, device)
     inputs = [source.path for source in (*sources, *trusted)]
-    todo = results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
+    results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
+    anchors = [(source.path, of_trusted[source.name]) for source in trusted]
+    rests_on = {s.name: _state([photos[s.name], *chain(*anchors)]) for s in sources}
+
+    def done(source: Any) -> bool:
+        kept = _kept(results, source) if results.done(source) else {}
+        return kept.get("rests_on") == rests_on[source.name]
+
+    todo = [source for source in sources if not done(source)]
     write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
     left_out: dict[Path, str] = {}
 
@@ -74,9 +84,9 @@ def _correct(cfg: dict[str, Any]) -> None:
             except InputError as error:
                 left_out[source.path] = _naming(source.path, error)
             else:
-                _write(results.paths(source.name), photo, found, spec)
+                _write(results.paths(source.name), photo, found, spec, rests_on[source.name])
             advance(1)
-    there = [source for source in sources if results.done(source)]
+    there = [source for source in sources if done(source)]
     if there:
         _summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
     if left_out:
@@ -161,7 +171,18 @@ def _then(value: Any, advance: Callable[[int], None]) -> Any:
     return value
 
 
-def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any) -> None:
+def _state(paths: Iterable[Path]) -> str:
+    """A digest that changes with a file of these: its name, size or time."""
+    stats = ((str(path), path.stat()) for path in paths)
+    lines = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def _kept(results: Any, source: Any) -> dict[str, Any]:
+    return json.loads(results.paths(source.name)["found"].read_text())
+
+
+def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: str) -> None:
     from pyg_mllc.images import as_tensor
     from pyg_mllc.issues import find_issues
     from pyg_mllc.palettes import changes_picture, gray_picture, palette_picture, save_picture
@@ -173,6 +194,7 @@ def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any) -> None:
     save_picture(paths["changes"], picture)
     save_picture(paths["confidence"], gray_picture(found.confidence))
     kept = {**find_issues(found)._asdict(), "changed": found.changed.float().mean().item()}
+    kept["rests_on"] = rests_on  # the photograph, and all masks that anchors come from
     with whole_file(paths["found"]) as file:
         file.write(json.dumps(kept).encode())
 
@@ -189,7 +211,8 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
 
     found, changed = [], []
     for source in sources:
-        kept = json.loads(results.paths(source.name)["found"].read_text())
+        kept = _kept(results, source)
+        del kept["rests_on"]
         regions = [Region(*region) for region in kept.pop("regions")]
         changed.append(kept.pop("changed"))
         found.append((source.name, ImageIssues(**kept, regions=regions)))

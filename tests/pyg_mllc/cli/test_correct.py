@@ -106,6 +106,20 @@ def test_probabilities_are_labels_too(correct, truth, tmp_path, end, last):
     assert images[0]["name"] == "d" and regions[0]["given"] == "red"
 
 
+def test_results_that_rest_on_changed_files_are_made_anew(correct, truth, tmp_path):
+    options = "input=masks/a.png", "anchors=masks/in", "anchor_images=photos/in"
+    assert correct(*options)[0] == 0
+    there = "(1 were there already)"
+    assert there in correct(*options)[1]
+    for file in ("masks/in/c.png", "photos/a.png"):
+        before = (tmp_path / "out/found/a.json").read_bytes()
+        turned = Image.open(tmp_path / file).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+        turned.save(tmp_path / file)
+        assert there not in correct(*options)[1]
+        assert (tmp_path / "out/found/a.json").read_bytes() != before
+        assert there in correct(*options)[1]
+
+
 def test_trusted_masks_and_none(correct, truth, tmp_path):
     trusted = tmp_path / "trusted"
     trusted.mkdir()
