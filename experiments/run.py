@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -20,8 +21,9 @@ from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from pyg_mllc.pictures import percent
@@ -29,6 +31,8 @@ from pyg_mllc.results import Run
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "pyg_mllc/configs/experiment"
+COMMA = r",(?![^\[]*\])"  # not inside a list
+COMPOSING = Lock()  # Hydra composes one configuration at a time
 FIELDS = (
     "config overrides seed labeled steps miou_last miou_best best_step teacher_miou "
     "label_accuracy label_miou class_iou seconds step_seconds peak_mb commit versions machine date"
@@ -54,16 +58,25 @@ class Job(NamedTuple):
         return bool(list(self.folder.glob("*/result.json")))
 
 
-def rows(table: str) -> list[str]:
-    """Names of the experiments of a table."""
-    return [f"{table}/{file.stem}" for file in sorted((CONFIGS / table).glob("*.yaml"))]
+def named(names: Iterable[str], words: Iterable[str]) -> list[str]:
+    """Those names that words mean: a name itself, or all that hold the word; without words all."""
+    names, words = list(names), list(words)
+    whole = [word for word in words if word in names]
+    parts = [word for word in words if word not in names]
+    return [n for n in names if not words or n in whole or any(part in n for part in parts)]
+
+
+def rows(table: str, words: Iterable[str] = ()) -> list[str]:
+    """The experiments of a table that words mean, see `named`."""
+    files = sorted((CONFIGS / table).glob("*.yaml"))
+    return [f"{table}/{name}" for name in named((file.stem for file in files), words)]
 
 
 def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
     """Train in a process of its own, or go on; give the line of the CSV."""
     kept, root = job.folder / "run.yaml", roots[job.config.split("/")[-1].split("_")[0]]
-    if kept.exists() and Path(OmegaConf.load(kept).data.root).resolve() != root.resolve():
-        raise ValueError(f"{job.folder} was trained on other images than {root}: move it away")
+    if kept.exists():
+        _compare(job, OmegaConf.load(kept), root)
     if job.ended:
         return _line(job)  # it ended, but its line was not written
     if kept.exists() and list(job.folder.glob("*/last.ckpt")):
@@ -88,6 +101,23 @@ def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
         command = [sys.executable, "-m", "pyg_mllc.cli", "train", *options]
         subprocess.run(command, check=True, stdout=log, stderr=log, env=environment)
     return _line(job)
+
+
+def _compare(job: Job, kept: Any, root: Path) -> None:
+    """Refuse a folder that was trained on other images, or before the row's file was changed."""
+    if Path(kept.data.root).resolve() != root.resolve():
+        raise ValueError(f"{job.folder} was trained on other images than {root}: move it away")
+    with COMPOSING, initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+        options = [f"experiment={job.config}", *job.overrides, f"seed={job.seed}"]
+        now = compose("train", [*options, f"data.root={root}", "trainer.progress=false"])
+    for part in ("data", "model", "corrector", "method", "trainer"):
+        was, row = (OmegaConf.to_container(config[part], resolve=True) for config in (kept, now))
+        if changed := [key for key in row if key in was and was[key] != row[key]]:
+            name = f"{part}.{changed[0]}"
+            raise ValueError(
+                f"{job.folder} was trained with {name}={was[changed[0]]}, and {job.config} has "
+                f"{row[changed[0]]} now: move it away"
+            )
 
 
 def _line(job: Job) -> dict[str, str]:
@@ -173,7 +203,9 @@ def main() -> None:
     """Train what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", help="folder of experiments")
-    parser.add_argument("--rows", nargs="*", help="only rows whose names hold one of these")
+    parser.add_argument(
+        "--rows", nargs="*", default=[], help="only rows that are called so, or hold such a word"
+    )
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument(
@@ -184,14 +216,14 @@ def main() -> None:
     )
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
-    chosen = [r for r in rows(given.table) if not given.rows or any(p in r for p in given.rows)]
+    chosen = rows(given.table, given.rows)
     if not chosen:
-        words = " ".join([given.table, *(given.rows or [])])
+        words = " ".join([given.table, *given.rows])
         raise SystemExit(f"no rows are called so: {words}; see {CONFIGS}")
     if "MLLC_DATA" not in os.environ:
         raise SystemExit("MLLC_DATA is not set: give the folder that holds camvid, voc2012, ...")
     options = [option.partition("=")[::2] for option in given.set]
-    choices = [[f"{name}={value}" for value in values.split(",")] for name, values in options]
+    choices = [[f"{name}={value}" for value in re.split(COMMA, values)] for name, values in options]
     data = Path(os.environ["MLLC_DATA"])
     jobs = [
         Job(row, overrides, seed)

@@ -18,6 +18,7 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
+from experiments.run import named
 from pyg_mllc.report import tables
 
 HERE = Path(__file__).parent
@@ -25,14 +26,15 @@ HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "c
 
 
 def read(path: Path, rows: list[str], changed: bool = False) -> dict[str, list[dict[str, str]]]:
-    """The runs of each row whose name holds one of `rows`, the best row last."""
+    """The runs of the rows that `rows` mean, see `named`, the best row last."""
     runs = defaultdict(list)
     with path.open(newline="") as file:
-        for line in csv.DictReader(file):
-            name = " ".join([line["config"].split("/")[1], line["overrides"]]).strip()
-            wanted = not rows or any(part in name for part in rows)
-            if wanted and (changed or not line["overrides"]):
-                runs[name].append(line)
+        lines = list(csv.DictReader(file))
+    chosen = named({line["config"].split("/")[1] for line in lines}, rows)
+    for line in lines:
+        row = line["config"].split("/")[1]
+        if row in chosen and (changed or not line["overrides"]):
+            runs[f"{row} {line['overrides']}".strip()].append(line)
     return dict(sorted(runs.items(), key=lambda item: mean(_numbers(item[1], "miou_last"))))
 
 
@@ -121,7 +123,9 @@ def main() -> None:
     """Print and draw what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", help="folder of experiments")
-    parser.add_argument("--rows", nargs="*", default=[], help="only rows that hold one of these")
+    parser.add_argument(
+        "--rows", nargs="*", default=[], help="only rows that are called so, or hold such a word"
+    )
     parser.add_argument("--changed", action="store_true", help="runs with changed options, too")
     parser.add_argument("--over", help="row that gains are counted from")
     given = parser.parse_args()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pyg_mllc.data import IGNORE, SampleSet, eval_loader
+from pyg_mllc.data import IGNORE, OwnSizes, SampleSet, eval_loader
 from pyg_mllc.data.samples import check_count
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import upsample
@@ -125,8 +125,9 @@ def evaluate(
             name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
             found = [Measures.of(b, truth) for b in belief]
             totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
-            height, width = _without_padding(image, truth)
-            image, truth, belief = (part[..., :height, :width] for part in (image, truth, belief))
+            if not isinstance(samples, OwnSizes):  # which pads nothing
+                h, w = _without_padding(image, truth)
+                image, truth, belief = (part[..., :h, :w] for part in (image, truth, belief))
             confidence, after = belief[-1].max(0)
             example = Example(name, image, truth, belief[0].argmax(0), after, confidence)
             rows.append(_figures(len(rows), example, found))

@@ -30,7 +30,7 @@ class Region(NamedTuple):
 class ImageIssues(NamedTuple):
     """What is likely wrong in the labels of one image."""
 
-    score: float  # share of the image, void aside, that is expected to be wrong
+    score: float  # sum of the doubts above a half, over the pixels that are not void
     share: float  # of the image, void aside, that is more likely wrong than right
     pixels: int  # that are
     pairs: list[tuple[int, int, int]]  # given, suggested, pixels; the most pixels first

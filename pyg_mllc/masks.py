@@ -185,7 +185,7 @@ class MaskCorrector:
     def _both(self, image: Picture, mask: Given) -> tuple[Tensor, Tensor]:
         """The image `(3, H, W)` and what is given of it, checked."""
         picture = as_tensor(image).to(self.device)
-        given = torch.as_tensor(np.asarray(mask) if isinstance(mask, np.ndarray) else mask)
+        given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
         if given.dim() not in (2, 3) or given.shape[-2:] != picture.shape[-2:]:
             raise InputError(
                 f"expected labels (H, W) or probabilities (C, H, W) of an image of "

@@ -29,7 +29,7 @@ class Run:
         label_accuracy: of the teacher's labels on the validation split, before correction and
             after each round, 0..1.
         label_miou: likewise.
-        seconds: training time, validation included; of the last part, if the run was resumed.
+        seconds: training time, validation included; of all parts, if the run was resumed.
         step_seconds: median time of a training step, loading included; NaN for a single step.
         peak_mb: most memory that the process ever had resident.
     """

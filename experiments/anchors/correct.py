@@ -5,7 +5,6 @@ An under-trained network labels 40 unlabeled CamVid images; their truth only sco
 MLLC_DATA=... python -m experiments.anchors.correct
 """
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from pyg_mllc.losses import masked_cross_entropy, resize_labels
 from pyg_mllc.methods import FrozenFeatures, Supervised
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 ROOT = Path(os.environ.get("MLLC_DATA", ".")) / "camvid"
@@ -91,7 +91,7 @@ def trained(
     return corrector.eval()
 
 
-def rows(steps: int, seed: int) -> Iterator[dict[str, Any]]:
+def rows(steps: int, seed: int) -> Iterator[tuple[str, ...]]:
     """Score the labels before and after each kind of correction."""
     labeled, unlabeled = under_trained(steps, seed)
     memory = fill(labeled)
@@ -110,25 +110,19 @@ def rows(steps: int, seed: int) -> Iterator[dict[str, Any]]:
         look = {"graph_features": unlabeled.look}
         result = corrector.correct(logits, features, size=SIZE, anchors=anchors, **look)
         accuracy, miou = scores(result.label, unlabeled.label, CLASSES)
-        yield {
-            "steps": steps,
-            "seed": seed,
-            "labels": name,
-            "accuracy": f"{accuracy:.2f}",
-            "miou": f"{miou:.2f}",
-        }
+        yield str(steps), str(seed), name, f"{accuracy:.2f}", f"{miou:.2f}"
 
 
 def main() -> None:
     """Three seeds of a network after 100 steps, and one after 300; write `anchors.csv`."""
-    with open(HERE / "anchors.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, ["steps", "seed", "labels", "accuracy", "miou"])
-        writer.writeheader()
+
+    def measured() -> Iterator[tuple[str, ...]]:
         for steps, seed in ((100, 0), (100, 1), (100, 2), (300, 0)):
             for row in rows(steps, seed):
-                writer.writerow(row)
-                file.flush()
-                print(*row.values(), sep="  ", flush=True)
+                print(*row, sep="  ", flush=True)
+                yield row
+
+    write_csv(HERE / "anchors.csv", ["steps", "seed", "labels", "accuracy", "miou"], measured())
 
 
 if __name__ == "__main__":

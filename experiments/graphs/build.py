@@ -3,7 +3,7 @@
 python -m experiments.graphs.build
 
 Two published rounds without transforms correct the teacher of a run of the table `methods`
-(`python -m experiments.run methods --rows voc_54_mllc --seeds 0`) on unlabeled images of
+(`python -m experiments.run methods --rows voc_54_mllc --seeds 0 --networks`) on unlabeled images of
 384 x 384; embeddings and logits are brought to stride 4, so that an image has 9,216 pixels. Truth,
 which training never saw, only scores. Writes `build.csv`. Run it on an idle machine.
 """

@@ -5,8 +5,8 @@ MLLC_DATA=... python -m experiments.label_noise.issues
 Writes `issues.csv` anew.
 """
 
-import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from PIL import Image
 from experiments.label_noise.noise import KINDS
 from pyg_mllc.issues import Region, find_issues
 from pyg_mllc.masks import MaskCorrection, MaskCorrector
+from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 CLASSES, VOID, IMAGES, TRUSTED, SHARE = 11, 11, 10, 10, 0.1
@@ -57,33 +58,37 @@ def row(truth: list, masks: list, found: list[MaskCorrection]) -> list[Any]:
     return [first, *(f"{100 * v:.1f}" for v in (*shares, before, after / total))]
 
 
-def main() -> None:
-    """Measure each kind of noise with each source of anchors."""
+FIELDS = (
+    "noise", "anchors", "wrong_masks_first_of_5", "top_10", "top_30", "top_100", "accuracy_before",
+    "accuracy_after",
+)  # fmt: skip
+
+
+def measured() -> Iterator[list[Any]]:
+    """A line for each kind of noise and each source of anchors."""
     images, truth = read("val", IMAGES, 9)
     trusted = read("train", TRUSTED, 36)
-    with (HERE / "issues.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["noise", "anchors", "wrong_masks_first_of_5", "top_10", "top_30", "top_100",
-             "accuracy_before", "accuracy_after"]
-        )  # fmt: skip
-        for kind in ("confusions", "missing"):
-            rng = np.random.default_rng(0)
-            masks = [
-                KINDS[kind](t, i, SHARE, rng) if n % 2 else t
-                for n, (t, i) in enumerate(zip(truth, images, strict=True))
-            ]
-            for anchors in ("none", "the masks themselves", "10 trusted masks"):
-                corrector = MaskCorrector(CLASSES, pixels=8000, anchor_share=0.2)
-                if anchors == "the masks themselves":
-                    found = corrector.fit_transform(images, masks)
-                else:
-                    corrector = corrector if anchors == "none" else corrector.fit(*trusted)
-                    found = corrector.transform(images, masks)
-                line = [kind, anchors, *row(truth, masks, found)]
-                writer.writerow(line)
-                file.flush()
-                print(*line, sep="  ", flush=True)
+    for kind in ("confusions", "missing"):
+        rng = np.random.default_rng(0)
+        masks = [
+            KINDS[kind](t, i, SHARE, rng) if n % 2 else t
+            for n, (t, i) in enumerate(zip(truth, images, strict=True))
+        ]
+        for anchors in ("none", "the masks themselves", "10 trusted masks"):
+            corrector = MaskCorrector(CLASSES, pixels=8000, anchor_share=0.2)
+            if anchors == "the masks themselves":
+                found = corrector.fit_transform(images, masks)
+            else:
+                corrector = corrector if anchors == "none" else corrector.fit(*trusted)
+                found = corrector.transform(images, masks)
+            line = [kind, anchors, *row(truth, masks, found)]
+            print(*line, sep="  ", flush=True)
+            yield line
+
+
+def main() -> None:
+    """Write `issues.csv`."""
+    write_csv(HERE / "issues.csv", FIELDS, measured())
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ def main() -> None:
             for method in methods:
                 cells = []
                 for case in cases:
+                    if (*case, method) not in found:
+                        cells.append("")
+                        continue
                     value = float(found[*case, method][measure])
                     cells.append(f"**{value:.1f}**" if value == best[case] else f"{value:.1f}")
                 print(f"| {method} | {' | '.join(cells)} | {seconds.get(method, '')} |")

@@ -12,6 +12,7 @@ network's class thresholds. Writes `any_network.csv`, where lines of other runs 
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,10 @@ from torch import Tensor
 from experiments.run import Job
 from experiments.scores import scores
 from experiments.trained import data_of, finished, other_lines, trained
-from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data import IGNORE
-from pyg_mllc.losses import resize_labels, upsample
-from pyg_mllc.methods import FrozenFeatures
-from pyg_mllc.nn import (
-    ClassThresholds,
-    CorrectedSegmenter,
-    LabelCorrector,
-    Prediction,
-    Segmenter,
-)
+from pyg_mllc.losses import upsample
+from pyg_mllc.methods import FrozenFeatures, Method, Supervised
+from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
@@ -51,21 +45,22 @@ FIELDS = ("config", "seed", "encoder", "rule", "accuracy", "miou", "commit")
 
 
 @torch.no_grad()
-def gather(
-    segmenter: Segmenter, sight: FrozenFeatures, labeled: Any, classes: int
-) -> tuple[AnchorMemory, Tensor]:
-    """Anchors of the labeled images, and the confident pixels of each class there."""
-    memory, thresholds = AnchorMemory(classes, sight.feature_dim, 4000), ClassThresholds(classes)
+def gather(segmenter: Segmenter, encoder: str, strides: tuple[int, ...], labeled: Any) -> Method:
+    """A method that has seen the labeled images: their anchors, and their confident pixels."""
+    sight = partial(FrozenFeatures, encoder=encoder, strides=strides, embedding=False)
+    method = Supervised(
+        segmenter,
+        LabelCorrector(segmenter.num_classes),
+        correct=True,
+        sight=sight,
+        anchors=4000,
+        thresholds="counts",
+    )
     for number in range(len(labeled)):
         sample = labeled[number]
-        image = sample["image"][None] / 255
-        logits, features = segmenter(image)
-        look = sight(image, features)
-        nodes, label = maps_to_nodes(look)[0], resize_labels(sample["label"][None], look.shape[-2:])
-        known = label.flatten() != IGNORE
-        memory.add(nodes[known], label.flatten()[known], number)
-        thresholds.update(logits)
-    return memory, thresholds.counts
+        image, label = sample["image"][None] / 255, sample["label"][None]
+        method.remember(image, segmenter(image), label, {"index": torch.tensor([number])})
+    return method
 
 
 def prior(labeled: Any, classes: int) -> Tensor:
@@ -100,9 +95,9 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         steps = [[full(p.logits), full(p.logits - less)] for p in predictions]
         yield line("", f"prior {power}", steps)
     for encoder in ENCODERS:
-        sight = FrozenFeatures(segmenter.feature_dim, encoder, strides=strides, embedding=False)
-        memory, counts = gather(segmenter, sight, labeled, classes)
-        looks = [sight(i, p.features) for i, p in zip(images, predictions, strict=True)]
+        method = gather(segmenter, encoder, strides, labeled)
+        memory, counts = method.active_anchors, method.class_counts
+        looks = [method.graph_features(i, p) for i, p in zip(images, predictions, strict=True)]
         blind = [
             Prediction(log_prior.view(1, -1, 1, 1).expand_as(p.logits), p.features)
             for p in predictions

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from experiments.run import Job, rows
+from experiments.run import Job, named, rows
 from experiments.table import gains
 from experiments.trained import data_of, finished, other_lines, trained
 from pyg_mllc.data import OwnSizes, SegmentationDataset
@@ -45,27 +45,28 @@ def figures(words: list[str]) -> dict[str, dict[str, float]]:
     """By row, and by seed, mIoU of the student, and with `correct=true` where that differs."""
     found: dict[str, dict[str, float]] = defaultdict(dict)
     with (HERE / "evaluate.csv").open(newline="") as file:
-        for line in csv.DictReader(file):
-            name = line["config"].split("/")[1]
-            if any(word in name for word in words):
-                found[name][line["seed"]] = float(line["student"])
-                if line["corrected"] != line["student"]:
-                    found[f"{name}, correct=true"][line["seed"]] = float(line["corrected"])
+        lines = list(csv.DictReader(file))
+    chosen = named({line["config"].split("/")[1] for line in lines}, words)
+    for line in lines:
+        name = line["config"].split("/")[1]
+        if name in chosen:
+            found[name][line["seed"]] = float(line["student"])
+            if line["corrected"] != line["student"]:
+                found[f"{name}, correct=true"][line["seed"]] = float(line["corrected"])
     return found
 
 
 def main() -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("rows", nargs="+", help="words of the rows' names")
+    parser.add_argument("rows", nargs="+", help="rows, or words of their names")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--over", help="row that gains are counted from")
     given = parser.parse_args()
     if given.over:
         print(*gains(figures(given.rows), given.over), sep="\n")
         return
-    chosen = [row for row in rows("methods") if any(word in row for word in given.rows)]
-    jobs = [job for seed in given.seeds for job in finished(chosen, seed)]
+    jobs = [job for seed in given.seeds for job in finished(rows("methods", given.rows), seed)]
     path = HERE / "evaluate.csv"
     lines = other_lines(path, FIELDS, jobs)
     for job in jobs:

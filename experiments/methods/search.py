@@ -79,11 +79,18 @@ def held_out(data: str) -> dict[str, Path]:
 
 
 def best(data: str, method: str) -> tuple[str, ...]:
-    """The options of a method's best run so far."""
+    """The rate and the weight of a method's best run so far; runs of other options aside."""
+    shared, names = {*budget(data), *SIZES[data]}, {"trainer.lr", f"method.{METHODS[method]}"}
+    runs = {}
     with (HERE / "search.csv").open(newline="") as file:
-        mine = [r for r in csv.DictReader(file) if r["config"] == f"{ROWS[data]}_{method}"]
-    row = max(mine, key=lambda row: float(row["miou_last"]))
-    return tuple(o for o in row["overrides"].split() if o not in budget(data) + SIZES[data])
+        for row in csv.DictReader(file):
+            own = tuple(o for o in row["overrides"].split() if o not in shared)
+            mine = row["config"] == f"{ROWS[data]}_{method}" and shared <= {
+                *row["overrides"].split()
+            }
+            if mine and {o.split("=")[0] for o in own} <= names:
+                runs[own] = float(row["miou_last"])
+    return max(runs, key=lambda own: runs[own])
 
 
 def main() -> None:

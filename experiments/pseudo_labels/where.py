@@ -2,9 +2,9 @@
 
 python -m experiments.pseudo_labels.where
 
-Takes the runs of the table `methods` (`python -m experiments.run methods`). Truth, which training
-never saw, only scores. Writes `where.csv`: for each group of pixels its share, how many of its
-labels are right before correction and after each round, what the changes were, and how much of
+Takes the runs of the table `methods` (`python -m experiments.run methods --networks`). Truth, which
+training never saw, only scores. Writes `where.csv`: for each group of pixels its share, how many of
+its labels are right before correction and after each round, what the changes were, and how much of
 the weight that the loss gives to these labels lies on changed ones.
 """
 

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.predict import SEEN
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
@@ -43,7 +44,7 @@ def _evaluate(cfg: DictConfig) -> None:
     if cfg.split == "val":
         _warn_of_known(samples, Path(cfg.checkpoint))
     cfg.correct = bool(cfg.correct and len(predictor.seeing.corrector.rounds))
-    options = {name: cfg[name] for name in ("correct", "scales", "flip", "window", "overlap")}
+    options = {name: cfg[name] for name in SEEN}
 
     def predict(images: Any) -> list[Any]:
         found = predictor.logits(images, **options)[: 1 + cfg.correct]

@@ -6,6 +6,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.predict import need_correction
 from pyg_mllc.cli.sentences import one_sentence, refuse, short
 from pyg_mllc.errors import InputError
 
@@ -24,11 +25,13 @@ def _export(cfg: dict[str, Any]) -> None:
     from pyg_mllc.prediction import load
     from pyg_mllc.writing import whole_file
 
-    out = Path(cfg["output"])
+    out = Path(cfg["output"]).expanduser()
     chosen = _format(out, cfg["format"])
     if out.resolve() == Path(cfg["checkpoint"]).resolve():
         raise InputError(f"output={out} is the checkpoint itself; give another name")
     predictor = load(cfg["checkpoint"], cfg["network"], device="cpu")
+    if cfg["correct"]:
+        need_correction(predictor)
     image = _image(cfg["image"])
     network = export.ExportableNetwork(predictor, cfg["correct"])
     program, facts = export.trace(network), export.about(predictor, network)

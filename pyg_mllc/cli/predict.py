@@ -39,11 +39,8 @@ def _predict(cfg: dict[str, Any]) -> None:
     own = [Path(cfg["output"]) / kind for kind in KINDS]
     sources = find_files("input", cfg["input"], image_suffixes(), own)
     predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"])
-    if cfg["correct"] and not len(predictor.seeing.corrector.rounds):
-        raise InputError(
-            "this network was trained without correction, so correct=true has nothing to correct "
-            "by; leave it out, or train with method=mllc or method.correct=true"
-        )
+    if cfg["correct"]:
+        need_correction(predictor)
     options = {key: cfg[key] for key in ("network", *SEEN)}
     options["checkpoint"] = digest(Path(cfg["checkpoint"]))
     options["input"] = sources[0].root
@@ -108,6 +105,15 @@ def _label(
         }
         for kind, path in results.paths(name).items():
             save_picture(path, make[kind]())
+
+
+def need_correction(predictor: Any) -> None:
+    """Refuse a network that has nothing to correct by."""
+    if not len(predictor.seeing.corrector.rounds):
+        raise InputError(
+            "this network was trained without correction, so correct=true has nothing to correct "
+            "by; leave it out, or train with method=mllc or method.correct=true"
+        )
 
 
 def digest(path: Path) -> str:

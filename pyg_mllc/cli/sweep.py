@@ -38,14 +38,19 @@ class Sweep(Callback):
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
         """Write `sweep.csv` in the folder of the sweep, with all that has ended so far."""
         if config.hydra.mode == RunMode.MULTIRUN:
-            folder = Path(config.hydra.sweep.dir)
-            write_csv(folder / "sweep.csv", HEADER, map(_line, read(folder)))
+            _write(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the table of the sweep."""
+        """Write it once more, for runs may have ended at the same time, and print the table."""
         folder = Path(config.hydra.sweep.dir).absolute()
-        rich.print(table(read(folder)))
+        rich.print(table(_write(folder)))
         print(f"sweep: {short(folder / 'sweep.csv')}")
+
+
+def _write(folder: Path) -> list[Job]:
+    jobs = read(folder)
+    write_csv(folder / "sweep.csv", HEADER, map(_line, jobs))
+    return jobs
 
 
 def read(folder: Path) -> list[Job]:

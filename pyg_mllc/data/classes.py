@@ -96,7 +96,8 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
         source: Where they come from, for messages.
 
     Raises:
-        InputError: If there is no class, two share a name or a color, or an id is void, too.
+        InputError: If there are fewer than two classes, two share a name or a color, or an id is
+            void, too.
     """
     rows = list(rows)
     classes = [row for row in rows if row.name.lower() not in VOID]
@@ -110,6 +111,11 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
     twice = _repeated(names) or _repeated([*given, *shades])
     if twice:
         raise InputError(f"{source} gives {twice} to two classes: change one.")
+    if len(classes) == 1:
+        raise InputError(
+            f"{source} names only the class {names[0]!r}, so that there is nothing to tell apart: "
+            "make what is around it a class, too."
+        )
     codes: dict[int | Color, int] = {row.code: label for label, row in enumerate(classes)}
     both = next((code for code in void if code in codes and code != IGNORE), None)
     if both is not None:

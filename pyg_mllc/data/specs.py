@@ -51,7 +51,8 @@ class DatasetSpec:
         protocols: Published numbers of labeled images, by name.
 
     Raises:
-        InputError: If the colors do not match the classes, or an id would collide with `IGNORE`.
+        InputError: If the colors do not match the classes, there is only one class, or an id would
+            collide with `IGNORE`.
 
     Example:
         >>> spec = DatasetSpec("two", ("a", "b"), ((9, 9, 9), (5, 5, 5)), codes={7: 0, 8: 1, 9: 1})
@@ -78,6 +79,11 @@ class DatasetSpec:
             raise InputError(
                 f"The spec {self.name!r} has {len(self.classes)} classes and {len(self.colors)} "
                 "colors: give one color per class."
+            )
+        if len(self.classes) == 1:
+            raise InputError(
+                f"The spec {self.name!r} has only the class {self.classes[0]!r}, so that there is "
+                "nothing to tell apart: make what is around it a class, too."
             )
         if len(self.classes) > IGNORE:
             raise InputError(

@@ -72,9 +72,7 @@ def to_onnx(program: ExportedProgram, facts: dict[str, str]) -> bytes:
                 program, input_names=["images"], output_names=["logits"], verbose=False
             )
     except ImportError as error:
-        raise InputError(
-            f"{error}; pip install 'pyg_mllc[export]' brings what ONNX needs"
-        ) from error
+        raise InputError(f"{error}; {MEND}") from error
     except Exception as error:  # of the translation
         raise InputError(
             f"ONNX cannot express this network: {' '.join(str(error).split())[:300]}"

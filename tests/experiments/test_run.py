@@ -63,11 +63,22 @@ def test_a_run_that_fails_says_where_to_look(table, tmp_path):
     assert "decay" in log.read_text()
 
 
-def test_a_run_of_other_images_is_not_taken_for_this_one(table, tmp_path):
+def test_a_run_of_other_images_or_options_is_not_taken_for_this_one(table, tmp_path):
     table(JOB)
     (tmp_path / "new folder/table.csv").unlink()
     with pytest.raises(SystemExit, match="trained on other images than"):
         run([JOB], tmp_path / "other.csv", 1, {"camvid": tmp_path})
+    [kept] = tmp_path.glob("outputs/tables/**/run.yaml")  # as if the row's file had changed since
+    kept.write_text(kept.read_text().replace("stride: 4", "stride: 8"))
+    with pytest.raises(SystemExit, match=r"trained with model\.stride=8, .* has 4 now"):
+        table(JOB)
+
+
+def test_a_word_means_the_row_of_that_name_or_all_that_hold_it():
+    assert rows("methods", ["voc_54_mllc"]) == ["methods/voc_54_mllc"]
+    held = rows("methods", ["mllc_anchors", "camvid_all"])
+    assert "methods/voc_54_mllc_anchors_lite2" in held and "methods/voc_54_mllc" not in held
+    assert len(held) > 4 and not rows("methods", ["nothing is called so"])
 
 
 def test_rows_are_files():

@@ -107,6 +107,20 @@ def test_padding_is_measured_and_shown_nowhere(tmp_path):
     assert black.truth.shape == (60, 30)  # nothing tells what is padding
 
 
+def test_black_void_of_an_image_at_its_own_size_is_no_padding(tmp_path):
+    left = np.arange(40) < 20
+    pixels = np.where(left[:, None], 99, 0).astype(np.uint8)[None].repeat(20, 0).repeat(3, 2)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    mask = np.where(left, 0, 255).astype(np.uint8)[None].repeat(20, 0)
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    spec = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
+    samples = OwnSizes(
+        SegmentationDataset([tmp_path / "a.png"], [tmp_path / "m.png"], spec, (8, 8))
+    )
+    [(figures, example)] = evaluate(lambda images: [images[:, :2].softmax(1)], samples).examples
+    assert figures.void == 0.5 and example.truth.shape == (20, 40)
+
+
 def test_no_images_are_refused(splits, method):
     samples = SegmentationDataset([], [], splits.spec, (32, 48))
     with pytest.raises(InputError, match="no images with labels"):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.issues import confused_pairs, find_issues, issue_rows
@@ -97,6 +98,17 @@ def test_probabilities_and_labels_of_the_same_belief_agree():
     one, other = corrector.correct(image, mask), corrector.correct(image, maps.numpy())
     assert (one.label == other.label).float().mean() > 0.99
     assert torch.allclose(one.doubt, other.doubt, atol=1e-3)
+
+
+def test_masks_come_as_arrays_of_any_layout_or_as_pictures():
+    image, _, mask = scene(0, wrong=True)
+    corrector = MaskCorrector(3, look, k=8, rounds=1)
+    expected = corrector.correct(image, mask).label
+    array = mask.numpy().astype(np.uint8)
+    mirrored = np.ascontiguousarray(array[:, ::-1])[:, ::-1]
+    array.flags.writeable = False
+    for given in (array, mirrored, Image.fromarray(array)):
+        assert corrector.correct(image, given).label.equal(expected)
 
 
 def test_errors_finer_than_the_map_stay_and_finer_maps_mend_them():

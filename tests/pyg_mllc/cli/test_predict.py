@@ -188,7 +188,9 @@ def test_a_network_that_was_trained_without_correction_says_so(mllc, photos, tmp
     )  # fmt: skip
     save_checkpoint(tmp_path / "plain.ckpt", build_method(description), description)
     given = "checkpoint=plain.ckpt", "input=my photos", "progress=false"
-    code, _, err = mllc("predict", *given, "output=out", "correct=true")
-    assert code and "trained without correction" in err and len(err.strip().splitlines()) == 1
-    assert not (tmp_path / "out").exists()
+    export = "export", "checkpoint=plain.ckpt", "output=out/x.pt2"
+    for command in (("predict", *given, "output=out"), export):
+        code, _, err = mllc(*command, "correct=true")
+        assert code and "trained without correction" in err and len(err.strip().splitlines()) == 1
+        assert not (tmp_path / "out").exists()
     assert mllc("predict", *given, "output=out")[0] == 0

@@ -1,7 +1,9 @@
 import csv
 import math
 
-from pyg_mllc.cli.sweep import Job, spread, table
+from omegaconf import OmegaConf
+
+from pyg_mllc.cli.sweep import Job, Sweep, spread, table
 from pyg_mllc.results import Run
 
 TINY = [
@@ -56,6 +58,21 @@ def test_the_best_group_comes_first():
     first, *figures = ([str(cell) for cell in column.cells] for column in table(jobs).columns)
     assert first == ["k=9", "k=5"]
     assert figures[1] == ["1", "2"] and figures[2] == ["50.0", "35.0 ± 7.1"]
+
+
+def test_runs_that_ended_at_the_same_time_are_all_in_the_file(tmp_path):
+    for number in range(2):
+        folder = tmp_path / str(number)
+        (folder / "config").mkdir(parents=True)
+        (folder / "config/overrides.yaml").write_text(f"- seed={number}")
+        (folder / "config/config.yaml").write_text(f"seed: {number}")
+        (folder / "one").mkdir()
+        run = Run("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], seconds=1.0)
+        run.save(folder / "one/result.json")
+    (tmp_path / "sweep.csv").write_text("what a run wrote that had not seen the other\n")
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    Sweep().on_multirun_end(config)
+    assert [line["seed"] for line in lines(tmp_path)] == ["0", "1"]
 
 
 def test_a_single_value_has_no_spread():

@@ -46,5 +46,7 @@ def test_classes_that_are_not_there(classes):
         VOC.only(classes)
 
 
-def test_one_class_may_be_named_bare():
-    assert VOC.only("dog").classes == ("dog",)
+def test_one_class_leaves_nothing_to_tell_apart():
+    for classes in ("dog", ["dog"]):
+        with pytest.raises(InputError, match="only the class 'dog'"):
+            VOC.only(classes)
