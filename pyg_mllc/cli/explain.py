@@ -27,8 +27,8 @@ def _explain(cfg: dict[str, Any]) -> None:
     from pyg_mllc.writing import whole_file
 
     x, y = _pixel(cfg["pixel"])
-    image = Path(cfg["image"]).expanduser()
-    output = Path(cfg["output"] or f"explain_{image.stem}_{x}_{y}.png").expanduser()
+    image = Path(cfg["image"])
+    output = Path(cfg["output"] or f"explain_{image.stem}_{x}_{y}.png")
     if output.suffix.lower() != ".png" or output.is_dir():
         raise InputError(f"output={output} must be the name of a picture, ending in .png")
     if any(output.resolve() == Path(given).resolve() for given in (image, cfg["checkpoint"])):

@@ -25,7 +25,7 @@ def _export(cfg: dict[str, Any]) -> None:
     from pyg_mllc.prediction import load
     from pyg_mllc.writing import whole_file
 
-    out = Path(cfg["output"]).expanduser()
+    out = Path(cfg["output"])
     chosen = _format(out, cfg["format"])
     if out.resolve() == Path(cfg["checkpoint"]).resolve():
         raise InputError(f"output={out} is the checkpoint itself; give another name")

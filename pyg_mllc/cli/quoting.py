@@ -1,6 +1,7 @@
 """Values as a shell gives them, in the quotes that Hydra's grammar asks for."""
 
 import re
+from pathlib import Path
 
 # What Hydra takes unquoted; commas and brackets are left to it, for sweeps and lists.
 PLAIN = re.compile(r"[A-Za-z0-9_/\\\-+.$%*@?|: ,]*")
@@ -10,6 +11,8 @@ LISTS = ("[", "{", "'", '"')
 def quoted(argument: str) -> str:
     """Quote the value of `option=value` where Hydra would stumble over it, as over most paths.
 
+    `~/` becomes the home folder, for most shells leave it as it is after a `=`.
+
     >>> quoted("input=été (1)/a&b.png"), quoted("k=20"), quoted("k=choice(1,2)")
     ("input='été (1)/a&b.png'", 'k=20', 'k=choice(1,2)')
     >>> quoted("pixel=3,4")
@@ -18,6 +21,9 @@ def quoted(argument: str) -> str:
     option, sign, value = argument.partition("=")
     if not sign or option.startswith("-") or value.startswith(LISTS) or "${" in value:
         return argument
+    if value.startswith("~/"):
+        value = str(Path(value).expanduser())
+        argument = f"{option}={value}"
     several = "," in value and ("/" in value or option == "pixel")  # one path, one place
     if re.fullmatch(r"\w+\(.*\)", value) or (PLAIN.fullmatch(value) and not several):
         return argument

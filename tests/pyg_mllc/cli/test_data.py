@@ -67,6 +67,12 @@ def test_bad_input_gets_one_sentence(mllc, tmp_path, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_home_folder_by_its_tilde(mllc, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code, _, err = mllc("data", "check", "data=folder", "data.root=~/my photos")
+    assert code == 2 and f"data.root={tmp_path}/my photos does not exist" in err, err
+
+
 def test_info_lists_every_set_and_protocol(mllc):
     code, out, _ = mllc("data", "info")
     assert code == 0 and all(name in out for name in (*SPECS, "folder", "textures"))
