@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.keep import keep
 from experiments.scores import scores
 from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data import IGNORE, camvid
@@ -21,7 +22,6 @@ from pyg_mllc.losses import masked_cross_entropy, resize_labels
 from pyg_mllc.methods import FrozenFeatures, Supervised
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 from pyg_mllc.training import TrainerSettings, train
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 ROOT = Path(os.environ.get("MLLC_DATA", ".")) / "camvid"
@@ -115,14 +115,9 @@ def rows(steps: int, seed: int) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     """Three seeds of a network after 100 steps, and one after 300; write `anchors.csv`."""
-
-    def measured() -> Iterator[tuple[str, ...]]:
-        for steps, seed in ((100, 0), (100, 1), (100, 2), (300, 0)):
-            for row in rows(steps, seed):
-                print(*row, sep="  ", flush=True)
-                yield row
-
-    write_csv(HERE / "anchors.csv", ["steps", "seed", "labels", "accuracy", "miou"], measured())
+    runs = (100, 0), (100, 1), (100, 2), (300, 0)
+    header = ["steps", "seed", "labels", "accuracy", "miou"]
+    keep(HERE / "anchors.csv", header, (row for run in runs for row in rows(*run)))
 
 
 if __name__ == "__main__":

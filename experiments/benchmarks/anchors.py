@@ -3,7 +3,6 @@
 MLLC_DATA=... python -m experiments.benchmarks.anchors
 """
 
-import csv
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from experiments.benchmarks.embeddings import predict
 from experiments.benchmarks.search import recall
+from experiments.keep import keep
 from graphs import AnchorMemory, CellSearch, ExactSearch, anchor_graph, maps_to_nodes
 from graphs.search import MakeSearch
 
@@ -53,29 +53,18 @@ def rows() -> Iterator[dict[str, Any]]:
             asked = (time.perf_counter() - prepared) / 2
             found = graph["anchor", "pixel"].edge_index[0].view(len(query), 20)
             exact = exact or (asked, found)
-            yield {
-                "search": name,
-                "memory": size,
-                "queries": len(query),
-                "seconds_to_prepare": f"{prepared - begun:.2f}",
-                "seconds_to_ask": f"{asked:.3f}",
-                "times_faster_than_exact": f"{exact[0] / asked:.1f}",
-                "recall_at_20": f"{recall(found, exact[1]):.4f}",
-            }
+            times = f"{prepared - begun:.2f}", f"{asked:.3f}", f"{exact[0] / asked:.1f}"
+            yield name, size, len(query), *times, f"{recall(found, exact[1]):.4f}"
             del memory
 
 
 def main() -> None:
     """Measure, print, and write `anchors.csv`."""
-    with open(HERE / "anchors.csv", "w", newline="") as file:
-        writer = None
-        for row in rows():
-            if writer is None:
-                writer = csv.DictWriter(file, row)
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
-            print(*row.values(), sep="  ", flush=True)
+    header = (
+        "search", "memory", "queries", "seconds_to_prepare", "seconds_to_ask",
+        "times_faster_than_exact", "recall_at_20",
+    )  # fmt: skip
+    keep(HERE / "anchors.csv", header, rows())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ B = 10 images of 41 x 41, D = 256, C = 21, two rounds with transforms.
 python -m experiments.benchmarks.corrector
 """
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 from experiments.benchmarks.graphs import inputs as blobs
 from experiments.benchmarks.measure import measure
 from experiments.benchmarks.published import class_level_as_published, semantic_as_published
+from experiments.keep import keep
 from graphs import maps_to_nodes
 from pyg_mllc.nn import LabelCorrector, trusted
 from pyg_mllc.nn.rounds import CorrectionRound
@@ -78,15 +78,12 @@ def main() -> None:
     theirs = measure(prepare, "dense as published", repeats=2)
     pairs = zip(ours.result, theirs.result, strict=True)
     difference = max(float((a - b).abs().max()) for a, b in pairs)
-    with open(HERE / "corrector.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        header = ["form", "seconds", "megabytes", "times_slower", "largest_difference"]
-        writer.writerow(header)
-        for name, it in (("LabelCorrector", ours), ("dense as published", theirs)):
-            row = [name, f"{it.seconds:.3f}", f"{it.megabytes:.0f}"]
-            row += [f"{it.seconds / ours.seconds:.1f}", f"{difference:.1e}"]
-            writer.writerow(row)
-            print(*row, sep="  ", flush=True)
+    header = ["form", "seconds", "megabytes", "times_slower", "largest_difference"]
+    rows = []
+    for name, it in (("LabelCorrector", ours), ("dense as published", theirs)):
+        slower = f"{it.seconds / ours.seconds:.1f}"
+        rows.append([name, f"{it.seconds:.3f}", f"{it.megabytes:.0f}", slower, f"{difference:.1e}"])
+    keep(HERE / "corrector.csv", header, rows)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ All forms get the same input and must give the same output, to 1e-4.
 python -m experiments.benchmarks.graphs
 """
 
-import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from experiments.benchmarks.measure import measure
 from experiments.benchmarks.published import dense_as_published, dense_tuned
+from experiments.keep import keep
 from graphs import class_hubs, nearest_neighbors, propagate, semantic_graph, symmetric_norm
 
 HERE = Path(__file__).parent
@@ -63,7 +63,12 @@ def prepare(form: str, n: int) -> Callable[[], Any]:
     return lambda: FORMS[form](*arguments)
 
 
-def rows() -> Iterator[dict[str, Any]]:
+HEADER = (
+    "what", "pixels", "seconds", "megabytes", "times_slower_than_sparse", "largest_difference",
+)  # fmt: skip
+
+
+def rows() -> Iterator[tuple]:
     """Measure all forms at all sizes; every result is compared with the sparse one."""
     for n in SIZES:
         ours = measure(prepare, "sparse", n)
@@ -76,14 +81,8 @@ def rows() -> Iterator[dict[str, Any]]:
             pairs = zip(it.result, ours.result, strict=True)
             difference = max(float((a - b).abs().max()) for a, b in pairs)
             assert difference < 1e-4, f"{form}, N = {n}: differs from sparse by {difference}"
-            yield {
-                "what": form,
-                "pixels": n,
-                "seconds": f"{it.seconds:.4g}",
-                "megabytes": f"{it.megabytes:.0f}",
-                "times_slower_than_sparse": f"{it.seconds / ours.seconds:.3g}",
-                "largest_difference": f"{difference:.1e}",
-            }
+            cost = f"{it.seconds:.4g}", f"{it.megabytes:.0f}", f"{it.seconds / ours.seconds:.3g}"
+            yield form, n, *cost, f"{difference:.1e}"
 
 
 def draw(table: list[dict[str, Any]]) -> Figure:
@@ -109,18 +108,8 @@ def draw(table: list[dict[str, Any]]) -> Figure:
 
 def main() -> None:
     """Measure, print, and write `graphs.csv` and `graphs.png`."""
-    table = []
-    with open(HERE / "graphs.csv", "w", newline="") as file:
-        writer = None
-        for row in rows():
-            writer = writer or csv.DictWriter(file, row)
-            if not table:
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
-            table.append(row)
-            print(row, flush=True)
-    draw(table).savefig(HERE / "graphs.png")
+    table = keep(HERE / "graphs.csv", HEADER, rows())
+    draw([dict(zip(HEADER, row, strict=True)) for row in table]).savefig(HERE / "graphs.png")
 
 
 if __name__ == "__main__":

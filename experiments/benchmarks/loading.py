@@ -3,16 +3,17 @@
 Run as `MLLC_DATA=path/to/data python -m experiments.benchmarks.loading`; writes `loading.csv`.
 """
 
-import csv
 import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from experiments.benchmarks.measure import memory
+from experiments.keep import keep
 from pyg_mllc.data import camvid, endless_loader, eval_loader
 
 HERE = Path(__file__).parent
@@ -51,36 +52,28 @@ def steady(cache: str | None, workers: int, batches: int = 120) -> float:
     return 8 * batches / (time.perf_counter() - begun)
 
 
-def main() -> None:
-    """Measure, print, and write `loading.csv`."""
-    torch.set_num_threads(1)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open(HERE / "loading.csv", "w", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        head = [
-            "reading",
-            "workers",
-            "first_epoch",
-            "epoch",
-            "own_time",
-            "images_per_second",
-            "growth_mb",
-        ]
-        writer.writerow(head)
-        print(*head, sep="  ")
+HEADER = (
+    "reading", "workers", "first_epoch", "epoch", "own_time", "images_per_second", "growth_mb",
+)  # fmt: skip
+
+
+def rows() -> Iterator[tuple]:
+    """A row for each way of reading and number of workers."""
+    with tempfile.TemporaryDirectory() as folder:
         for name, cache in (("decoding", None), ("cache", folder)):
             for workers in (0, 2):
                 seconds, own, growth = epochs(cache, workers)
                 rate = steady(cache, workers)
-                later = statistics.median(seconds[1:])
-                row = [name, workers, f"{seconds[0]:.2f}", f"{later:.2f}"]
-                row += [f"{statistics.median(own[1:]):.2f}", f"{rate:.0f}", f"{growth:.1f}"]
-                writer.writerow(row)
-                print(*row, sep="  ", flush=True)
+                times = (seconds[0], statistics.median(seconds[1:]), statistics.median(own[1:]))
+                yield name, workers, *(f"{t:.2f}" for t in times), f"{rate:.0f}", f"{growth:.1f}"
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
         print(f"{size / 2**20:.0f} MB in the cache")
+
+
+def main() -> None:
+    """Measure, print, and write `loading.csv`."""
+    torch.set_num_threads(1)
+    keep(HERE / "loading.csv", HEADER, rows())
 
 
 if __name__ == "__main__":

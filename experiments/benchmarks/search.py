@@ -3,7 +3,6 @@
 MLLC_DATA=... python -m experiments.benchmarks.search
 """
 
-import csv
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from experiments.benchmarks.embeddings import predict
 from experiments.benchmarks.measure import measure
+from experiments.keep import keep
 from graphs import CellSearch, ExactSearch, maps_to_nodes, nearest_neighbors
 from graphs.search import Found, MakeSearch, Metric
 
@@ -99,12 +99,7 @@ def rows() -> Iterator[list]:
 def main() -> None:
     """Measure, print, and write `search.csv`."""
     header = ["data", "search", "pixels", "seconds", "times_faster_than_exact", "recall_at_20"]
-    with open(HERE / "search.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for row in rows():
-            writer.writerow(row)
-            print(*row, sep="  ", flush=True)
+    keep(HERE / "search.csv", header, rows())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ All steps run in turns in one process, so that each ratio is one of its own neig
 python -m experiments.benchmarks.stages
 """
 
-import csv
 import statistics
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from experiments.benchmarks.graphs import SIZES, inputs
+from experiments.keep import keep
 from graphs import (
     class_hubs,
     cosine_affinity,
@@ -53,7 +53,10 @@ def stages(n: int) -> dict[str, Callable[[], Any]]:
     }
 
 
-def measure_stages(n: int, repeats: int) -> list[dict[str, Any]]:
+HEADER = ("pixels", "step", "milliseconds", "of_the_search", "of_the_product")
+
+
+def measure_stages(n: int, repeats: int) -> list[tuple]:
     """Median milliseconds of each step, and as a ratio to the search of the same turn."""
     steps = stages(n)
     turns = []
@@ -69,31 +72,21 @@ def measure_stages(n: int, repeats: int) -> list[dict[str, Any]]:
     for turn in turns:
         turn["all but the search"] = sum(turn[name] for name in rest)
     return [
-        {
-            "pixels": n,
-            "step": name,
-            "milliseconds": f"{1000 * statistics.median(t[name] for t in turns):.4g}",
-            "of_the_search": f"{statistics.median(t[name] / t['exact search'] for t in turns):.3f}",
-            "of_the_product": (
-                f"{statistics.median(t[name] / t['bare matrix product'] for t in turns):.3f}"
-            ),
-        }
+        (
+            n,
+            name,
+            f"{1000 * statistics.median(t[name] for t in turns):.4g}",
+            f"{statistics.median(t[name] / t['exact search'] for t in turns):.3f}",
+            f"{statistics.median(t[name] / t['bare matrix product'] for t in turns):.3f}",
+        )
         for name in turns[0]
     ]
 
 
 def main() -> None:
     """Measure, print, and write `stages.csv`."""
-    with open(HERE / "stages.csv", "w", newline="") as file:
-        writer = None
-        for n in SIZES:
-            for row in measure_stages(n, repeats=15 if n < 20_000 else 5):
-                if writer is None:
-                    writer = csv.DictWriter(file, row)
-                    writer.writeheader()
-                writer.writerow(row)
-                print(*row.values(), sep="  ", flush=True)
-            file.flush()
+    rows = (row for n in SIZES for row in measure_stages(n, repeats=15 if n < 20_000 else 5))
+    keep(HERE / "stages.csv", HEADER, rows)
 
 
 if __name__ == "__main__":

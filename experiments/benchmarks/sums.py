@@ -3,11 +3,10 @@
 python -m experiments.benchmarks.sums
 """
 
-import csv
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.nn import SimpleConv
 
+from experiments.keep import keep
 from graphs import propagate
 
 HERE = Path(__file__).parent
@@ -91,19 +91,20 @@ def measure_forms(columns: int, backward: bool, repeats: int = 15) -> dict[str, 
     return {form: statistics.median(values) for form, values in times.items()}
 
 
+def rows() -> Iterator[tuple]:
+    """A row for each form, width and direction."""
+    for columns in (21, 256):
+        for backward in (False, True):
+            times = measure_forms(columns, backward)
+            for form, value in times.items():
+                ratio = value / times["propagate"]
+                yield form, columns, backward, f"{value:.1f}", f"{ratio:.2f}"
+
+
 def main() -> None:
     """Measure, print, and write `sums.csv`."""
-    with open(HERE / "sums.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["form", "columns", "backward", "milliseconds", "times_slower"])
-        for columns in (21, 256):
-            for backward in (False, True):
-                times = measure_forms(columns, backward)
-                for form, value in times.items():
-                    ratio = value / times["propagate"]
-                    row = [form, columns, backward, f"{value:.1f}", f"{ratio:.2f}"]
-                    writer.writerow(row)
-                    print(*row, sep="  ", flush=True)
+    header = ["form", "columns", "backward", "milliseconds", "times_slower"]
+    keep(HERE / "sums.csv", header, rows())
 
 
 if __name__ == "__main__":

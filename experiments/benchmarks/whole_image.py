@@ -3,7 +3,6 @@
 MLLC_DATA=... python -m experiments.benchmarks.whole_image
 """
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 
 from experiments.benchmarks.embeddings import predict
 from experiments.benchmarks.measure import measure
+from experiments.keep import keep
 from pyg_mllc.nn import LabelCorrector
 
 HERE = Path(__file__).parent
@@ -33,22 +33,15 @@ def prepare(rounds: int) -> Callable[[], Any]:
     return run
 
 
+def _row(rounds: int) -> tuple:
+    it = measure(prepare, rounds, repeats=1, warmup=False)
+    return rounds, 256 * 512, f"{it.seconds:.1f}", f"{it.megabytes:.0f}", f"{it.result:.4f}"
+
+
 def main() -> None:
     """Measure, print, and write `whole_image.csv`."""
-    with open(HERE / "whole_image.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["rounds", "pixels", "seconds", "megabytes", "share_changed"])
-        for rounds in (1, 2):
-            it = measure(prepare, rounds, repeats=1, warmup=False)
-            row = [
-                rounds,
-                256 * 512,
-                f"{it.seconds:.1f}",
-                f"{it.megabytes:.0f}",
-                f"{it.result:.4f}",
-            ]
-            writer.writerow(row)
-            print(*row, sep="  ", flush=True)
+    header = ["rounds", "pixels", "seconds", "megabytes", "share_changed"]
+    keep(HERE / "whole_image.csv", header, map(_row, (1, 2)))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from experiments.keep import keep
 from experiments.label_noise.noise import KINDS
 from pyg_mllc.issues import Region, find_issues
 from pyg_mllc.masks import MaskCorrection, MaskCorrector
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 CLASSES, VOID, IMAGES, TRUSTED, SHARE = 11, 11, 10, 10, 0.1
@@ -81,14 +81,12 @@ def measured() -> Iterator[list[Any]]:
             else:
                 corrector = corrector if anchors == "none" else corrector.fit(*trusted)
                 found = corrector.transform(images, masks)
-            line = [kind, anchors, *row(truth, masks, found)]
-            print(*line, sep="  ", flush=True)
-            yield line
+            yield [kind, anchors, *row(truth, masks, found)]
 
 
 def main() -> None:
     """Write `issues.csv`."""
-    write_csv(HERE / "issues.csv", FIELDS, measured())
+    keep(HERE / "issues.csv", FIELDS, measured())
 
 
 if __name__ == "__main__":
