@@ -51,8 +51,7 @@ class DatasetSpec:
         protocols: Published numbers of labeled images, by name.
 
     Raises:
-        InputError: If the colors do not match the classes, there is only one class, or an id would
-            collide with `IGNORE`.
+        InputError: If the colors do not match the classes, or an id would collide with `IGNORE`.
 
     Example:
         >>> spec = DatasetSpec("two", ("a", "b"), ((9, 9, 9), (5, 5, 5)), codes={7: 0, 8: 1, 9: 1})
@@ -79,11 +78,6 @@ class DatasetSpec:
             raise InputError(
                 f"The spec {self.name!r} has {len(self.classes)} classes and {len(self.colors)} "
                 "colors: give one color per class."
-            )
-        if len(self.classes) == 1:
-            raise InputError(
-                f"The spec {self.name!r} has only the class {self.classes[0]!r}, so that there is "
-                "nothing to tell apart: make what is around it a class, too."
             )
         if len(self.classes) > IGNORE:
             raise InputError(
@@ -117,7 +111,7 @@ class DatasetSpec:
             classes: Names of the classes to keep.
 
         Raises:
-            InputError: If there is no class of a name, or one is named twice.
+            InputError: If there is no class of a name, one is named twice, or only one is.
 
         Example:
             >>> spec = DatasetSpec("three", ("a", "b", "c"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
@@ -130,6 +124,11 @@ class DatasetSpec:
             raise InputError(
                 f"data.classes={classes} should be some of {', '.join(self.classes)}, each "
                 "named once."
+            )
+        if len(classes) == 1:
+            raise InputError(
+                f"data.classes={classes} is only the class {classes[0]!r}, so that there is "
+                "nothing to tell apart: name what is around it, too."
             )
         stored = {
             code: label for code, label in (self.ids | self.palette).items() if label != IGNORE
