@@ -27,7 +27,10 @@ RATES = {"camvid": ("3e-4", "1e-3", "3e-3"), "voc": ("3e-5", "1e-4", "3e-4")}
 WEIGHTS = ("0.3", "1", "3")
 ROWS = {"camvid": "methods/camvid_46", "voc": "methods/voc_54"}
 STEPS = {"camvid": 400, "voc": 300}
-SIZES = {"camvid": ("model.stride=8", "model.feature_stride=16"), "voc": ()}  # for time
+SIZES = {
+    "camvid": ("model.stride=8", "model.feature_stride=16"),
+    "voc": (),
+}  # coarser than the rows
 
 
 def budget(data: str) -> tuple[str, ...]:
@@ -84,11 +87,10 @@ def best(data: str, method: str) -> tuple[str, ...]:
     runs = {}
     with (HERE / "search.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            own = tuple(o for o in row["overrides"].split() if o not in shared)
-            mine = row["config"] == f"{ROWS[data]}_{method}" and shared <= {
-                *row["overrides"].split()
-            }
-            if mine and {o.split("=")[0] for o in own} <= names:
+            given = row["overrides"].split()
+            own = tuple(option for option in given if option not in shared)
+            mine = row["config"] == f"{ROWS[data]}_{method}" and shared <= set(given)
+            if mine and {option.split("=")[0] for option in own} <= names:
                 runs[own] = float(row["miou_last"])
     return max(runs, key=lambda own: runs[own])
 
