@@ -27,10 +27,7 @@ RATES = {"camvid": ("3e-4", "1e-3", "3e-3"), "voc": ("3e-5", "1e-4", "3e-4")}
 WEIGHTS = ("0.3", "1", "3")
 ROWS = {"camvid": "methods/camvid_46", "voc": "methods/voc_54"}
 STEPS = {"camvid": 400, "voc": 300}
-SIZES = {
-    "camvid": ("model.stride=8", "model.feature_stride=16"),
-    "voc": (),
-}  # coarser than the rows
+SIZES = {"camvid": ("model.stride=8", "model.feature_stride=16"), "voc": ()}  # of maps
 
 
 def budget(data: str) -> tuple[str, ...]:
