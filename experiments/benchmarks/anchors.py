@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +34,7 @@ def embeddings(count: int) -> Tensor:
     return every[torch.randperm(len(every), generator=torch.Generator().manual_seed(0))[:count]]
 
 
-def rows() -> Iterator[dict[str, Any]]:
+def rows() -> Iterator[tuple]:
     """Fill memories, and ask each for the 20 nearest of 2,700 pixels of another image."""
     query = torch.nn.functional.normalize(maps_to_nodes(predict(135, 180)[0].features)[0])
     query = query[torch.randperm(len(query), generator=torch.Generator().manual_seed(0))[:2700]]

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +50,8 @@ def _correct(cfg: dict[str, Any]) -> None:
     corrector = _corrector(cfg, predictor, spec.num_classes, device)
     inputs = [source.path for source in (*sources, *trusted)]
     results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
-    anchors = [(source.path, of_trusted[source.name]) for source in trusted]
-    rests_on = {s.name: _state([photos[s.name], *chain(*anchors)]) for s in sources}
+    anchors = _state(p for source in trusted for p in (source.path, of_trusted[source.name]))
+    rests_on = {source.name: f"{_state([photos[source.name]])} {anchors}" for source in sources}
 
     def done(source: Any) -> bool:
         kept = _kept(results, source) if results.done(source) else {}
@@ -194,7 +193,7 @@ def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on:
     save_picture(paths["changes"], picture)
     save_picture(paths["confidence"], gray_picture(found.confidence))
     kept = {**find_issues(found)._asdict(), "changed": found.changed.float().mean().item()}
-    kept["rests_on"] = rests_on  # the photograph, and all masks that anchors come from
+    kept["rests_on"] = rests_on  # the photograph, and all files that anchors come from
     with whole_file(paths["found"]) as file:
         file.write(json.dumps(kept).encode())
 
