@@ -89,7 +89,7 @@ def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
     yield f"| mIoU (%), gain over {base} | {' | '.join(f'seed {s}' for s in start)} | mean gain |"
     yield "|" + " --- |" * (2 + len(start))
     for name in sorted(filter(more.get, more), key=lambda name: -mean(more[name].values())):
-        told = {s: f"{found[name][s]:.1f} ({gain:+.1f})" for s, gain in more[name].items()}
+        told = {s: f"{found[name][s]:.1f} ({gain:+z.1f})" for s, gain in more[name].items()}
         each = list(more[name].values())
         cells = [name, *(told.get(s, "") for s in start), "+" * (mean(each) >= 0) + spread(each)]
         yield f"| {' | '.join(cells)} |"

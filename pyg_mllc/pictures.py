@@ -54,7 +54,7 @@ def panels(example: Example, colors: Sequence[Color]) -> dict[str, tuple[Picture
         "label before": (draw_label(example.before, colors), percent(before, 2, "% right")),
         "label after": (
             draw_label(example.after, colors),
-            percent(after, 2, f"% right ({100 * (after - before):+.2f})"),
+            percent(after, 2, f"% right ({100 * (after - before):+z.2f})"),
         ),
         "changes": (draw_changes(example), ", ".join(counts)),
         "confidence": (sure, f"mean {confidence.mean():.2f}"),

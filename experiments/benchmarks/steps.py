@@ -7,7 +7,6 @@ to FixMatch's and to MLLC's at stride 8, peak memory, and of MLLC the correction
 both rounds, for student and teacher, backward too).
 """
 
-import csv
 import os
 from collections.abc import Callable
 from itertools import cycle
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 
 from experiments.benchmarks.measure import measure
+from experiments.keep import keep
 from pyg_mllc.data import ReadableSet, camvid, endless_loader
 from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Method, Supervised, UniMatch
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
@@ -109,15 +109,15 @@ def main() -> None:
     for name in ("mllc", "mllc at stride 16"):
         found[f"correction in {name}"] = measure(prepare_correction, name, repeats=REPEATS)
     reading = measure(load, repeats=REPEATS).seconds
-    with (HERE / "steps.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["part", "seconds", "to_fixmatch", "to_mllc", "peak_mb"])
-        rows = [(name, m.seconds, f"{m.megabytes:.0f}") for name, m in found.items()]
-        rows += [("reading 4 + 4 images", reading, "")]
-        for name, seconds, memory in rows:
-            ratios = [f"{seconds / found[base].seconds:.3f}" for base in ("fixmatch", "mllc")]
-            writer.writerow([name, f"{seconds:.3f}", *ratios, memory])
-            print(name, f"{seconds:.3f} s", *ratios, f"{memory} MB", sep="  ", flush=True)
+    rows = [(name, m.seconds, f"{m.megabytes:.0f}") for name, m in found.items()]
+    rows += [("reading 4 + 4 images", reading, "")]
+
+    def row(name: str, seconds: float, memory: str) -> list[str]:
+        ratios = [f"{seconds / found[base].seconds:.3f}" for base in ("fixmatch", "mllc")]
+        return [name, f"{seconds:.3f}", *ratios, memory]
+
+    header = ["part", "seconds", "to_fixmatch", "to_mllc", "peak_mb"]
+    keep(HERE / "steps.csv", header, (row(*measured) for measured in rows))
 
 
 if __name__ == "__main__":

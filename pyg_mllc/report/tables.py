@@ -132,4 +132,4 @@ def _times(run: Run) -> tuple[str, str]:
 def _rounds(shares: Sequence[float], digits: int) -> str:
     chain = " → ".join(percent(share, digits) for share in shares) or "n/a"
     gain = 100 * (shares[-1] - shares[0]) if len(shares) > 1 else math.nan
-    return chain if math.isnan(gain) else f"{chain} ({gain:+.{digits}f})"
+    return chain if math.isnan(gain) else f"{chain} ({gain:+z.{digits}f})"

@@ -83,6 +83,12 @@ def test_zero_rounds_show_no_gain():
     assert "60.0" in table and "70.0" not in table and "→" not in table
 
 
+def test_a_gain_of_next_to_nothing_is_no_loss(tmp_path):
+    run = replace(CORRECTED, label_accuracy=[0.70001, 0.7], label_miou=[0.60001, 0.6])
+    html = write(tmp_path / "report.html", [run])
+    assert "60.0 → 60.0 (+0.0)" in html and "-0.0" not in html
+
+
 @pytest.mark.parametrize(
     "runs",
     [[], [SUPERVISED], [replace(SUPERVISED, history=[], class_iou=[])], [CORRECTED] * 9],
