@@ -137,7 +137,8 @@ def main() -> None:
         print("|", " | ".join(line(name, runs)), "|")
     if given.over:
         print("", *gains(figures(table), given.over), sep="\n")
-    draw(table, folder / f"{'_'.join([given.table, *given.rows])}.png")
+    if not given.changed:  # whose names are too long for a figure
+        draw(table, folder / f"{'_'.join([given.table, *given.rows])}.png")
 
 
 if __name__ == "__main__":

@@ -126,12 +126,13 @@ def _view(step: Any, given: Any, made: Any, node: int, size: tuple[int, int]) ->
 
 
 def class_shares(view: RoundView, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Sum the neighbors' weights by the neighbors' labels `(C,)`: in the image, and of anchors."""
+    """Shares of labels in the neighbors' say, two times `(C,)`: of the image, and of anchors."""
     own = torch.zeros(num_classes, device=view.weight.device)
     other = own.clone()
     own.index_add_(0, view.label.flatten()[view.neighbors], view.weight)
     other.index_add_(0, view.anchors, view.anchor_weight)
-    return own, other
+    total = (own.sum() + other.sum()).clamp(min=1e-12)
+    return own / total, other / total
 
 
 def spread(view: RoundView, size: tuple[int, int]) -> Tensor:

@@ -11,6 +11,13 @@ from pyg_mllc.writing import whole_file
 
 OPTIONS = "options.json"  # what the results in a folder were made with
 CLASSES = "classes.csv"
+KINDS = {  # of results: folders, and how their files end
+    "labels": ".png",
+    "overlays": ".jpg",
+    "changes": ".png",
+    "confidence": ".png",
+    "found": ".json",
+}
 
 
 class Source(NamedTuple):
@@ -25,16 +32,15 @@ class Source(NamedTuple):
         return str(self.path.resolve().parents[self.name.count("/")])
 
 
-def find_files(
-    option: str, given: str | Path, suffixes: Collection[str], results: Iterable[Path] = ()
-) -> list[Source]:
+def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> list[Source]:
     """List the files that a path, a folder (with those inside it) or a glob means, by name.
+
+    Results of earlier calls, where they lie inside the folder given, are none of them.
 
     Args:
         option: that the path was given as, for messages.
         given: a file, a folder, or a pattern such as `photos/**/*.jpg`.
         suffixes: in lower case, that files in folders need to have.
-        results: folders of results, which are no input where they lie inside the folder given.
 
     Raises:
         InputError: if there are none, or two differ by their suffix only.
@@ -52,12 +58,9 @@ def find_files(
             fixed.append(part)
         root = Path(*fixed)
         found = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    here = root.resolve()
-    own = [r.resolve() for r in results if not here.is_relative_to(r.resolve())]
-    found = [f for f in found if not any(f.resolve().is_relative_to(r) for r in own)]
     files = [f for f in found if f.suffix.lower() in suffixes and not f.name.startswith(".")]
     sources: dict[str, Source] = {}
-    for file in sorted(f for f in files if f.is_file()):
+    for file in sorted(f for f in files if f.is_file() and not _is_result(f, root)):
         name = file.relative_to(root).with_suffix("").as_posix()
         if name in sources:
             raise InputError(
@@ -76,12 +79,19 @@ def find_files(
     return list(sources.values())
 
 
+def _is_result(file: Path, root: Path) -> bool:
+    """Tell whether a file below a folder is what an earlier call made."""
+    inside = file.relative_to(root).parents
+    folders = (root / folder for folder in inside if folder.name in KINDS)
+    return any((folder.parent / OPTIONS).is_file() for folder in folders)
+
+
 class Results:
     """A folder of results: one subfolder a kind, one file an input, under the input's name.
 
     Args:
         folder: for all of it; made when the first file is written.
-        kinds: subfolders, and the suffix of their files.
+        kinds: subfolders, some of `KINDS`.
         options: what the results depend on. A folder that was begun with others is refused.
 
     Raises:
@@ -89,15 +99,16 @@ class Results:
     """
 
     def __init__(
-        self, folder: str | Path, kinds: Mapping[str, str], options: Mapping[str, Any]
+        self, folder: str | Path, kinds: Iterable[str], options: Mapping[str, Any]
     ) -> None:
-        self.folder, self.kinds = Path(folder).expanduser(), dict(kinds)
+        self.folder = Path(folder).expanduser()
+        self.kinds = {kind: KINDS[kind] for kind in kinds}
         self.options = json.loads(json.dumps(dict(options)))
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"output={folder} is a file; give a folder")
         earlier = self.folder / OPTIONS
-        if not earlier.is_file():
-            if (self.folder / CLASSES).exists():
+        if not earlier.is_file() or not self._begun():
+            if not earlier.exists() and (self.folder / CLASSES).exists():
                 raise InputError(
                     f"output={folder} has a {CLASSES} that is none of these results; give another "
                     "folder"
@@ -136,6 +147,11 @@ class Results:
         with whole_file(self.folder / OPTIONS) as file:
             file.write(json.dumps(self.options, indent=1, ensure_ascii=False).encode())
         return [source for source in sources if not self.done(source)]
+
+    def _begun(self) -> bool:
+        """Whether there is a result of any kind."""
+        files = (file for kind in self.kinds for file in (self.folder / kind).rglob("*"))
+        return any(file.is_file() for file in files)
 
     def paths(self, name: str) -> dict[str, Path]:
         """Give the file of each kind for one input."""

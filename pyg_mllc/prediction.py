@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from graphs import join_features
 from pyg_mllc.checkpoints import Saved, load_method
 from pyg_mllc.data.decoding import fitted_size
+from pyg_mllc.data.samples import check_size
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation import sliding_window
 from pyg_mllc.images import Picture, as_tensor
@@ -133,7 +134,7 @@ class Predictor(nn.Module):
         images: Tensor,
         *,
         correct: bool = True,
-        scales: Sequence[float] = (1.0,),
+        scales: Sequence[float] | float = (1.0,),
         flip: bool = False,
         fit: bool = True,
         window: Sequence[int] | None = None,
@@ -157,11 +158,13 @@ class Predictor(nn.Module):
         Raises:
             InputError: if an option is out of range.
         """
-        window = window or self.size
-        if not scales or min(scales) <= 0 or not 0 <= overlap < 1 or min(window) < 1:
+        window = check_size(window or self.size, "window")
+        scales = [scales] if isinstance(scales, int | float) else scales
+        numbers = all(isinstance(number, int | float) for number in (*scales, overlap))
+        if not numbers or not scales or min(scales) <= 0 or not 0 <= overlap < 1:
             raise InputError(
-                "expected scales above 0, overlap in [0, 1) and a window of 1 pixel or more, got "
-                f"scales={list(scales)}, overlap={overlap} and window={list(window)}"
+                "expected scales above 0, such as [1,1.5], and overlap in [0, 1), got "
+                f"scales={scales} and overlap={overlap}"
             )
         images = images.to(next(self.parameters()).device)
         height, width = images.shape[-2:]
@@ -172,10 +175,7 @@ class Predictor(nn.Module):
             for mirrored in (False, True) if flip else (False,):
                 view = view.flip(-1) if mirrored else view
                 both = sliding_window(
-                    lambda part: torch.cat(self(part, correct), 1),
-                    view,
-                    (window[0], window[1]),
-                    overlap,
+                    lambda part: torch.cat(self(part, correct), 1), view, window, overlap
                 )
                 looks.append(upsample(both.flip(-1) if mirrored else both, seen))
         before, after = torch.stack(looks).mean(0).chunk(2, 1)

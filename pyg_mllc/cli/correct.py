@@ -10,13 +10,13 @@ import hydra
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from pyg_mllc.cli.predict import digest, write_classes
+from pyg_mllc.cli.predict import digest, tell_left_out, write_classes
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
 MUCH = 0.25  # share of doubted labels that makes one doubt the doubt
-KINDS = {"labels": ".png", "changes": ".png", "confidence": ".png", "found": ".json"}
+KINDS = ("labels", "changes", "confidence", "found")
 
 
 @hydra.main(config_path="pkg://pyg_mllc.configs", config_name="correct", version_base="1.3")
@@ -31,9 +31,8 @@ def _correct(cfg: dict[str, Any]) -> None:
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device
 
-    own = [Path(cfg["output"]) / kind for kind in KINDS]
     cfg["void"] = [cfg["void"]] if isinstance(cfg["void"], int) else cfg["void"]
-    sources = find_files("input", cfg["input"], SUFFIXES, own)
+    sources = find_files("input", cfg["input"], SUFFIXES)
     photos = _images(cfg["images"], sources, "input")
     device = choose_device(cfg["device"])
     trusted, of_trusted = _trusted(cfg, sources, photos)
@@ -88,9 +87,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     there = [source for source in sources if done(source)]
     if there:
         _summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
-    if left_out:
-        first = next(iter(left_out.values()))
-        raise InputError(f"{len(left_out)} masks were left out: {first}")
+    tell_left_out(list(left_out.values()), "masks")
 
 
 def _naming(path: Path, error: InputError) -> str:
@@ -133,7 +130,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
                 names = count_classes((s.path for s in sources), cfg["void"], advance)
         names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
         colors = colors_of(sources[0].path, len(names))
-    void = (255, *cfg["void"])
+    void = (*dict.fromkeys((255, *cfg["void"])),)
     return predictor, DatasetSpec("the input", tuple(names), colors, void=void)
 
 

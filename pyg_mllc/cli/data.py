@@ -21,7 +21,7 @@ examples:
 def run() -> None:
     """Run `mllc data check` or `mllc data info`."""
     name, *rest = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
+    if name in ("-h", "--help") or (name == "info" and {"-h", "--help"} & set(rest)):
         print(USAGE, end="")
     elif name == "check":
         from pyg_mllc.cli.check import check

@@ -1,8 +1,9 @@
 """`mllc predict`: label images with a trained network."""
 
 import hashlib
+import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
-KINDS = {"labels": ".png", "overlays": ".jpg", "confidence": ".png"}
+KINDS = ("labels", "overlays", "confidence")
 SEEN = ("correct", "scales", "flip", "fit", "window", "overlap")  # options of `Predictor.logits`
 AT_ONCE = 4_000_000  # pixels of a batch, so that large images do not fill the memory
 
@@ -36,15 +37,14 @@ def _predict(cfg: dict[str, Any]) -> None:
             f"expected save to list some of {', '.join(KINDS)} and batch_size of 1 or more, "
             f"got save={cfg['save']} and batch_size={cfg['batch_size']}"
         )
-    own = [Path(cfg["output"]) / kind for kind in KINDS]
-    sources = find_files("input", cfg["input"], image_suffixes(), own)
+    sources = find_files("input", cfg["input"], image_suffixes())
     predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"])
     if cfg["correct"]:
         need_correction(predictor)
     options = {key: cfg[key] for key in ("network", *SEEN)}
     options["checkpoint"] = digest(Path(cfg["checkpoint"]))
     options["input"] = sources[0].root
-    results = Results(cfg["output"], {kind: KINDS[kind] for kind in cfg["save"]}, options)
+    results = Results(cfg["output"], cfg["save"], options)
     todo = results.begin(sources, [source.path for source in sources])
     write_classes(results.folder / "classes.csv", predictor.classes, predictor.colors)
     unreadable: list[str] = []
@@ -55,10 +55,7 @@ def _predict(cfg: dict[str, Any]) -> None:
     done = len(todo) - len(unreadable)
     before = f", {len(sources) - len(todo)} were there already" if len(sources) > len(todo) else ""
     print(f"{done} images labeled{before}: {short(results.folder)}")
-    if unreadable:
-        raise InputError(
-            f"{len(unreadable)} of {len(sources)} images were left out: {unreadable[0]}"
-        )
+    tell_left_out(unreadable, f"of {len(sources)} images")
 
 
 def _batches(sources: list[Any], batch_size: int, unreadable: list[str]) -> Iterator[list[Any]]:
@@ -105,6 +102,18 @@ def _label(
         }
         for kind, path in results.paths(name).items():
             save_picture(path, make[kind]())
+
+
+def tell_left_out(reasons: Sequence[str], of: str) -> None:
+    """Name what was left out, each with its reason, and raise if there is anything.
+
+    Raises:
+        InputError: if so.
+    """
+    for reason in reasons[1:]:
+        print(f"left out: {reason}", file=sys.stderr)
+    if reasons:
+        raise InputError(f"{len(reasons)} {of} were left out: {reasons[0]}")
 
 
 def need_correction(predictor: Any) -> None:

@@ -1,5 +1,6 @@
 """Errors that a user can mend, as one sentence and exit code 2."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +8,23 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pyg_mllc.errors import InputError
+
+OPTIONS = (TypeError, ValueError)  # what constructors raise for an option that they cannot use
+
+
+@contextmanager
+def options_of(group: str) -> Iterator[None]:
+    """Say which options cannot be used, where something is built from them."""
+    try:
+        yield
+    except InputError:
+        raise  # says so itself
+    except OPTIONS as error:
+        raise InputError(f"{group}: {error}") from error
 
 
 @contextmanager
@@ -49,6 +63,9 @@ def _sentence(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
+        if isinstance(error, InstantiationException) and type(error.__cause__) in OPTIONS:
+            place = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
+            return f"{place[1] if place else 'an option'}: {error.__cause__}"
         if isinstance(error, (HydraException, OmegaConfBaseException)):
             hydras = hydras or _plain(error)
         elif hydras is not None:

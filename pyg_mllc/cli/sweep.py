@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 import rich
+from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -35,10 +36,20 @@ class Job(NamedTuple):
 class Sweep(Callback):
     """Hydra calls it as the runs of a sweep end."""
 
+    def __init__(self) -> None:
+        self.failed = False  # whether any run has: Hydra does not call `on_multirun_end` then
+
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
-        """Write `sweep.csv` in the folder of the sweep, with all that has ended so far."""
+        """Write `sweep.csv` in the folder of the sweep, with all that has ended so far.
+
+        Once a run has failed, print the table as well, for the end of this run may be the last.
+        """
         if config.hydra.mode == RunMode.MULTIRUN:
-            _write(Path(config.hydra.sweep.dir))
+            self.failed |= job_return.status == JobStatus.FAILED
+            if self.failed:
+                self.on_multirun_end(config)
+            else:
+                _write(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write it once more, for runs may have ended at the same time, and print the table."""

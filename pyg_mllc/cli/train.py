@@ -2,20 +2,23 @@
 
 import os
 import platform
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.cli.progress import bar
-from pyg_mllc.cli.sentences import one_sentence, refuse, short
+from pyg_mllc.cli.sentences import one_sentence, options_of, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
+from pyg_mllc.results import Run
 from pyg_mllc.writing import whole_file
 
 RUN = "run.yaml"  # all options of a run, in its folder
@@ -32,8 +35,16 @@ CHANGEABLE = (
 )  # fmt: skip
 
 
+def run() -> None:
+    """Run `mllc train`, unless it shall go on with what is no run: Hydra would write into it."""
+    given = [word for word in sys.argv[1:] if word.startswith("resume=")]
+    for option in OverridesParser.create().parse_overrides(given):
+        _check_run(Path(str(option.value())).absolute())
+    _run()
+
+
 @hydra.main(config_path="pkg://pyg_mllc.configs", config_name="train", version_base="1.3")
-def run(cfg: DictConfig) -> float:
+def _run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return _train(cfg)  # if one run fails, the others of the sweep go on
@@ -68,7 +79,6 @@ def _train(cfg: DictConfig) -> float:
     from lightning.pytorch.utilities import rank_zero_only
 
     from pyg_mllc import training
-    from pyg_mllc.data import write_partition
     from pyg_mllc.evaluation import evaluate, full_size
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
@@ -85,37 +95,30 @@ def _train(cfg: DictConfig) -> float:
             f"trainer.devices={settings.devices} trainer.nodes={settings.nodes} need {processes} "
             "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
         )
-    if not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        if (out / RUN).exists() and not cfg.overwrite:
-            raise InputError(
-                f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "
-                "give another output, or pass overwrite=true"
-            )
-        command = " ".join(["mllc train", *HydraConfig.get().overrides.task])
-        for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
-            with whole_file(out / name) as file:
-                file.write(text.encode())
-        # Of a run that this one takes the place of, and which resume= must not go on with.
-        (out / REPORT).unlink(missing_ok=True)
-        for last in out.glob("*/last.ckpt"):
-            last.replace(last.with_name("earlier.ckpt"))
-        write_partition(splits, out / PARTITION, cfg.data.get("root"))
+    begins = not resume and rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    if begins and (out / RUN).exists() and not cfg.overwrite:
+        raise InputError(
+            f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "
+            "give another output, or pass overwrite=true"
+        )
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")
-    runs = []
+    runs: list[Run] = []
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         name = config._target_.rsplit(".", 1)[-1].lower()
         if config is not cfg.method and config._target_ == cfg.method._target_:
             name += "_baseline"
         L.seed_everything(cfg.seed, verbose=False)
-        segmenter = instantiate(cfg.model)(num_classes=splits.spec.num_classes)
-        try:
+        with options_of("model"):
+            segmenter = instantiate(cfg.model)(num_classes=splits.spec.num_classes)
+        with options_of("corrector"):
             corrector = instantiate(cfg.corrector)(
                 num_classes=splits.spec.num_classes, feature_dim=segmenter.feature_dim
             )
-        except ValueError as error:  # an option out of range, or a layer that does not fit
-            raise InputError(f"corrector: {error}") from error
-        method = instantiate(config)(segmenter=segmenter, corrector=corrector)
+        with options_of("method"):
+            method = instantiate(config)(segmenter=segmenter, corrector=corrector)
+        if begins and not runs:  # all can be built: what was there before may go
+            _begin(out, cfg, splits)
         network = _described(cfg, config, splits)
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
         rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
@@ -145,11 +148,28 @@ def _train(cfg: DictConfig) -> float:
     return runs[-1].last_miou
 
 
+def _begin(out: Path, cfg: DictConfig, splits: Any) -> None:
+    """Write what the run is, and put away what is left of one that it takes the place of."""
+    from pyg_mllc.data import write_partition
+
+    command = " ".join(["mllc train", *HydraConfig.get().overrides.task])
+    for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
+        with whole_file(out / name) as file:
+            file.write(text.encode())
+    (out / REPORT).unlink(missing_ok=True)
+    for last in out.glob("*/last.ckpt"):  # which resume= must not go on with
+        last.replace(last.with_name("earlier.ckpt"))
+    write_partition(splits, out / PARTITION, cfg.data.get("root"))
+
+
+def _check_run(folder: Path) -> None:
+    if not (folder / RUN).is_file():
+        raise InputError(f"resume={short(folder)} is no folder of a run: it has no {RUN}")
+
+
 def _resumed(out: Path) -> DictConfig:
     """The options of an earlier run, but for what the command line may change."""
-    file = out / RUN
-    if not file.is_file():
-        raise InputError(f"resume={short(out)} is no folder of a run: it has no {RUN}")
+    _check_run(out)
     changes = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     for change in changes:
         if change.split("=")[0] not in CHANGEABLE:
@@ -157,7 +177,7 @@ def _resumed(out: Path) -> DictConfig:
                 f"resume= takes all options from the run; leave out {change} "
                 f"(only {', '.join(CHANGEABLE)} may change; a longer training is a new run)"
             )
-    cfg = OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(changes))
+    cfg = OmegaConf.merge(OmegaConf.load(out / RUN), OmegaConf.from_dotlist(changes))
     if (out / PARTITION / "labeled.txt").is_file():
         cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
     return cast(DictConfig, cfg)

@@ -78,7 +78,7 @@ def check_count(option: str, value: int, minimum: int) -> None:
         raise InputError(f"{option}={value} must be a whole number of at least {minimum}.")
 
 
-def check_size(size: tuple[int, int]) -> tuple[int, int]:
+def check_size(size: Any, option: str = "data.size") -> tuple[int, int]:
     """Give the size as a plain ``(H, W)`` tuple, whatever sequence a configuration holds.
 
     Raises:
@@ -88,6 +88,6 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
     whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
     if len(sides) != 2 or not whole or min(sides) < 1:
         raise InputError(
-            f"data.size={size} must be two positive whole numbers of pixels, [height, width]."
+            f"{option}={size} must be two positive whole numbers of pixels, [height, width]."
         )
     return sides[0], sides[1]

@@ -99,7 +99,7 @@ class MLLC(SemiSupervised):
         self.lambda_clg, self.lambda_slg = lambda_clg, lambda_slg
         self.intra, self.inter, self.deep, self.drop = intra, inter, deep, drop
         self.weighting, self.power, self.samples = weighting, power, samples
-        pseudo_label_weight(torch.ones(1, 1, 1), weighting)  # refuses what there is not
+        pseudo_label_weight(torch.ones(1, 1, 1), weighting, tau, power)  # refuses what there is not
         self.contrast_step = int(contrast_from * total_steps)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """Label correction: rounds of message passing between the two graphs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -111,11 +111,11 @@ class LabelCorrector(nn.Module):
             raise ValueError(f"expected anchor_rule to be 'mean' or 'bayes', got {anchor_rule!r}")
         if anchor_share is None:
             anchor_share = 0.5 if anchor_rule == "mean" else 1.0
-        shares = (threshold, anchor_share, *blend)
-        if len(blend) != 2 or not all(0 <= a <= 1 for a in shares):
+        pair = tuple(blend) if isinstance(blend, Iterable) else ()
+        if len(pair) != 2 or not all(0 <= a <= 1 for a in (threshold, anchor_share, *pair)):
             raise ValueError(
                 "expected threshold, anchor_share and the two numbers of blend in [0, 1], "
-                f"got {threshold}, {anchor_share} and {tuple(blend)}"
+                f"got {threshold}, {anchor_share} and {pair or blend}"
             )
         check_positive(temperature=temperature)
         self.num_classes, self.feature_dim, self.threshold = num_classes, feature_dim, threshold

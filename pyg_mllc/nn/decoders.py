@@ -136,10 +136,10 @@ def _smp(encoder: str, weights: str | None, decoder: str, **more: Any) -> Pair:
 
     def make(**flexible: Any) -> nn.Module:
         source = weight_options(encoder, weights)
-        pretrained = "imagenet" if source.pop("pretrained") else None
+        pretrained = source.pop("pretrained") or None  # smp's words for timm's encoders
         return smp.create_model(decoder, f"tu-{encoder}", pretrained, **source, **more, **flexible)
 
-    model = build_filled(make, encoder, weights)
+    model = build_filled(make, encoder, weights, lambda model: model.encoder)
     return Pair(model.encoder, model.decoder, model.encoder.model.pretrained_cfg, multiple=32)
 
 

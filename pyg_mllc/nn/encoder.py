@@ -47,16 +47,23 @@ def create_encoder(name: str, weights: str | None = None, **options: Any) -> nn.
     return build_filled(make, name, weights)
 
 
-def build_filled(make: Callable[..., Any], name: str, weights: str | None) -> Any:
+def build_filled(
+    make: Callable[..., Any],
+    name: str,
+    weights: str | None,
+    encoder: Callable[[Any], nn.Module] = lambda built: built,
+) -> Any:
     """Build a timm encoder, for images of any size if it can, and see that its weights are in.
 
     Args:
         make: builds it, given timm's options.
         name: of the encoder.
         weights: where its weights come from, see `weight_options`.
+        encoder: finds it in what is built, by default all of that.
 
     Raises:
-        InputError: if it cannot be built, or a file lacks weights that it needs.
+        InputError: if it cannot be built, a file lacks weights that it needs, or weights cannot be
+            downloaded.
     """
     check_name(name)
     timms_log = logging.getLogger("timm")
@@ -66,8 +73,8 @@ def build_filled(make: Callable[..., Any], name: str, weights: str | None) -> An
         built = _flexible(make)
         if weights not in (None, "timm"):
             # timm is silent about tensors that a file lacks; random, they differ in a second build.
-            again, lacking = _flexible(make).state_dict(), []
-            for key, value in built.state_dict().items():
+            again, lacking = encoder(_flexible(make)).state_dict(), []
+            for key, value in encoder(built).state_dict().items():
                 if not torch.equal(value, again[key]):
                     lacking.append(key)
             if lacking:
@@ -77,6 +84,12 @@ def build_filled(make: Callable[..., Any], name: str, weights: str | None) -> An
                 )
     except InputError:
         raise  # says already what to mend
+    except OSError as error:  # what the hub makes of a download that fails
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"model.weights={weights} of model.encoder={name} could not be had: {reason}; "
+            "a file of weights needs no network"
+        ) from error
     except (RuntimeError, TypeError, AttributeError, NotImplementedError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(

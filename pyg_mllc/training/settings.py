@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pyg_mllc.data.samples import check_size
 from pyg_mllc.errors import InputError
 
 CHOICES = {
@@ -96,6 +97,12 @@ class TrainerSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"trainer.{name}={value} must be 1 or more")
+        for name in ("lr", "head_factor", "momentum", "weight_decay", "clip"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise InputError(f"trainer.{name}={value} must be 0 or more")
+        if self.window is not None:
+            check_size(self.window, "trainer.window")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(

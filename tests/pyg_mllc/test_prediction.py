@@ -129,7 +129,11 @@ def test_what_is_no_image_is_refused(bad, message):
         ({"scales": []}, r"scales=\[\]"),
         ({"scales": [0.0]}, r"scales=\[0.0\]"),
         ({"overlap": 1.0}, "overlap=1.0"),
-        ({"window": (0, 4)}, r"window=\[0, 4\]"),
+        ({"overlap": "x"}, "overlap=x"),
+        ({"scales": "ab"}, "scales=ab"),
+        ({"scales": ["a"]}, r"scales=\['a'\]"),
+        ({"window": (0, 4)}, r"window=\(0, 4\) must be two positive whole numbers"),
+        ({"window": 64}, "window=64 must be two positive whole numbers"),
     ],
 )
 def test_options_out_of_range_are_refused(predictor, options, message):

@@ -80,7 +80,7 @@ def test_info_lists_every_set_and_protocol(mllc):
         assert all(name in out for name in spec.protocols)
     code, out, _ = mllc("data", "info", "cityscapes")
     assert code == 0 and "traffic light" in out and "250 170 30" in out
-    assert "check" in mllc("data")[1]
+    assert "check" in mllc("data")[1] and mllc("data", "info", "--help")[0] == 0
 
 
 def test_the_built_in_textures_pass(mllc):

@@ -93,6 +93,30 @@ def test_an_unreadable_image_is_named_and_the_others_are_labeled(predict, photos
     assert len(list((tmp_path / "out/labels").rglob("*.png"))) == 3
 
 
+def test_all_that_was_left_out_is_named(predict, photos):
+    for name in ("broken", "cut"):
+        (photos / f"{name}.png").write_bytes(b"no picture")
+    _, _, err = predict("input=my photos", "output=out")
+    first, last = err.splitlines()
+    assert first.startswith("left out: my photos/cut.png cannot be read")
+    assert "2 of 5 images were left out: my photos/broken.png cannot be read" in last
+
+
+def test_a_call_that_was_refused_binds_no_later_one(predict, photos, tmp_path):
+    assert predict("input=my photos", "output=out", "scales=[0]")[0] == 2
+    code, out, err = predict("input=my photos", "output=out", "scales=0.5")
+    assert code == 0 and "3 images labeled" in out, err
+    code, _, err = predict("input=my photos", "output=out", "scales=1")
+    assert code == 2 and "holds results made with scales=0.5" in err
+
+
+def test_results_of_earlier_calls_are_no_input(predict, photos):
+    assert predict("input=my photos", "output=my photos/first")[0] == 0
+    assert "3 images labeled" in predict("input=my photos", "output=second")[1]
+    assert predict("input=my photos", "output=my photos")[0] == 0
+    assert "0 images labeled, 3 were" in predict("input=my photos/**/*.*g", "output=second")[1]
+
+
 def test_output_never_overwrites_input(predict, photos, tmp_path, content):
     shutil.move(photos, tmp_path / "labels")
     before = content(tmp_path)

@@ -35,8 +35,9 @@ def test_a_table_of_means_over_seeds_and_a_line_for_each_run(mllc, tmp_path):
 
 
 def test_one_run_that_fails_does_not_stop_the_others(mllc, tmp_path):
-    code, _, err = mllc("train", "-m", "method=mllc", "corrector.conv=FooConv,GCNConv", *TINY)
+    code, out, err = mllc("train", "-m", "method=mllc", "corrector.conv=FooConv,GCNConv", *TINY)
     assert code == 2 and "'FooConv' is not a layer" in err
+    assert "corrector.conv=GCNConv" in out.split("last mIoU")[-1] and "sweep.csv" in out
     [line] = lines(tmp_path)
     assert line["options"] == "corrector.conv=GCNConv" and line["folder"] == "1"
 

@@ -105,6 +105,13 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", *TINY, "trainer.accelerator=tpu"], "trainer.accelerator=tpu "),
         (["train", "seed=1.5"], "seed=1.5 is not a whole number"),
         (["train", "trainer.lr=fast"], "trainer.lr=fast is not a number"),
+        (["train", "trainer.lr=-1"], "trainer.lr=-1 must be 0 or more"),
+        (["train", "trainer.window=64"], "trainer.window=64 must be two positive whole numbers"),
+        (["train", *TINY, "trainer.precision=foo"], "trainer.precision=foo"),
+        (["train", *TINY, "method.strong.mix=foo"], "method.strong: expected mix to be cutmix"),
+        (["train", *TINY, "method.weak.scale=3"], "method.weak: "),
+        (["train", *TINY, "method.power=abc"], "method: .*str"),
+        (["train", *TINY, "corrector.blend=0.3"], "corrector: .*two numbers of blend.*0.3"),
         (["train", "data.labeled=0"], "data.labeled=0 must be a whole number"),
         (["train", "data.lebeled=1"], "no such option; did you mean 'data.labeled'"),
         (["train", "mehtod=fixmatch"], "no such option; did you mean 'method'"),
@@ -139,6 +146,23 @@ def test_a_folder_with_anything_else_in_it_is_left_as_it_is(mllc, tmp_path):
         assert mllc("train", *options)[0] == 2
         assert (tmp_path / "lists/partition/labeled.txt").read_text() == "a.png"
     assert mllc("train", "output=.", "trainer.max_steps=0")[0] == 2 and tmp_path.is_dir()
+
+
+def test_going_on_with_what_is_no_run_leaves_it_as_it_is(mllc, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for given in ("mine", "nowhere"):
+        code, _, err = mllc("train", f"resume={given}")
+        assert code == 2 and f"resume={given} is no folder of a run" in err
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
+
+
+def test_what_cannot_be_built_takes_no_place(mllc, tmp_path):
+    (tmp_path / "out").mkdir()
+    for name in ("run.yaml", "report.html"):
+        (tmp_path / "out" / name).write_text("of before")
+    assert mllc("train", "output=out", "overwrite=true", "corrector.k=0", *TINY)[0] == 2
+    for name in ("run.yaml", "report.html"):
+        assert (tmp_path / "out" / name).read_text() == "of before"
 
 
 def test_a_run_that_takes_the_place_of_another_never_goes_on_with_it(mllc, tmp_path):

@@ -4,7 +4,7 @@ import torch
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
-from pyg_mllc.nn.encoder import create_encoder, has_packaged_weights
+from pyg_mllc.nn.encoder import build_filled, create_encoder, has_packaged_weights
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,25 @@ def test_packaged_weights_tell_a_cat_from_a_cup():
         x = torch.tensor(photograph).permute(2, 0, 1)[None] / 255
         x = interpolate(x, (224, 224), mode="bicubic", antialias=True)
         assert model((x - 0.5) / 0.5).argmax() == expected
+
+
+@pytest.mark.skipif(
+    not has_packaged_weights("tf_efficientnet_lite0"), reason="the extra weights is not installed"
+)
+def test_encoders_of_other_decoders_take_them_as_well(recwarn):
+    own, other = (Segmenter(3, weights="package", decoder=d) for d in ("fusion", "unet"))
+    assert torch.equal(own.encoder.extractor.conv_stem.weight, other.encoder.model.conv_stem.weight)
+    assert not [w for w in recwarn if w.category is UserWarning]
+
+
+def test_a_download_that_fails_is_told():
+    def make(**flexible):
+        raise OSError("no network")
+
+    with pytest.raises(
+        InputError, match=r"weights=timm of .*resnet18 could not be had: no network"
+    ):
+        build_filled(make, "resnet18", "timm")
 
 
 @pytest.mark.parametrize(
