@@ -51,8 +51,9 @@ def folder(
             Without one, validation images are drawn from those that have a mask.
         val_masks: Folder of their masks; by default ``val_masks/``.
         val_share: Share to draw.
-        classes: Table of the classes, see `read_classes`, or their names in order; by default one
-            of `TABLES` in the root, or else the classes are found in the masks.
+        classes: Table of the classes, see `read_classes`; by default one of `TABLES` in the root,
+            or else the classes are found in the masks. Or names: of those to learn where there is
+            a table in the root, the others being void; else of all classes, in order.
         void: Ids, or the one id, in masks that mean void.
         mask_suffix: What follows an image's name in the name of its mask, such as ``_mask``.
         labeled: Number of labeled images; by default all that have a mask.
@@ -75,7 +76,7 @@ def folder(
     more = files_by_name(spare, f"data.unlabeled_images={spare}") if spare else {}
     measured = _optional(base, "val_images", val_images, "val_images")
     val_masks = base / (val_masks or "val_masks")
-    option = f"data.images={images} data.masks={masks}"
+    option = f"data.root={base} data.images={images} data.masks={masks}"
     apart = [path for path in (spare, measured, val_masks) if path]
     pairs = pair_files(base / images, base / masks, layout, option, apart)
     if measured:
@@ -131,12 +132,13 @@ def _classes(
 ) -> DatasetSpec:
     if isinstance(classes, str | Path):
         return read_classes(base / classes, void)
+    for name in TABLES:
+        if os.path.isfile(base / name):
+            known = read_classes(base / name, void)
+            return known if classes is None else known.only(classes)
     if classes is not None:
         rows = (Row(place, str(name), None) for place, name in enumerate(classes))
         return spec_of_rows(rows, void, f"data.classes={list(classes)}")
-    for name in TABLES:
-        if os.path.isfile(base / name):
-            return read_classes(base / name, void)
     spec = find_classes(masks, void, base / TABLES[0])
     log.warning(
         "no table names the classes: the ids in %d masks say %d; %s may name them, one a line, and "

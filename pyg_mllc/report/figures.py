@@ -121,7 +121,7 @@ def reliability_figure(stages: Mapping[str, Measures]) -> Figure:
         below.stairs(100 * pixels / max(pixels.sum(), 1), edges, color=color)
     top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     below.set(xlabel="confidence", ylabel="pixels (%)")
-    top.legend(fontsize=8, frameon=False, loc="upper left")
+    top.legend(fontsize=8, frameon=False, loc="best")
     for axis in (top, below):
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)

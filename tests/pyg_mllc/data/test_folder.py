@@ -55,6 +55,16 @@ def test_folders_by_option_from_anywhere(root, tmp_path, monkeypatch):
     assert splits.spec.classes == ("a", "b", "c")
 
 
+def test_names_choose_among_the_classes_of_a_table(root):
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
+    splits = folder(root, classes=["car", "sky"], size=(6, 8))
+    assert splits.spec.classes == ("car", "sky")
+    for sample in splits.labeled:
+        assert torch.all(sample["label"] == [1, IGNORE, 0][int(sample["name"]) % 3])
+    with pytest.raises(InputError, match=r"bus.*should be some of sky, road, car"):
+        folder(root, classes=["car", "bus"])
+
+
 def test_images_without_a_mask_are_unlabeled(root, caplog):
     (root / "masks" / "3.png").rename(root / "masks" / "03.png")
     splits = folder(root, val_share=0.1)
