@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pyg_mllc.data.catalog import spread_color
-from pyg_mllc.data.decoding import read_mask, read_raw_mask
+from pyg_mllc.data.decoding import classes_of_ids, read_mask, read_raw_mask
 from pyg_mllc.data.layout import image_suffixes
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
@@ -24,7 +24,7 @@ def read_given(path: Path, spec: DatasetSpec) -> NDArray:
 
     Args:
         path: a mask, or an array.
-        spec: of the numbers in masks.
+        spec: of the numbers and colors in masks.
 
     Raises:
         InputError: if the file is none of both, or has other classes.
@@ -33,7 +33,7 @@ def read_given(path: Path, spec: DatasetSpec) -> NDArray:
         return read_mask(path, spec)
     array = _read_array(path)
     if array.ndim == 2 and np.issubdtype(array.dtype, np.integer):
-        return np.where(np.isin(array, spec.void), 255, array).astype(np.int64)
+        return classes_of_ids(array, path, spec)
     if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
         raise InputError(
             f"{path} has an array {array.shape} of {array.dtype}; give probabilities (C, H, W) or "
@@ -90,8 +90,8 @@ def _read_ids(path: Path) -> NDArray:
     ids = read_raw_mask(path)
     if ids.ndim == 3:
         raise InputError(
-            f"{path} has colors where a mask has class ids: save it with one channel whose values "
-            "are the ids"
+            f"{path} has colors where a mask has class ids: give classes=<table of the classes and "
+            "their colors>, or save it with one channel whose values are the ids"
         )
     return ids
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +118,14 @@ def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
 def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, Any]:
     """The network of the checkpoint, if any, and what the numbers in masks mean."""
     from pyg_mllc.data import DatasetSpec
+    from pyg_mllc.data.classes import read_classes
     from pyg_mllc.given import colors_of, count_classes
     from pyg_mllc.prediction import load
 
     predictor = load(cfg["checkpoint"], device=device) if cfg["checkpoint"] else None
     names = cfg["classes"]
+    if isinstance(names, str):  # a table of ids, names and colors
+        return predictor, replace(read_classes(Path(names), cfg["void"]), name="the input")
     if predictor is not None and names is None:
         names, colors = predictor.classes, predictor.colors
     else:

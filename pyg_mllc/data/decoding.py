@@ -89,7 +89,7 @@ def read_mask(path: Path, spec: DatasetSpec) -> np.ndarray:
         InputError: If the file is no image, or holds a value that the spec does not know.
     """
     values = read_raw_mask(path)
-    return (_classes_of_ids if values.ndim == 2 else _classes_of_colors)(values, path, spec)
+    return (classes_of_ids if values.ndim == 2 else _classes_of_colors)(values, path, spec)
 
 
 def read_raw_mask(path: Path) -> np.ndarray:
@@ -116,7 +116,12 @@ def read_raw_mask(path: Path) -> np.ndarray:
     return ids.astype(np.int32)
 
 
-def _classes_of_ids(ids: np.ndarray, path: Path, spec: DatasetSpec) -> np.ndarray:
+def classes_of_ids(ids: np.ndarray, path: Path, spec: DatasetSpec) -> np.ndarray:
+    """Give the classes that ids of a file stand for, int32 of their shape, void as `IGNORE`.
+
+    Raises:
+        InputError: If the spec does not know an id.
+    """
     classes = _look_up(ids, spec.ids)
     unknown = np.unique(ids[classes < 0])
     if len(unknown):

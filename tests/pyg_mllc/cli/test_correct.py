@@ -220,6 +220,28 @@ def test_wrong_masks_of_real_images_rank_first(mllc, real_data, tmp_path):
     assert found["name"] == names[1] and int(found["pixels"]) > 1200  # of 2000
 
 
+def test_a_table_tells_names_ids_and_colors(correct, truth, tmp_path):
+    table = "id,name,r,g,b\n7,sky,9,0,0\n8,road,0,9,0\n9,car,0,0,9\n255,void,0,0,0\n"
+    (tmp_path / "classes.csv").write_text(table)
+    colors = np.zeros((256, 3), dtype=np.uint8)
+    colors[:3] = 9 * np.eye(3)
+    ids = np.arange(256, dtype=np.uint8)
+    ids[:3] = 7, 8, 9
+    found = []
+    for kind, values in (("ids", ids), ("colors", colors)):
+        for file in sorted((tmp_path / "masks").rglob("*.png")):
+            copy = tmp_path / kind / file.relative_to(tmp_path / "masks")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values[np.asarray(Image.open(file))]).save(copy)
+        options = f"input={kind}", "classes=classes.csv", f"output=of_{kind}"
+        code, _, err = correct(*options)
+        assert code == 0, err
+        found.append(np.asarray(Image.open(tmp_path / f"of_{kind}/labels/a.png")))
+    assert (found[0] == found[1]).all() and (found[0][1:] == truth["a"][1:]).mean() > 0.9
+    with open(tmp_path / "of_colors/issues.csv") as file:
+        assert {row["given"] for row in csv.DictReader(file)} <= {"sky", "road", "car", ""}
+
+
 def test_masks_and_images_that_cannot_be_used_are_left_out_and_told(correct, truth, tmp_path):
     for file in ("masks/a.png", "photos/e.png"):
         (tmp_path / file).write_bytes(b"no picture")
