@@ -150,7 +150,7 @@ class Results:
 
     def _begun(self) -> bool:
         """Whether there is a result of any kind."""
-        files = (file for kind in self.kinds for file in (self.folder / kind).rglob("*"))
+        files = (file for kind in KINDS for file in (self.folder / kind).rglob("*"))
         return any(file.is_file() for file in files)
 
     def paths(self, name: str) -> dict[str, Path]:

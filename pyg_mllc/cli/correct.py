@@ -124,8 +124,14 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
 
     predictor = load(cfg["checkpoint"], device=device) if cfg["checkpoint"] else None
     names = cfg["classes"]
-    if isinstance(names, str):  # a table of ids, names and colors
-        return predictor, replace(read_classes(Path(names), cfg["void"]), name="the input")
+    if isinstance(names, str):
+        if not Path(names).expanduser().is_file():
+            raise InputError(
+                f"classes={names} is no number, no list of names, such as [road,car], and no table"
+            )
+        return predictor, replace(
+            read_classes(Path(names).expanduser(), cfg["void"]), name="the input"
+        )
     if predictor is not None and names is None:
         names, colors = predictor.classes, predictor.colors
     else:

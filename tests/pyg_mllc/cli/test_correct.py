@@ -171,6 +171,7 @@ class Payload:
         (["input=sums.npy", "classes=3"], "which sum to 1"),
         (["input=small.npy", "classes=3"], r"of an image of \(36, 48\), got \(3, 9, 9\)"),
         (["input=masks", "encoder=resnet5"], "encoder=resnet5 is not a model of timm"),
+        (["input=masks", "classes=road"], "classes=road is no number, no list of names"),
         (["images=photos"], "input=... is not given; mllc correct --help shows an example"),
     ],
 )

@@ -104,10 +104,11 @@ def test_all_that_was_left_out_is_named(predict, photos):
 
 def test_a_call_that_was_refused_binds_no_later_one(predict, photos, tmp_path):
     assert predict("input=my photos", "output=out", "scales=[0]")[0] == 2
-    code, out, err = predict("input=my photos", "output=out", "scales=0.5")
+    code, out, err = predict("input=my photos", "output=out", "scales=0.5", "save=[labels]")
     assert code == 0 and "3 images labeled" in out, err
-    code, _, err = predict("input=my photos", "output=out", "scales=1")
-    assert code == 2 and "holds results made with scales=0.5" in err
+    for save in ("labels", "confidence"):
+        code, _, err = predict("input=my photos", "output=out", "scales=1", f"save=[{save}]")
+        assert code == 2 and "holds results made with scales=0.5" in err
 
 
 def test_results_of_earlier_calls_are_no_input(predict, photos):
