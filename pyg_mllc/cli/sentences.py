@@ -82,6 +82,8 @@ def _plain(error: BaseException) -> str:
         return told
     if {"-m", "--multirun"} & set(sys.argv):
         return f"{told} If only what the sweep chooses has this option, write ++option=value."
+    if "'data.root'" in told:  # the built-in images have none, nor has evaluate by itself
+        return f"{told} Say which data set it is the root of: data=folder, data=camvid, ..."
     return f"{told} There is no such option; {_meant(error.__cause__)}--help lists all."
 
 

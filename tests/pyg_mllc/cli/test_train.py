@@ -114,6 +114,7 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", *TINY, "corrector.blend=0.3"], "corrector: .*two numbers of blend.*0.3"),
         (["train", "data.labeled=0"], "data.labeled=0 must be a whole number"),
         (["train", "data.lebeled=1"], "no such option; did you mean 'data.labeled'"),
+        (["train", "data.root=mine"], "Say which data set it is the root of: data=folder, data="),
         (["train", "mehtod=fixmatch"], "no such option; did you mean 'method'"),
         (["train", "data.zzzzzz=1"], "data.zzzzzz'. There is no such option; --help lists all"),
         (["train", "method=null"], "A group takes a name, not null"),
