@@ -158,7 +158,8 @@ def _begin(out: Path, cfg: DictConfig, splits: Any) -> None:
             file.write(text.encode())
     (out / REPORT).unlink(missing_ok=True)
     for last in out.glob("*/last.ckpt"):  # which resume= must not go on with
-        last.replace(last.with_name("earlier.ckpt"))
+        with suppress(FileNotFoundError):  # another process was faster
+            last.replace(last.with_name("earlier.ckpt"))
     write_partition(splits, out / PARTITION, cfg.data.get("root"))
 
 

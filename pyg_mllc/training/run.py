@@ -5,6 +5,7 @@ import re
 import resource
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def train(
     """
     last = out / "last.ckpt"
     if last.exists() and not resume:
-        last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
+        with suppress(FileNotFoundError):  # another process was faster
+            last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
     saved = _saved(last) if last.exists() else None
     if len(splits.val) < settings.devices * settings.nodes:
         raise InputError(f"data.val={len(splits.val)} is less than one image per process")
