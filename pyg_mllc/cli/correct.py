@@ -125,13 +125,12 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
     predictor = load(cfg["checkpoint"], device=device) if cfg["checkpoint"] else None
     names = cfg["classes"]
     if isinstance(names, str):
-        if not Path(names).expanduser().is_file():
+        table = Path(names).expanduser()
+        if not table.is_file():
             raise InputError(
                 f"classes={names} is no number, no list of names, such as [road,car], and no table"
             )
-        return predictor, replace(
-            read_classes(Path(names).expanduser(), cfg["void"]), name="the input"
-        )
+        return predictor, replace(read_classes(table, cfg["void"]), name="the input")
     if predictor is not None and names is None:
         names, colors = predictor.classes, predictor.colors
     else:
@@ -140,7 +139,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
                 names = count_classes((s.path for s in sources), cfg["void"], advance)
         names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
         colors = colors_of(sources[0].path, len(names))
-    void = (*dict.fromkeys((255, *cfg["void"])),)
+    void = tuple(dict.fromkeys((255, *cfg["void"])))
     return predictor, DatasetSpec("the input", tuple(names), colors, void=void)
 
 

@@ -18,7 +18,6 @@ from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, options_of, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
-from pyg_mllc.results import Run
 from pyg_mllc.writing import whole_file
 
 RUN = "run.yaml"  # all options of a run, in its folder
@@ -39,7 +38,9 @@ def run() -> None:
     """Run `mllc train`, unless it shall go on with what is no run: Hydra would write into it."""
     given = [word for word in sys.argv[1:] if word.startswith("resume=")]
     for option in OverridesParser.create().parse_overrides(given):
-        _check_run(Path(str(option.value())).absolute())
+        folder = Path(str(option.value()))
+        if not (folder / RUN).is_file():
+            raise InputError(f"resume={folder} is no folder of a run: it has no {RUN}")
     _run()
 
 
@@ -103,7 +104,7 @@ def _train(cfg: DictConfig) -> float:
         )
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")
-    runs: list[Run] = []
+    runs: list[Any] = []
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         name = config._target_.rsplit(".", 1)[-1].lower()
         if config is not cfg.method and config._target_ == cfg.method._target_:
@@ -163,14 +164,8 @@ def _begin(out: Path, cfg: DictConfig, splits: Any) -> None:
     write_partition(splits, out / PARTITION, cfg.data.get("root"))
 
 
-def _check_run(folder: Path) -> None:
-    if not (folder / RUN).is_file():
-        raise InputError(f"resume={short(folder)} is no folder of a run: it has no {RUN}")
-
-
 def _resumed(out: Path) -> DictConfig:
     """The options of an earlier run, but for what the command line may change."""
-    _check_run(out)
     changes = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     for change in changes:
         if change.split("=")[0] not in CHANGEABLE:

@@ -194,7 +194,7 @@ def _trainer(settings: TrainerSettings, step: EachStep) -> L.Trainer:
             enable_model_summary=False,
             enable_checkpointing=False,
         )
-    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:  # not here
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:  # no such thing
         told = f"trainer.accelerator={settings.accelerator} trainer.precision={settings.precision}"
         raise InputError(f"{told}: {error}") from error
 

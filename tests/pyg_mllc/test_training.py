@@ -114,7 +114,8 @@ def whole(request, tmp_path_factory):
     return request.param, long_run(tmp_path_factory.mktemp("whole"), request.param)
 
 
-def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path):
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
     """Really killed, at a random moment after its first checkpoint."""
     code = (
         "import sys, pathlib, torch, test_training as t; torch.set_num_threads(1); "
@@ -125,7 +126,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path):
     process = subprocess.Popen([sys.executable, "-c", code, tmp_path, settings], cwd=HERE)
     while process.poll() is None and not last.exists():
         time.sleep(0.01)
-    time.sleep(random.Random(settings).uniform(0, 0.3))
+    time.sleep(random.Random(seed).uniform(0, 0.3))
     process.kill()
     process.wait()
     model, _, result = long_run(tmp_path, settings, resume=True)
