@@ -6,8 +6,9 @@ Takes rows of the table `methods` as far as they are trained here. Labeled image
 the memory; validation labels of the student are corrected, at the size of training. Beside them
 stand the parts of correction by Bayes' rule, evidence without graphs and graphs without anchors;
 logit adjustment (Menon et al., ICLR 2021, post hoc), which gives rare classes more and looks at
-nothing; and the corrector over logits that say no more than the classes' shares (*blind*), with the
-network's class thresholds. Writes `any_network.csv`, where lines of other runs stay.
+nothing, alone and after evidence; and the corrector over logits that say no more than the classes'
+shares (*blind*), with the network's class thresholds. Writes `any_network.csv`, where lines of
+other runs stay.
 """
 
 import argparse
@@ -41,6 +42,7 @@ CORRECTORS: dict[str, dict[str, Any]] = {  # with the shares of the table's rows
 }
 BLIND = ("mean", "bayes")
 POWERS = (0.1, 0.2, 0.3, 0.5, 1.0)  # of the prior that logit adjustment divides by
+JOINT = 0.5  # likewise, after evidence
 FIELDS = ("config", "seed", "encoder", "rule", "accuracy", "miou", "commit")
 
 
@@ -89,19 +91,19 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
 
     strides = STRIDES[job.config.split("/")[-1].split("_")[0]]
     images = [splits.val[number]["image"][None] / 255 for number in range(len(splits.val))]
-    predictions, log_prior = [segmenter(i) for i in images], prior(labeled, classes).log()
+    predictions = [segmenter(i) for i in images]
+    log_prior = prior(labeled, classes).log().view(1, -1, 1, 1)
+
+    def adjusted(history: list[Prediction], power: float) -> list[Tensor]:
+        return [full(history[0].logits), full(history[-1].logits - power * log_prior)]
+
     for power in POWERS:
-        less = power * log_prior.view(1, -1, 1, 1)
-        steps = [[full(p.logits), full(p.logits - less)] for p in predictions]
-        yield line("", f"prior {power}", steps)
+        yield line("", f"prior {power}", [adjusted([p], power) for p in predictions])
     for encoder in ENCODERS:
         method = gather(segmenter, encoder, strides, labeled)
         memory, counts = method.active_anchors, method.class_counts
         looks = [method.graph_features(i, p) for i, p in zip(images, predictions, strict=True)]
-        blind = [
-            Prediction(log_prior.view(1, -1, 1, 1).expand_as(p.logits), p.features)
-            for p in predictions
-        ]
+        blind = [Prediction(log_prior.expand_as(p.logits), p.features) for p in predictions]
         given = {name: predictions for name in CORRECTORS}
         given |= {f"{name}, blind": blind for name in BLIND}
         for name, seen in given.items():
@@ -112,6 +114,9 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
                 for p, look in zip(seen, looks, strict=True)
             ]
             yield line(encoder, name, [[full(p.logits) for p in history] for history in histories])
+            if name == "evidence alone":
+                steps = [adjusted(history, JOINT) for history in histories]
+                yield line(encoder, f"{name}, prior {JOINT}", steps)
 
 
 def main() -> None:
