@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 demo: .venv/ready  ## train a baseline and MLLC on built-in data, write outputs/demo/report.html
 	@echo "== demo: labeled-only baseline, then MLLC, on the built-in textures"
-	$(BIN)/mllc train experiment=demo
+	$(BIN)/mllc train experiment=demo output=outputs/demo overwrite=true
 
 test: .venv/ready  ## run the whole test suite
 	@echo "== test: the whole suite, doctests included"

@@ -59,6 +59,7 @@ def main() -> None:
     sweep = {"-m", "--multirun"} & set(arguments)  # where commas have a meaning of their own
     options = arguments[1:] if sweep else [quoted(a) for a in arguments[1:]]
     sys.argv = [f"mllc {name}", *options]
+    sys.path.append(os.getcwd())  # for layers and methods of one's own
     try:
         with one_sentence():
             import_module(f"pyg_mllc.cli.{name}").run()  # only what it needs is imported

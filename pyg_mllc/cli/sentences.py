@@ -33,7 +33,7 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        sentence = _sentence(error)
+        sentence = sentence_of(error)
         if sentence is None:
             raise
         refuse(sentence)
@@ -50,7 +50,7 @@ def short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _sentence(error: BaseException | None) -> str | None:
+def sentence_of(error: BaseException | None) -> str | None:
     """What to tell the user, if the cause is something the user can mend."""
     hydras = None
     if isinstance(error, OSError) and error.filename:

@@ -1,11 +1,15 @@
 """What the runs of `--multirun` found: a line each in `sweep.csv`, means over seeds in a table."""
 
+import shlex
+import sys
+import traceback
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
 import rich
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -13,10 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from rich.text import Text
 
-from pyg_mllc.cli.sentences import short
+from pyg_mllc.cli.sentences import sentence_of, short
+from pyg_mllc.cli.train import COMMAND, ERROR, RUN
 from pyg_mllc.report.tables import plain_table, spread
 from pyg_mllc.results import Run
-from pyg_mllc.writing import write_csv
+from pyg_mllc.writing import whole_file, write_csv
 
 HEADER = (
     "folder", "method", "options", "seed", "last_miou", "best_miou", "best_step", "label_miou",
@@ -28,7 +33,7 @@ class Job(NamedTuple):
     """One method that a run of a sweep trained."""
 
     folder: Path
-    options: tuple[str, ...]  # those that are not the same in the whole sweep, but for the seed
+    options: tuple[str, ...]  # those that the sweep varies, but for the seed
     seed: str
     run: Run
 
@@ -42,10 +47,13 @@ class Sweep(Callback):
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
         """Write `sweep.csv` in the folder of the sweep, with all that has ended so far.
 
-        Once a run has failed, print the table as well, for the end of this run may be the last.
+        Tells why a run failed. Once one has, prints the table as well, for the end of this run may
+        be the last.
         """
         if config.hydra.mode == RunMode.MULTIRUN:
-            self.failed |= job_return.status == JobStatus.FAILED
+            if job_return.status == JobStatus.FAILED:
+                self.failed = True
+                _tell(config, job_return._return_value)
             if self.failed:
                 self.on_multirun_end(config)
             else:
@@ -54,8 +62,19 @@ class Sweep(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write it once more, for runs may have ended at the same time, and print the table."""
         folder = Path(config.hydra.sweep.dir).absolute()
-        rich.print(table(_write(folder)))
+        if jobs := _write(folder):
+            rich.print(table(jobs))
         print(f"sweep: {short(folder / 'sweep.csv')}")
+
+
+def _tell(config: DictConfig, error: BaseException) -> None:
+    """Say why a run failed, and keep that in its folder."""
+    told = sentence_of(error)
+    folder = Path(config.hydra.runtime.output_dir)
+    with whole_file(folder / ERROR) as file:
+        file.write((told or "".join(traceback.format_exception(error))).encode())
+    why = told or f"{type(error).__name__}: {error}, see {short(folder / ERROR)}"
+    print(f"mllc: run {config.hydra.job.num} failed: {why}", file=sys.stderr)
 
 
 def _write(folder: Path) -> list[Job]:
@@ -66,19 +85,33 @@ def _write(folder: Path) -> list[Job]:
 
 def read(folder: Path) -> list[Job]:
     """What the runs in a folder trained."""
-    files = folder.rglob("config/overrides.yaml")
-    places = sorted((file.parents[1] for file in files), key=lambda p: (len(p.name), p))  # 2, 10
-    given = {place: list(OmegaConf.load(place / "config/overrides.yaml")) for place in places}
+    places = (file.parent for file in folder.rglob(COMMAND))
+    given = {
+        place: shlex.split((place / COMMAND).read_text(encoding="utf-8"))[2:]
+        for place in sorted(places, key=lambda p: (len(p.name), p))  # 2, 10
+    }
     shared = set.intersection(*map(set, given.values())) if given else set()
-    jobs = []
+    varied, jobs = _varied(folder), []
     for place, options in given.items():
-        seed = str(OmegaConf.load(place / "config/config.yaml").seed)
-        own = tuple(o for o in options if o not in shared and not o.startswith("seed="))
+        seed = str(OmegaConf.load(place / RUN).seed)
+        own = tuple(
+            o
+            for o in options
+            if (o not in shared or o.split("=")[0] in varied) and not o.startswith("seed=")
+        )
         jobs += [
             Job(place.relative_to(folder), own, seed, Run.load(file))
             for file in sorted(place.glob("*/result.json"))
         ]
     return jobs
+
+
+def _varied(folder: Path) -> set[str]:
+    """The options that the command of a sweep gives several values."""
+    file = folder / "multirun.yaml"  # of Hydra
+    given = OmegaConf.load(file).hydra.overrides.task if file.exists() else []
+    options = OverridesParser.create().parse_overrides(list(given))
+    return {option.key_or_group for option in options if option.is_sweep_override()}
 
 
 def table(jobs: list[Job]) -> Table:

@@ -2,7 +2,11 @@
 
 import os
 import platform
+import re
+import shlex
+import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -24,10 +28,9 @@ RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
 REPORT = "report.html"  # written last
 COMMAND = "command.txt"  # that began the run
-FIRST = {  # files that there are before anything is trained; Hydra writes its log and config/
-    RUN, COMMAND, "train.log",
-    *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
-    *(f"config/{part}.yaml" for part in ("config", "hydra", "overrides")),
+ERROR = "error.txt"  # why a run of a sweep failed
+FIRST = {  # files that there are before anything is trained
+    RUN, COMMAND, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
 }  # fmt: skip
 CHANGEABLE = (
     "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
@@ -35,26 +38,34 @@ CHANGEABLE = (
 
 
 def run() -> None:
-    """Run `mllc train`, unless it shall go on with what is no run: Hydra would write into it."""
+    """Run `mllc train`, unless it shall go on with what is no run: Hydra would make its folder."""
+    sweep = {"-m", "--multirun"} & set(sys.argv)
     given = [word for word in sys.argv[1:] if word.startswith("resume=")]
+    if sweep and given:
+        raise InputError(
+            f"{given[0]} goes on with one run, without --multirun; a sweep goes on when it is "
+            "started again with output=<its folder>"
+        )
     for option in OverridesParser.create().parse_overrides(given):
         folder = Path(str(option.value()))
         if not (folder / RUN).is_file():
             raise InputError(f"resume={folder} is no folder of a run: it has no {RUN}")
+    if sweep:  # output= is the folder of all its runs
+        sys.argv = [re.sub("^output=", "hydra.sweep.dir=", word) for word in sys.argv]
     _run()
 
 
 @hydra.main(config_path="pkg://pyg_mllc.configs", config_name="train", version_base="1.3")
 def _run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return _train(cfg)  # if one run fails, the others of the sweep go on
     out = Path(HydraConfig.get().runtime.output_dir)
-    hydras = {path.name for path in out.iterdir()} <= {"train.log", "config"}
-    fresh = hydras and OmegaConf.is_missing(cfg, "resume") and out != Path.cwd()
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return _member(cfg, out)  # if one run fails, the others of the sweep go on
+    resume = not OmegaConf.is_missing(cfg, "resume")
+    fresh = not any(out.iterdir()) and out != Path.cwd()
     try:
         with one_sentence():  # here, before Hydra adds lines of its own
-            return _train(cfg)
+            return _train(_kept(out, _changes()) if resume else cfg, out, resume)
     except (SystemExit, KeyboardInterrupt) as stop:
         if fresh and getattr(stop, "code", 2) == 2:
             _clear(out)
@@ -69,12 +80,44 @@ def _clear(out: Path) -> None:
             for name in left:
                 (out / name).unlink()
             above = [folder for folder in out.parents if Path.cwd() in folder.parents]
-            for folder in (out / "config", out / PARTITION, out, *above):
+            for folder in (out / PARTITION, out, *above):
                 if folder.exists():
                     folder.rmdir()
 
 
-def _train(cfg: DictConfig) -> float:
+def _member(cfg: DictConfig, out: Path) -> float:
+    """Train a run of a sweep; where its folder holds this very run, go on with that."""
+    from pyg_mllc.results import Run
+
+    if cfg.overwrite or not (out / RUN).is_file() or not _same(cfg, OmegaConf.load(out / RUN)):
+        return _train(cfg, out)
+    if (out / REPORT).exists():
+        print(f"ended before: {short(out)}")
+        return Run.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
+    return _train(_kept(out), out, resume=True)
+
+
+def _same(cfg: DictConfig, kept: Any) -> bool:
+    """Whether two runs differ in nothing but where they lie, and what may change."""
+    both: list[Any] = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, kept)]
+    for each in both:
+        for option in ("output", "overwrite", "resume", *CHANGEABLE):
+            OmegaConf.update(each, option, None)
+    return bool(both[0] == both[1])
+
+
+def _methods(cfg: DictConfig) -> dict[str, DictConfig]:
+    """What a run trains, by the names of folders: the baseline, if any, then the method."""
+    found = {}
+    for config in filter(None, (cfg.get("baseline"), cfg.method)):
+        name = config._target_.rsplit(".", 1)[-1].lower()
+        if config is not cfg.method and config._target_ == cfg.method._target_:
+            name += "_baseline"
+        found[name] = config
+    return found
+
+
+def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
     import lightning as L
     import rich
     from lightning.pytorch.utilities import rank_zero_only
@@ -84,9 +127,6 @@ def _train(cfg: DictConfig) -> float:
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
 
-    out = Path(HydraConfig.get().runtime.output_dir)
-    resume = not OmegaConf.is_missing(cfg, "resume")
-    cfg = _resumed(out) if resume else cfg
     if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
         raise InputError(f"seed={cfg.seed} is not a whole number of 0 or more")
     settings, splits = instantiate(cfg.trainer), instantiate(cfg.data)
@@ -104,11 +144,8 @@ def _train(cfg: DictConfig) -> float:
         )
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")
-    runs: list[Any] = []
-    for config in filter(None, (cfg.get("baseline"), cfg.method)):
-        name = config._target_.rsplit(".", 1)[-1].lower()
-        if config is not cfg.method and config._target_ == cfg.method._target_:
-            name += "_baseline"
+
+    def build(config: DictConfig) -> Any:
         L.seed_everything(cfg.seed, verbose=False)
         with options_of("model"):
             segmenter = instantiate(cfg.model)(num_classes=splits.spec.num_classes)
@@ -117,15 +154,22 @@ def _train(cfg: DictConfig) -> float:
                 num_classes=splits.spec.num_classes, feature_dim=segmenter.feature_dim
             )
         with options_of("method"):
-            method = instantiate(config)(segmenter=segmenter, corrector=corrector)
-        if begins and not runs:  # all can be built: what was there before may go
-            _begin(out, cfg, splits)
-        network = _described(cfg, config, splits)
+            return instantiate(config)(segmenter=segmenter, corrector=corrector)
+
+    methods = _methods(cfg)
+    networks = {name: _described(cfg, config, splits) for name, config in methods.items()}
+    if begins:
+        for config in methods.values():
+            build(config)
+        _begin(out, cfg, splits)  # all can be built: what was there before may go
+    runs: list[Any] = []
+    for name, config in methods.items():
+        method = build(config)
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
         rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
         try:
             trained = training.train(
-                method, splits, settings, cfg.seed, out / name, name, resume, network
+                method, splits, settings, cfg.seed, out / name, name, resume, networks[name]
             )
         except KeyboardInterrupt:
             refuse(f"stopped; mllc train resume={short(out)} goes on", 130)
@@ -153,19 +197,22 @@ def _begin(out: Path, cfg: DictConfig, splits: Any) -> None:
     """Write what the run is, and put away what is left of one that it takes the place of."""
     from pyg_mllc.data import write_partition
 
-    command = " ".join(["mllc train", *HydraConfig.get().overrides.task])
+    command = shlex.join(["mllc", "train", *HydraConfig.get().overrides.task])
     for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
         with whole_file(out / name) as file:
             file.write(text.encode())
-    (out / REPORT).unlink(missing_ok=True)
+    for name in (REPORT, ERROR):
+        (out / name).unlink(missing_ok=True)
+    for logs in (*out.glob("*/tensorboard"), *out.glob("*/from_step_*")):
+        shutil.rmtree(logs, ignore_errors=True)
     for last in out.glob("*/last.ckpt"):  # which resume= must not go on with
         with suppress(FileNotFoundError):  # another process was faster
             last.replace(last.with_name("earlier.ckpt"))
     write_partition(splits, out / PARTITION, cfg.data.get("root"))
 
 
-def _resumed(out: Path) -> DictConfig:
-    """The options of an earlier run, but for what the command line may change."""
+def _changes() -> list[str]:
+    """What the command line changes of the run that goes on."""
     changes = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     for change in changes:
         if change.split("=")[0] not in CHANGEABLE:
@@ -173,7 +220,12 @@ def _resumed(out: Path) -> DictConfig:
                 f"resume= takes all options from the run; leave out {change} "
                 f"(only {', '.join(CHANGEABLE)} may change; a longer training is a new run)"
             )
-    cfg = OmegaConf.merge(OmegaConf.load(out / RUN), OmegaConf.from_dotlist(changes))
+    return changes
+
+
+def _kept(out: Path, changes: Sequence[str] = ()) -> DictConfig:
+    """The options of an earlier run, and what changes of them."""
+    cfg = OmegaConf.merge(OmegaConf.load(out / RUN), OmegaConf.from_dotlist(list(changes)))
     if (out / PARTITION / "labeled.txt").is_file():
         cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
     return cast(DictConfig, cfg)

@@ -3,7 +3,7 @@ import math
 
 from omegaconf import OmegaConf
 
-from pyg_mllc.cli.sweep import Job, Sweep, spread, table
+from pyg_mllc.cli.sweep import Job, Sweep, read, spread, table
 from pyg_mllc.results import Run
 
 TINY = [
@@ -36,10 +36,48 @@ def test_a_table_of_means_over_seeds_and_a_line_for_each_run(mllc, tmp_path):
 
 def test_one_run_that_fails_does_not_stop_the_others(mllc, tmp_path):
     code, out, err = mllc("train", "-m", "method=mllc", "corrector.conv=FooConv,GCNConv", *TINY)
-    assert code == 2 and "'FooConv' is not a layer" in err
+    assert code == 2 and "run 0 failed: corrector: 'FooConv' is not a layer" in err
     assert "corrector.conv=GCNConv" in out.split("last mIoU")[-1] and "sweep.csv" in out
     [line] = lines(tmp_path)
     assert line["options"] == "corrector.conv=GCNConv" and line["folder"] == "1"
+    [error] = tmp_path.rglob("error.txt")
+    assert error.parent.name == "0" and "'FooConv' is not a layer" in error.read_text()
+
+
+def test_started_again_a_sweep_goes_on_and_keeps_what_other_options_trained(mllc, tmp_path):
+    sweep = ["train", "-m", "method=mllc", "output=mine", *TINY]
+    assert mllc(*sweep, "corrector.k=2", "seed=0,1")[0] == 0
+    kept = lines(tmp_path)
+    assert [(line["options"], line["seed"]) for line in kept] == [("", "0"), ("", "1")]
+    (tmp_path / "mine/1/report.html").unlink()  # as if it had been stopped
+    code, out, err = mllc(*sweep, "corrector.k=2", "seed=0,1,2")
+    assert code == 0, err
+    assert "ended before: mine/0" in out and "going on: mine/1" in out and "run: mine/2" in out
+    assert [line["seed"] for line in lines(tmp_path)] == ["0", "1", "2"]
+    code, _, err = mllc(*sweep, "corrector.k=3,4", "seed=5")  # others, which get nobody's figures
+    assert code == 2 and "mine/0 holds a run" in err and "run 1 failed" in err
+    found = lines(tmp_path)
+    assert [line["seed"] for line in found] == ["0", "1", "2"]
+    assert {line["options"] for line in found} == {"corrector.k=2"}
+    assert found[0]["last_miou"] == kept[0]["last_miou"]
+
+
+def test_a_sweep_that_is_stopped_says_what_its_runs_were(tmp_path):
+    (tmp_path / "0/mllc").mkdir(parents=True)
+    (tmp_path / "0/command.txt").write_text("mllc train corrector.rounds=1 trainer.lr=0.1 seed=0")
+    (tmp_path / "0/run.yaml").write_text("seed: 0")
+    Run("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], 1.0).save(
+        tmp_path / "0/mllc/result.json"
+    )
+    given = ["corrector.rounds=1,2", "trainer.lr=0.1", "seed=0"]
+    OmegaConf.save({"hydra": {"overrides": {"task": given}}}, tmp_path / "multirun.yaml")
+    [job] = read(tmp_path)
+    assert job.options == ("corrector.rounds=1",)
+
+
+def test_a_sweep_is_not_resumed(mllc, tmp_path):
+    code, _, err = mllc("train", "-m", "resume=a,b")
+    assert code == 2 and "without --multirun" in err and not list(tmp_path.iterdir())
 
 
 def test_options_of_the_swept_experiments_alone(mllc):
@@ -64,10 +102,9 @@ def test_the_best_group_comes_first():
 def test_runs_that_ended_at_the_same_time_are_all_in_the_file(tmp_path):
     for number in range(2):
         folder = tmp_path / str(number)
-        (folder / "config").mkdir(parents=True)
-        (folder / "config/overrides.yaml").write_text(f"- seed={number}")
-        (folder / "config/config.yaml").write_text(f"seed: {number}")
-        (folder / "one").mkdir()
+        (folder / "one").mkdir(parents=True)
+        (folder / "command.txt").write_text(f"mllc train seed={number}")
+        (folder / "run.yaml").write_text(f"seed: {number}")
         run = Run("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], seconds=1.0)
         run.save(folder / "one/result.json")
     (tmp_path / "sweep.csv").write_text("what a run wrote that had not seen the other\n")

@@ -23,7 +23,7 @@ def test_help_lists_the_commands(mllc):
 
 def test_demo_compares_the_baseline_with_mllc_and_writes_the_report(mllc, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2"]
-    code, out, err = mllc("train", "experiment=demo", *TINY, *data)
+    code, out, err = mllc("train", "experiment=demo", "output=outputs/demo", *TINY, *data)
     assert code == 0, err
     assert "supervised" in out and "mllc" in out and "report: outputs/demo/report.html" in out
     html = (tmp_path / "outputs/demo/report.html").read_text()
