@@ -1,7 +1,8 @@
-"""What happens around each step: seeds, the teacher, checkpoints, Ctrl-C."""
+"""What happens around each step: seeds, the teacher, checkpoints, a request to stop."""
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,14 @@ class EachStep(L.Callback):
         self.seed, self.folder, self.save_every = seed, folder, save_every
         self.validates, self.interrupted = validates, False
         self.steps = 0
-        self.handler: Any = None
-
-    def on_fit_start(self, trainer: L.Trainer, module: Any) -> None:
-        try:
-            self.handler = signal.signal(signal.SIGINT, self._interrupt)
-        except ValueError:  # not in the main thread
-            self.handler = None
+        self.handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         self.steps = trainer.global_step  # of the checkpoint by now, if the run goes on
+        with suppress(ValueError):  # not in the main thread
+            # SIGTERM comes from SLURM, containers and services; Lightning's handler is set by now.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.handlers[number] = signal.signal(number, self._interrupt)
 
     def on_fit_end(self, trainer: L.Trainer, module: Any) -> None:
         self._release()
@@ -80,19 +79,18 @@ class EachStep(L.Callback):
         self._save(trainer)
 
     def _save(self, trainer: L.Trainer) -> None:
-        """Save if it is time to; stop if Ctrl-C was pressed: here, where no step is half done."""
+        """Save if it is time to; stop if that was asked for: here, where no step is half done."""
         if self.interrupted or self.steps % self.save_every == 0:
             trainer.save_checkpoint(self.folder / "last.ckpt")
         if self.interrupted:
             raise KeyboardInterrupt
 
     def _interrupt(self, *args: Any) -> None:
-        """Finish the step first; a second Ctrl-C does not wait for that."""
+        """Finish the step first; who asks a second time does not wait for that."""
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
 
     def _release(self) -> None:
-        if self.handler is not None:
-            signal.signal(signal.SIGINT, self.handler)
-            self.handler = None
+        while self.handlers:
+            signal.signal(*self.handlers.popitem())

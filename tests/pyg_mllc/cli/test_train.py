@@ -161,19 +161,24 @@ def test_what_cannot_be_built_takes_no_place(mllc, tmp_path):
     (tmp_path / "out").mkdir()
     for name in ("run.yaml", "report.html"):
         (tmp_path / "out" / name).write_text("of before")
-    assert mllc("train", "output=out", "overwrite=true", "corrector.k=0", *TINY)[0] == 2
-    for name in ("run.yaml", "report.html"):
-        assert (tmp_path / "out" / name).read_text() == "of before"
+    for wrong in (["corrector.k=0"], ["method@baseline=supervised", "method.weighting=pow"]):
+        assert mllc("train", "output=out", "overwrite=true", *wrong, *TINY)[0] == 2
+        for name in ("run.yaml", "report.html"):
+            assert (tmp_path / "out" / name).read_text() == "of before"
+        assert not (tmp_path / "out/supervised").exists()  # no training in vain
 
 
 def test_a_run_that_takes_the_place_of_another_never_goes_on_with_it(mllc, tmp_path):
-    (tmp_path / "out/mllc").mkdir(parents=True)
-    for name in ("run.yaml", "report.html", "mllc/last.ckpt"):
+    logs = ("mllc/from_step_3", "mllc/tensorboard")
+    for folder in logs:
+        (tmp_path / "out" / folder).mkdir(parents=True)
+    for name in ("run.yaml", "report.html", "mllc/last.ckpt", *(f"{log}/a" for log in logs)):
         (tmp_path / "out" / name).write_text("of before")
     code, _, err = mllc("train", "output=out", "overwrite=true", "method=supervised", *TINY)
     assert code == 0, err
     assert not (tmp_path / "out/mllc/last.ckpt").exists()
     assert (tmp_path / "out/mllc/earlier.ckpt").read_text() == "of before"
+    assert not any((tmp_path / "out" / log).exists() for log in logs)  # or curves would mix
 
 
 @pytest.fixture
@@ -214,7 +219,8 @@ def test_earlier_results_stay(mllc, tmp_path):
     assert all(f.read_bytes() == content for f, content in before.items())
 
 
-def test_ctrl_c_ends_with_a_sentence(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_asks_it_to_stop_gets_a_checkpoint_and_a_sentence(tmp_path, number):
     run = subprocess.Popen(
         [sys.executable, "-c", "from pyg_mllc.cli import main; main()", "train", *TINY,
          "trainer.max_steps=100000", "trainer.log_every=1"],
@@ -224,7 +230,7 @@ def test_ctrl_c_ends_with_a_sentence(tmp_path):
     )  # fmt: skip
     while not list(tmp_path.rglob("mllc/metrics.csv")) and run.poll() is None:
         time.sleep(0.2)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     assert run.wait(60) == 130
     sentence = run.stderr.read()
     assert "mllc: stopped; mllc train resume=outputs/train/" in sentence
