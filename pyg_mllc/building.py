@@ -1,6 +1,6 @@
 """Modules from plain configurations, which strangers may have written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -15,7 +15,23 @@ KEYS = ("_target_", "_partial_", "_convert_")  # the last tells Hydra what is so
 READING = ("weights", "pretrained", "checkpoint", "cache_dir", "url", "file", "hf_hub", "hf-hub")
 
 
-def build(config: dict[str, Any], allow: Sequence[str] = (), **given: Any) -> Any:
+def packages(allow: str | Sequence[str] = ()) -> tuple[str, ...]:
+    """Packages whose classes may be built: ours, and those allowed."""
+    return (*ALLOWED, *([allow] if isinstance(allow, str) else allow))
+
+
+def targets(value: Any) -> Iterator[str]:
+    """All that a configuration names to be built."""
+    if isinstance(value, dict):
+        if "_target_" in value:
+            yield str(value["_target_"])
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for entry in value:
+            yield from targets(entry)
+
+
+def build(config: dict[str, Any], allow: str | Sequence[str] = (), **given: Any) -> Any:
     """Build the module that a configuration describes, and the modules in it.
 
     A configuration holds numbers, words, lists and mappings; a mapping with `_target_` stands for a
@@ -34,7 +50,7 @@ def build(config: dict[str, Any], allow: Sequence[str] = (), **given: Any) -> An
     >>> build({"_target_": "pyg_mllc.nn.LabelCorrector", "k": 4}, num_classes=3).k
     4
     """
-    allowed = (*ALLOWED, *allow)
+    allowed = packages(allow)
     check(config, allowed)
     made = _made({**config, "_partial_": True}, allowed)
     try:
@@ -75,14 +91,15 @@ def resolve(target: Any, allowed: Sequence[str]) -> type[nn.Module]:
     """Give the class of modules that a target names.
 
     Raises:
-        InputError: if it is none, or one that the packages allowed do not define.
+        InputError: if it cannot be imported, is none, or one that the packages allowed do not
+            define.
     """
     module, _, name = str(target).rpartition(".")
     if any(module == root or module.startswith(f"{root}.") for root in allowed):
         try:
-            found = getattr(import_module(module), name, None)
-        except ImportError:
-            found = None
+            found = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"{target} cannot be imported: {error}") from error
         roots = {root.split(".")[0] for root in allowed}
         if (
             isinstance(found, type)
@@ -91,8 +108,8 @@ def resolve(target: Any, allowed: Sequence[str]) -> type[nn.Module]:
         ):
             return found
     raise InputError(
-        f"a configuration names {target}, which is no module of {', '.join(allowed)}, "
-        "so it is not built"
+        f"a configuration names {target}, which is no module of {', '.join(allowed)}, so it is not "
+        f"built; if it is code of yours, pass allow=[{str(target).split('.')[0]}]"
     )
 
 

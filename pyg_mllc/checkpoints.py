@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pyg_mllc.building import ALLOWED, build, check
+from pyg_mllc.building import build, check, packages, targets
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods import Method
@@ -50,8 +50,8 @@ def describe(
         "method": dict(method),
     }
     for part in parts.values():
-        root = str(part.get("_target_")).split(".")[0]
-        check(part, (*ALLOWED, root))  # whoever trains it trusts it
+        roots = {target.split(".")[0] for target in targets(part)}
+        check(part, packages(sorted(roots - {"pyg_mllc"})))  # whoever trains it trusts it
     about = {
         "classes": [str(name) for name in classes],
         "colors": [[int(part) for part in color] for color in colors],
@@ -62,7 +62,7 @@ def describe(
     return made
 
 
-def build_method(description: Config, allow: Sequence[str] = ()) -> Method:
+def build_method(description: Config, allow: str | Sequence[str] = ()) -> Method:
     """Build the method that a description describes, its weights random.
 
     Args:
@@ -73,7 +73,7 @@ def build_method(description: Config, allow: Sequence[str] = ()) -> Method:
         InputError: see `build`.
     """
     for part in ("model", "corrector", "method"):  # all of it before any of it is built
-        check(description[part], (*ALLOWED, *allow))
+        check(description[part], packages(allow))
     classes = len(description["classes"])
     segmenter = build(description["model"], allow, num_classes=classes)
     dim = getattr(segmenter, "feature_dim", None)
@@ -118,7 +118,7 @@ class Saved(NamedTuple):
     size: tuple[int, int]  # (H, W) that training fitted images into
 
 
-def load_method(path: str | Path, allow: Sequence[str] = ()) -> Saved:
+def load_method(path: str | Path, allow: str | Sequence[str] = ()) -> Saved:
     """Build the method that a checkpoint holds. No code of the file runs, and nothing is fetched.
 
     Args:

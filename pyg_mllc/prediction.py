@@ -192,7 +192,7 @@ def load(
     path: str | Path,
     network: str = "student",
     device: str | torch.device | None = None,
-    allow: Sequence[str] = (),
+    allow: str | Sequence[str] = (),
 ) -> Predictor:
     """Load the network of a checkpoint, ready to label images. Its file cannot run any code.
 

@@ -122,7 +122,9 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
     from pyg_mllc.given import colors_of, count_classes
     from pyg_mllc.prediction import load
 
-    predictor = load(cfg["checkpoint"], device=device) if cfg["checkpoint"] else None
+    predictor = None
+    if cfg["checkpoint"]:
+        predictor = load(cfg["checkpoint"], device=device, allow=cfg["allow"])
     names = cfg["classes"]
     if isinstance(names, str):
         table = Path(names).expanduser()

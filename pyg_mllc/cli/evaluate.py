@@ -33,7 +33,7 @@ def _evaluate(cfg: DictConfig) -> None:
 
     if cfg.get("data") is None:
         raise InputError("data is not given: pass data=camvid data.root=path/to/camvid, or another")
-    predictor = load(cfg.checkpoint, cfg.network, cfg.device)
+    predictor = load(cfg.checkpoint, cfg.network, cfg.device, allow=cfg.allow)
     splits = instantiate(cfg.data)
     if cfg.split not in ("val", "labeled"):
         raise InputError(f"split={cfg.split} is none of val, labeled")

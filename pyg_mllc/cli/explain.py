@@ -33,7 +33,7 @@ def _explain(cfg: dict[str, Any]) -> None:
         raise InputError(f"output={output} must be the name of a picture, ending in .png")
     if any(output.resolve() == Path(given).resolve() for given in (image, cfg["checkpoint"])):
         raise InputError(f"{output} is an input and would be overwritten; give another output")
-    predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"])
+    predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"], allow=cfg["allow"])
     found = explain(predictor, image, x, y)
     rich.print(_table(found, predictor.classes))
     figure = explanation_figure(found, predictor.classes, predictor.colors)

@@ -29,7 +29,7 @@ def _export(cfg: dict[str, Any]) -> None:
     chosen = _format(out, cfg["format"])
     if out.resolve() == Path(cfg["checkpoint"]).resolve():
         raise InputError(f"output={out} is the checkpoint itself; give another name")
-    predictor = load(cfg["checkpoint"], cfg["network"], device="cpu")
+    predictor = load(cfg["checkpoint"], cfg["network"], device="cpu", allow=cfg["allow"])
     if cfg["correct"]:
         need_correction(predictor)
     image = _image(cfg["image"])

@@ -38,7 +38,7 @@ def _predict(cfg: dict[str, Any]) -> None:
             f"got save={cfg['save']} and batch_size={cfg['batch_size']}"
         )
     sources = find_files("input", cfg["input"], image_suffixes())
-    predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"])
+    predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"], allow=cfg["allow"])
     if cfg["correct"]:
         need_correction(predictor)
     options = {key: cfg[key] for key in ("network", *SEEN)}

@@ -13,7 +13,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pyg_mllc.errors import InputError
 
-OPTIONS = (TypeError, ValueError)  # what constructors raise for an option that they cannot use
+# What comes of an option that cannot be used, or names what is not there.
+OPTIONS = (TypeError, ValueError, ImportError)
 
 
 @contextmanager
@@ -63,9 +64,12 @@ def sentence_of(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
-        if isinstance(error, InstantiationException) and type(error.__cause__) in OPTIONS:
+        if isinstance(error, InstantiationException) and isinstance(error.__cause__, OPTIONS):
             place = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
-            return f"{place[1] if place else 'an option'}: {error.__cause__}"
+            reason = " ".join(str(error.__cause__).split())
+            if "required positional" in reason:
+                reason += "; with _partial_: true it is made later"
+            return f"{place[1] if place else 'an option'}: {reason}"
         if isinstance(error, (HydraException, OmegaConfBaseException)):
             hydras = hydras or _plain(error)
         elif hydras is not None:

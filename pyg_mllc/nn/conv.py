@@ -2,8 +2,9 @@
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,8 +14,9 @@ with warnings.catch_warnings():  # see graphs/__init__.py
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     import torch_geometric.nn.conv
 
-Layer = str | Callable[..., nn.Module]
-"""Name of a layer in `torch_geometric.nn`, a class, or a factory such as `functools.partial`."""
+Layer = str | Mapping[str, Any] | Callable[..., nn.Module]
+"""Name of a layer in `torch_geometric.nn`, by itself or with options as in `{"name": "GATv2Conv",
+"heads": 4, "concat": False}`; a class, or a factory such as `functools.partial`."""
 
 # What layers need beyond their numbers of channels, and no default of PyG's gives.
 NEEDED: dict[str, dict[str, Any]] = {
@@ -32,8 +34,9 @@ class GraphLayer(nn.Module):
     """A PyG layer that keeps the number of channels, given edge weights in the form it takes.
 
     Args:
-        conv: name of a layer in `torch_geometric.nn`, a class, or a factory: what it asks for of
-            `in_channels`, `out_channels`, `channels`, `hidden_channels`, `edge_dim`,
+        conv: name of a layer in `torch_geometric.nn`, by itself or with options as in
+            `{"name": "GATv2Conv", "heads": 4, "concat": False}`; a class, or a factory: what it
+            asks for of `in_channels`, `out_channels`, `channels`, `hidden_channels`, `edge_dim`,
             `in_edge_channels` and `nn` (GIN's network) it is given by keyword.
         channels: of the nodes, before and after.
 
@@ -53,8 +56,8 @@ class GraphLayer(nn.Module):
             self.conv = factory(**_arguments(name, factory, channels))
         except (TypeError, ValueError, ImportError) as error:
             raise ValueError(
-                f"{name} cannot be made from its number of channels alone: {error}; "
-                f"functools.partial({name}, ...) gives the rest"
+                f"{name} cannot be made so: {error}; {{name: {name}, option: value}} gives "
+                f"options, in Python functools.partial({name}, ...) as well"
             ) from error
         takes = inspect.signature(self.conv.forward).parameters
         self.weight_name = next((n for n in ("edge_weight", "edge_attr") if n in takes), None)
@@ -97,7 +100,8 @@ class GraphLayer(nn.Module):
                 out = self(torch.rand(3, channels), edge_index, torch.rand(7))
         except Exception as error:
             raise ValueError(
-                f"{name} fails on three nodes of {channels} channels: {error}"
+                f"{name} fails on three nodes of {channels} channels: "
+                f"{str(error) or type(error).__name__}"
             ) from error
         self.conv.train(mode)
         given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
@@ -109,6 +113,13 @@ class GraphLayer(nn.Module):
 
 
 def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
+    if isinstance(conv, nn.Module):
+        raise ValueError(f"expected {type(conv).__name__} as a class or a factory, got one made")
+    if isinstance(conv, Mapping):
+        if "name" not in conv:
+            raise ValueError(f"expected {{name: GATv2Conv, option: value}}, got {dict(conv)}")
+        name, factory = _resolve(conv["name"])
+        return name, partial(factory, **{k: v for k, v in conv.items() if k != "name"})
     if not isinstance(conv, str):
         function = getattr(conv, "func", conv)  # of functools.partial
         return getattr(function, "__name__", type(conv).__name__), conv

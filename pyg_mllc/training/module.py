@@ -79,6 +79,10 @@ class TrainingModule(L.LightningModule):
             if "finite" not in str(error):
                 raise
             raise InputError(f"step {self.global_step + 1}: {error}; {MEND}") from error
+        if "loss" not in figures or not all(isinstance(f, Tensor) for f in figures.values()):
+            kinds = {name: type(figure).__name__ for name, figure in figures.items()}
+            name = type(self.method).__name__
+            raise InputError(f"expected {name} to give tensors, a loss among them, got {kinds}")
         logged = {name: figure.detach() for name, figure in figures.items()}
         if self._refuse_nonfinite([n for n, figure in logged.items() if not figure.isfinite()]):
             for mine, before in zip(self.method.student.buffers(), statistics, strict=True):
@@ -86,6 +90,7 @@ class TrainingModule(L.LightningModule):
         shown = {name: logged[name] for name in ("loss", "trusted") if name in logged}
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)
+        self.log("step", float(self.global_step + 1))  # loggers would count from 0
         if index % (self.settings.log_every * self.settings.accumulate) == 0:
             row = {name: float(mean_over_processes(value)) for name, value in logged.items()}
             self.history.append({"step": float(self.global_step + 1), **row})
@@ -128,6 +133,7 @@ class TrainingModule(L.LightningModule):
         shown = {"miou": miou[0], "label_accuracy": accuracy[-1]}
         self.log_dict(shown, prog_bar=True)
         self.log("teacher_miou", miou[1])
+        self.log("step", float(self.global_step))
         row = {"step": float(self.global_step), "miou": miou[0], "teacher_miou": miou[1]}
         for r, (right, overlap) in enumerate(zip(accuracy, miou[1:], strict=True)):
             row |= {f"label_accuracy_{r}": right, f"label_miou_{r}": overlap}  # after round r

@@ -91,7 +91,8 @@ def train(
         # earlier run's log is meant to be replaced, and loaders start where the checkpoint ended.
         warnings.filterwarnings("ignore", module="lightning")
         trainer = _trainer(settings, step)
-        trainer.loggers = _loggers(settings, out, saved)
+        options = {"seed": seed, "trainer": asdict(settings), **_parts(network)}
+        trainer.loggers = _loggers(settings, out, saved, options)
         try:
             batches = CombinedLoader(loaders, "min_size")
             trainer.fit(module, batches, val, ckpt_path=last if saved else None, weights_only=True)
@@ -199,13 +200,20 @@ def _trainer(settings: TrainerSettings, step: EachStep) -> L.Trainer:
         raise InputError(f"{told}: {error}") from error
 
 
-def _loggers(settings: TrainerSettings, out: Path, saved: dict[str, Any] | None) -> list[Any]:
+def _parts(network: dict[str, Any] | None) -> dict[str, Any]:
+    """The options of what is trained, for loggers that compare runs."""
+    return {part: network[part] for part in ("model", "corrector", "method")} if network else {}
+
+
+def _loggers(
+    settings: TrainerSettings, out: Path, saved: dict[str, Any] | None, options: dict[str, Any]
+) -> list[Any]:
     """The loggers; a resumed run's rows go beside those of before."""
     part = "" if saved is None else f"from_step_{saved['global_step']}"
     make = {
         "csv": lambda: lightning_loggers.CSVLogger(out, name="", version=part),
         "tensorboard": lambda: lightning_loggers.TensorBoardLogger(
-            out, name="", version="", sub_dir="tensorboard"
+            out, name="", version="", sub_dir="tensorboard", default_hp_metric=False
         ),
         "mlflow": lambda: lightning_loggers.MLFlowLogger(out.name, save_dir=str(out / "mlflow")),
         "wandb": lambda: lightning_loggers.WandbLogger(out.name, save_dir=out),
@@ -217,5 +225,5 @@ def _loggers(settings: TrainerSettings, out: Path, saved: dict[str, Any] | None)
     except ModuleNotFoundError as error:
         raise InputError(f"trainer.loggers: {error}; pip install what it names") from error
     for logger in made:
-        logger.log_hyperparams(asdict(settings) | {"loggers": str(settings.loggers)})
+        logger.log_hyperparams(options)
     return made

@@ -38,6 +38,62 @@ def test_layers_are_swapped_by_name(mllc):
     assert code == 0, err
 
 
+MINE = """
+import torch
+from torch_geometric.nn import MessagePassing
+from pyg_mllc.methods import FixMatch
+
+class Layer(MessagePassing):
+    def __init__(self, in_channels, out_channels, scale):
+        super().__init__()
+        self.lin, self.scale = torch.nn.Linear(in_channels, out_channels), scale
+
+    def forward(self, x, edge_index):
+        return self.scale * self.lin(self.propagate(edge_index, x=x))
+
+class Mine(FixMatch):
+    pass
+
+class NoTensor(FixMatch):
+    def forward(self, batch):
+        return {"loss": 1.0}
+"""
+
+
+@pytest.fixture
+def own_code(tmp_path, monkeypatch):
+    name = f"own_{tmp_path.name}"  # in a process that runs many tests, each has a module of its own
+    (tmp_path / f"{name}.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_layers_of_ones_own_and_layers_with_options(mllc, own_code, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "output=out"]
+    own = f"corrector.conv={{_target_:{own_code}.Layer,_partial_:true,scale:0.5}}"
+    with_options = "corrector.feature_conv={name:GATv2Conv,heads:2,concat:false}"
+    code, _, err = mllc("train", *TINY, *data, own, with_options, "corrector.k=5")
+    assert code == 0, err
+    Image.new("RGB", (48, 32)).save(tmp_path / "a.png")
+    predict = ["predict", "checkpoint=out/mllc/last.ckpt", "input=a.png", "output=labeled"]
+    code, _, err = mllc(*predict, "correct=true")
+    assert code == 2 and f"allow=[{own_code}]" in err and err.count("\n") == 1
+    code, _, err = mllc(*predict, "correct=true", f"allow=[{own_code}]")
+    assert code == 0 and (tmp_path / "labeled/labels/a.png").is_file(), err
+
+
+def test_a_method_of_ones_own(mllc, own_code, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "method=fixmatch"]
+    code, out, err = mllc("train", *TINY, *data, f"method._target_={own_code}.Mine")
+    assert code == 0 and "mine" in out, err
+    for name, message in (
+        ("Mein", f"{own_code}.Mein cannot be imported: module '{own_code}' has no attribute"),
+        ("NoTensor", "expected NoTensor to give tensors, a loss among them, got {'loss': 'float'}"),
+    ):
+        code, _, err = mllc("train", *TINY, *data, f"method._target_={own_code}.{name}")
+        assert code == 2 and message in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize("method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors"])
 def test_every_method_trains(mllc, method, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_every=1"]

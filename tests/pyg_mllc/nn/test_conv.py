@@ -40,6 +40,9 @@ def test_runs_from_its_name_in_both_steps_forward_and_backward(conv, device):
         ("PointNetConv", "works on .*'pos'"),
         ("DNAConv", "fails on three nodes of 3 channels.*num_layers"),
         (partial(pyg.GATConv, heads=2), r"gives \(3, 6\) for 3 nodes, .*set concat=False"),
+        ({"heads": 2}, r"expected \{name: GATv2Conv"),
+        ({"name": "GATConv", "head": 2}, "unexpected keyword argument 'head'"),
+        (pyg.GCNConv(3, 3), "expected GCNConv as a class or a factory"),
         (partial(pyg.GCNConv, cached=True), "cached=True, but each call brings a graph"),
         (partial(pyg.GCN2Conv, alpha=0.5), "works on .*x_0"),
         (torch.nn.Linear, "cannot be made|not on nodes x and edge_index|fails on three nodes"),
@@ -71,8 +74,10 @@ class MeanOfNeighbors(MessagePassing):
 
 
 def test_layers_come_as_names_classes_and_factories():
-    for conv in ("GATConv", pyg.GATConv, partial(pyg.GATConv, heads=2, concat=False)):
+    options = {"name": "GATConv", "heads": 2, "concat": False}  # as a configuration has it
+    for conv in ("GATConv", pyg.GATConv, partial(pyg.GATConv, heads=2, concat=False), options):
         assert isinstance(GraphLayer(conv, 3).conv, pyg.GATConv)
+    assert GraphLayer(options, 3).conv.heads == 2
     assert isinstance(GraphLayer(MeanOfNeighbors, 3).conv, MeanOfNeighbors)
     corrector = LabelCorrector(3, 8, k=4, conv=MeanOfNeighbors, feature_conv="SAGEConv")
     history = corrector(torch.randn(1, 3, 4, 5), torch.randn(1, 8, 4, 5))
