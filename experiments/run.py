@@ -99,7 +99,10 @@ def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
     with (job.folder / "log.txt").open("a") as log:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "pyg_mllc.cli", "train", *options]
-        subprocess.run(command, check=True, stdout=log, stderr=log, env=environment)
+        ended = subprocess.run(command, stdout=log, stderr=log, env=environment)
+    if ended.returncode:
+        last = (job.folder / "log.txt").read_text().splitlines()[-1:]
+        raise ValueError(f"{job.folder}/log.txt ends with: {''.join(last)}")
     return _line(job)
 
 
@@ -196,7 +199,7 @@ def run(
         futures = [pool.submit(one, job) for job in todo]
     failed = [future.exception() for future in futures if future.exception()]
     if failed:
-        raise SystemExit(f"{len(failed)} runs failed, see log.txt in their folders: {failed[0]}")
+        raise SystemExit(f"{len(failed)} runs failed: {failed[0]}")
 
 
 def main() -> None:
@@ -217,6 +220,9 @@ def main() -> None:
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
     chosen = rows(given.table, given.rows)
+    if not (CONFIGS / given.table).is_dir():
+        tables = sorted(folder.name for folder in CONFIGS.iterdir() if folder.is_dir())
+        raise SystemExit(f"no table is called {given.table}; there are {', '.join(tables)}")
     if not chosen:
         words = " ".join([given.table, *given.rows])
         raise SystemExit(f"no rows are called so: {words}; see {CONFIGS}")

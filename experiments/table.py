@@ -5,7 +5,7 @@ python -m experiments.table methods --rows voc_54 --over voc_54_supervised
 
 Reads `experiments/<table>/<table>.csv`, which `experiments.run` writes; rows come in the order of
 the last mIoU. Runs whose options were changed on the command line are left out, unless
-`--changed`. The spread is the standard deviation over seeds. Writes a figure beside it. With
+`--changed`. The spread is the standard deviation over seeds. Writes a figure beside the CSV. With
 `--over`, prints seed by seed what each row gains over that one, the teacher's corrected labels too.
 """
 
@@ -128,9 +128,10 @@ def main() -> None:
     )
     parser.add_argument("--changed", action="store_true", help="runs with changed options, too")
     parser.add_argument("--over", help="row that gains are counted from")
+    parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
-    folder = HERE / given.table
-    table = read(folder / f"{given.table}.csv", given.rows, given.changed)
+    path = Path(given.csv) if given.csv else HERE / given.table / f"{given.table}.csv"
+    table = read(path, given.rows, given.changed)
     print("|", " | ".join(HEAD), "|")
     print("|", " | ".join("---" for _ in HEAD), "|")
     for name, runs in reversed(table.items()):
@@ -138,7 +139,7 @@ def main() -> None:
     if given.over:
         print("", *gains(figures(table), given.over), sep="\n")
     if not given.changed:  # whose names are too long for a figure
-        draw(table, folder / f"{'_'.join([given.table, *given.rows])}.png")
+        draw(table, path.parent / f"{'_'.join([path.stem, *given.rows])}.png")
 
 
 if __name__ == "__main__":

@@ -119,6 +119,9 @@ class ClassLevelGraph(BaseTransform):
         self.sparse, self.name = sparse, name
 
     def forward(self, data: Data) -> Data:
+        for name in filter(None, (self.logits, self.label)):
+            if name not in data:
+                raise ValueError(f"expected data with {name!r}, got {data.keys()}")
         label = None if self.label is None else data[self.label]
         graph = class_graph(data[self.logits], label, data.batch, **self.options)
         return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse, self.name)

@@ -20,18 +20,19 @@ def symmetric_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> T
         \hat A_{ij} = d_i^{-1/2} A_{ij} d_j^{-1/2}, \qquad d_i = \sum_j A_{ij} + 10^{-10}
 
     Args:
-        edge_index: `(2, E)`, source then target, of an undirected graph.
+        edge_index: `(2, E)`, source then target, as a rule of an undirected graph.
         edge_weight: `(E,)`, not negative.
         num_nodes: N.
 
     Returns:
-        Normalized weights `(E,)`.
+        Normalized weights `(E,)`; in a directed graph 0 at nodes that no edge enters.
 
     >>> symmetric_norm(torch.tensor([[0, 1], [1, 0]]), torch.tensor([3.0, 3.0]), 2).round()
     tensor([1., 1.])
     """
     source, target = edge_index
-    scale = _degree(edge_index, edge_weight, num_nodes).rsqrt()
+    degree = _degree(edge_index, edge_weight, num_nodes)
+    scale = degree.rsqrt().masked_fill(degree <= EPS, 0.0)
     return scale[source] * edge_weight * scale[target]
 
 

@@ -69,7 +69,7 @@ def semantic_graph(
     Returns:
         An undirected graph: `edge_index (2, E)`, source then target, sorted by target, each pair
         once; `edge_weight (E,)` in `(0, 2]`; self-loops of weight 2, so that a node without
-        neighbors keeps its own value; `num_nodes`.
+        neighbors keeps its own value; `num_nodes`. No gradient flows through the weights.
 
     Raises:
         ValueError: as `nearest_neighbors`, or if an affinity is not in [0, 1].

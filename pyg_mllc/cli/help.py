@@ -84,6 +84,7 @@ def _documented(target: Any) -> dict[str, str]:
     meanings: dict[str, str] = {}
     for argument in parse(target.__doc__ or "", style=DocstringStyle.GOOGLE).params:
         meaning = " ".join((argument.description or "").split())
+        meaning = re.sub(r",? see `\w+`", "", meaning) or meaning  # nobody can look there from here
         named = re.search(r"`(\w+)`", meaning)
         if argument.arg_name.startswith("**") and named:
             others = _documented(getattr(sys.modules[target.__module__], named[1]))

@@ -137,6 +137,9 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
             "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
         )
     begins = not resume and rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        for part in out.glob("*/*.ckpt.*.part"):  # what a kill left of a checkpoint
+            part.unlink(missing_ok=True)
     if begins and (out / RUN).exists() and not cfg.overwrite:
         raise InputError(
             f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "

@@ -32,7 +32,7 @@ class FixMatch(SemiSupervised):
         anchors: labeled pixels kept as anchors for the corrector, see `Method`.
         thresholds: of trust per class in the corrector, likewise.
         lambda_u: weight of the teacher's labels.
-        threshold: tau.
+        threshold: tau, confidence from which the teacher's label teaches; 0 for all labels.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
         decay: of the teacher.

@@ -48,7 +48,8 @@ class MLLC(SemiSupervised):
             weight of the teacher's labels a half stays with the first strong view and all its
             rounds, a sixth goes to the second and a third to the lossy one. 0 for neither.
         deep: supervise every round, not the segmenter's own logits and the last round's alone.
-        weighting: of a pixel of the teacher's label, see `pseudo_label_weight`.
+        weighting: of a pixel of the teacher's label: `power`, `hard` or `uniform`, see
+            `pseudo_label_weight`.
         power: exponent of the confidence with `weighting="power"`.
         thresholds: of trust per class: `counts`, as published; `ema`, which forgets; `fixed`.
         samples: pixels per image that are contrasted within it.

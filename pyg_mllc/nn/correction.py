@@ -52,8 +52,10 @@ class LabelCorrector(nn.Module):
         blend: weight of the neighbors' opinion for a pixel that is (trusted, not trusted).
         learn_blend: learn these weights, round by round.
         conv: what passes labels over the semantic-level graph: `affinity`, the weighted sum of the
-            paper, or any layer of PyG that fits, by name, class or factory, see `GraphLayer`; those
-            with weights start at random and must be trained.
+            paper, or any layer of PyG that fits, by name, with options as in
+            `{name: GATv2Conv, heads: 4, concat: false}`, or by class or factory (in a
+            configuration `{_target_: mine.Layer, _partial_: true}`), see `GraphLayer`; those with
+            weights start at random and must be trained.
         feature_conv: what passes features over the class-level graph, likewise; `affinity` needs no
             edges, other layers get `k` agreeing pixels per pixel, drawn anew at each call in
             training.

@@ -96,6 +96,11 @@ def test_float32_under_autocast_and_nothing_for_no_nodes():
     assert class_hubs(torch.zeros(0, 3)).propagate(torch.zeros(0, 8)).shape == (0, 8)
 
 
+def test_data_without_what_the_transform_looks_for_is_refused():
+    with pytest.raises(ValueError, match=r"expected data with 'logits', got \['x'\]"):
+        ClassLevelGraph()(Data(x=torch.rand(3, 2)))
+
+
 def test_unknown_options_are_refused():
     with pytest.raises(ValueError, match=r"'sampled' or 'dense'.*got 'hubs'"):
         class_graph(torch.zeros(3, 2), form="hubs")

@@ -47,6 +47,11 @@ def test_float32_under_autocast(device):
     assert torch.equal(out, propagate(edge_index, weight, x.bfloat16().float()))
 
 
+def test_in_a_directed_graph_what_no_edge_enters_has_no_say():
+    edge_index, edge_weight = torch.tensor([[0, 1], [1, 2]]), torch.tensor([1.0, 1.0])
+    assert symmetric_norm(edge_index, edge_weight, 3).tolist() == [0.0, 1.0]
+
+
 def test_nodes_without_edges_get_zero():
     edge_index = torch.tensor([[0, 2], [1, 1]])
     out = propagate(edge_index, torch.tensor([1.0, 2.0]), torch.tensor([[1.0], [1.0], [3.0]]))

@@ -228,13 +228,14 @@ def test_a_run_that_takes_the_place_of_another_never_goes_on_with_it(mllc, tmp_p
     logs = ("mllc/from_step_3", "mllc/tensorboard")
     for folder in logs:
         (tmp_path / "out" / folder).mkdir(parents=True)
-    for name in ("run.yaml", "report.html", "mllc/last.ckpt", *(f"{log}/a" for log in logs)):
+    torn = "mllc/best.ckpt.15557.139.part"  # of a process that was killed
+    for name in ("run.yaml", "report.html", "mllc/last.ckpt", torn, *(f"{log}/a" for log in logs)):
         (tmp_path / "out" / name).write_text("of before")
     code, _, err = mllc("train", "output=out", "overwrite=true", "method=supervised", *TINY)
     assert code == 0, err
     assert not (tmp_path / "out/mllc/last.ckpt").exists()
     assert (tmp_path / "out/mllc/earlier.ckpt").read_text() == "of before"
-    assert not any((tmp_path / "out" / log).exists() for log in logs)  # or curves would mix
+    assert not any((tmp_path / "out" / log).exists() for log in (*logs, torn))  # curves would mix
 
 
 @pytest.fixture
