@@ -116,12 +116,13 @@ def _varied(folder: Path) -> set[str]:
 
 def table(jobs: list[Job]) -> Table:
     """Mean and standard deviation over seeds, the best last mIoU first."""
-    groups = defaultdict(list)
-    for job in jobs:
-        groups[job.options, job.run.name].append(job.run)
+    groups: dict[Any, dict[str, Run]] = defaultdict(dict)
+    for job in jobs:  # a list of options that was changed may have trained a seed twice
+        groups[job.options, job.run.name][job.seed] = job.run
     shown = plain_table("options", "method", "seeds", "last mIoU", "best mIoU")
-    order = sorted(groups.items(), key=lambda group: -mean(run.last_miou for run in group[1]))
-    for (options, method), runs in order:
+    each = [(*key, list(runs.values())) for key, runs in groups.items()]
+    order = sorted(each, key=lambda group: -mean(run.last_miou for run in group[2]))
+    for options, method, runs in order:
         figures = [spread([getattr(r, key) for r in runs]) for key in ("last_miou", "best_miou")]
         shown.add_row(*map(Text, ("\n".join(options), method, str(len(runs)), *figures)))
     return shown
