@@ -17,7 +17,7 @@ READING = ("weights", "pretrained", "checkpoint", "cache_dir", "url", "file", "h
 
 def packages(allow: str | Sequence[str] = ()) -> tuple[str, ...]:
     """Packages whose classes may be built: ours, and those allowed."""
-    return (*ALLOWED, *([allow] if isinstance(allow, str) else allow))
+    return (*ALLOWED, *([allow] if isinstance(allow, str) else allow or ()))
 
 
 def targets(value: Any) -> Iterator[str]:

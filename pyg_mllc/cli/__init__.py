@@ -20,7 +20,7 @@ commands:
   export     bring a trained network to ONNX or torch.export, and check it
 
 examples:
-  mllc train experiment=demo
+  mllc train experiment=demo output=outputs/demo
   mllc train experiment=camvid data.root=path/to/camvid trainer.max_steps=60
   mllc data check experiment=folder data.root=path/to/folders
   mllc train resume=outputs/camvid/2026-01-31_12-00-00
@@ -48,6 +48,8 @@ def main() -> None:
     name = arguments[0]
     if name not in COMMANDS:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")
+    if name == "train" or any(word.startswith("allow=") for word in arguments):
+        sys.path.append(os.getcwd())  # for layers and methods of one's own; else no code there runs
     if name != "data" and {"-h", "--help"} & set(arguments):
         from pyg_mllc.cli.help import print_help
 
@@ -59,7 +61,6 @@ def main() -> None:
     sweep = {"-m", "--multirun"} & set(arguments)  # where commas have a meaning of their own
     options = arguments[1:] if sweep else [quoted(a) for a in arguments[1:]]
     sys.argv = [f"mllc {name}", *options]
-    sys.path.append(os.getcwd())  # for layers and methods of one's own
     try:
         with one_sentence():
             import_module(f"pyg_mllc.cli.{name}").run()  # only what it needs is imported

@@ -64,9 +64,11 @@ def sentence_of(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
-        if isinstance(error, InstantiationException) and isinstance(error.__cause__, OPTIONS):
+        cause = error.__cause__
+        mended = isinstance(cause, OPTIONS) and not isinstance(cause, InputError)
+        if isinstance(error, InstantiationException) and mended:
             place = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
-            reason = " ".join(str(error.__cause__).split())
+            reason = " ".join(str(cause).split())
             if "required positional" in reason:
                 reason += "; with _partial_: true it is made later"
             return f"{place[1] if place else 'an option'}: {reason}"

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyg_mllc.cli.sentences import sentence_of, short
-from pyg_mllc.cli.train import COMMAND, ERROR, RUN
+from pyg_mllc.cli.train import CHANGEABLE, COMMAND, ERROR, RUN
 from pyg_mllc.report.tables import plain_table, spread
 from pyg_mllc.results import Run
 from pyg_mllc.writing import whole_file, write_csv
@@ -27,6 +27,7 @@ HEADER = (
     "folder", "method", "options", "seed", "last_miou", "best_miou", "best_step", "label_miou",
     "seconds",
 )  # fmt: skip
+ASIDE = ("seed", "overwrite", *CHANGEABLE)  # what makes no other group
 
 
 class Job(NamedTuple):
@@ -85,7 +86,7 @@ def _write(folder: Path) -> list[Job]:
 
 def read(folder: Path) -> list[Job]:
     """What the runs in a folder trained."""
-    places = (file.parent for file in folder.rglob(COMMAND))
+    places = (file.parent for file in folder.rglob(RUN))
     given = {
         place: shlex.split((place / COMMAND).read_text(encoding="utf-8"))[2:]
         for place in sorted(places, key=lambda p: (len(p.name), p))  # 2, 10
@@ -95,9 +96,7 @@ def read(folder: Path) -> list[Job]:
     for place, options in given.items():
         seed = str(OmegaConf.load(place / RUN).seed)
         own = tuple(
-            o
-            for o in options
-            if (o not in shared or o.split("=")[0] in varied) and not o.startswith("seed=")
+            o for o in options if (o not in shared or _name(o) in varied) and _name(o) not in ASIDE
         )
         jobs += [
             Job(place.relative_to(folder), own, seed, Run.load(file))
@@ -111,7 +110,11 @@ def _varied(folder: Path) -> set[str]:
     file = folder / "multirun.yaml"  # of Hydra
     given = OmegaConf.load(file).hydra.overrides.task if file.exists() else []
     options = OverridesParser.create().parse_overrides(list(given))
-    return {option.key_or_group for option in options if option.is_sweep_override()}
+    return {_name(option.input_line or "") for option in options if option.is_sweep_override()}
+
+
+def _name(option: str) -> str:
+    return option.split("=")[0]
 
 
 def table(jobs: list[Job]) -> Table:

@@ -41,10 +41,12 @@ def run() -> None:
     """Run `mllc train`, unless it shall go on with what is no run: Hydra would make its folder."""
     sweep = {"-m", "--multirun"} & set(sys.argv)
     given = [word for word in sys.argv[1:] if word.startswith("resume=")]
+    if sweep and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise InputError("torchrun starts the processes of one run, so leave out --multirun")
     if sweep and given:
         raise InputError(
             f"{given[0]} goes on with one run, without --multirun; a sweep goes on when it is "
-            "started again with output=<its folder>"
+            "started again with the same options and output=<its folder>"
         )
     for option in OverridesParser.create().parse_overrides(given):
         folder = Path(str(option.value()))
@@ -93,8 +95,10 @@ def _member(cfg: DictConfig, out: Path) -> float:
         return _train(cfg, out)
     if (out / REPORT).exists():
         print(f"ended before: {short(out)}")
+        (out / ERROR).unlink(missing_ok=True)
         return Run.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
-    return _train(_kept(out), out, resume=True)
+    given = HydraConfig.get().overrides.task
+    return _train(_kept(out, [o for o in given if o.split("=")[0] in CHANGEABLE]), out, True)
 
 
 def _same(cfg: DictConfig, kept: Any) -> bool:
@@ -138,8 +142,8 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
         )
     begins = not resume and rank_zero_only.rank == 0  # type: ignore[attr-defined]
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        for part in out.glob("*/*.ckpt.*.part"):  # what a kill left of a checkpoint
-            part.unlink(missing_ok=True)
+        for old in (out / ERROR, *out.glob("*/*.ckpt.*.part")):  # the latter are left by a kill
+            old.unlink(missing_ok=True)
     if begins and (out / RUN).exists() and not cfg.overwrite:
         raise InputError(
             f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "
@@ -151,13 +155,15 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
     def build(config: DictConfig) -> Any:
         L.seed_everything(cfg.seed, verbose=False)
         with options_of("model"):
-            segmenter = instantiate(cfg.model)(num_classes=splits.spec.num_classes)
+            make = instantiate(cfg.model, _convert_="all")  # to plain lists, as PyG wants them
+            segmenter = make(num_classes=splits.spec.num_classes)
         with options_of("corrector"):
-            corrector = instantiate(cfg.corrector)(
+            corrector = instantiate(cfg.corrector, _convert_="all")(
                 num_classes=splits.spec.num_classes, feature_dim=segmenter.feature_dim
             )
         with options_of("method"):
-            return instantiate(config)(segmenter=segmenter, corrector=corrector)
+            make = instantiate(config, _convert_="all")
+            return make(segmenter=segmenter, corrector=corrector)
 
     methods = _methods(cfg)
     networks = {name: _described(cfg, config, splits) for name, config in methods.items()}
@@ -175,7 +181,10 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
                 method, splits, settings, cfg.seed, out / name, name, resume, networks[name]
             )
         except KeyboardInterrupt:
-            refuse(f"stopped; mllc train resume={short(out)} goes on", 130)
+            again = f"mllc train resume={short(out)}"
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                again = f"the same command with output={short(Path(HydraConfig.get().sweep.dir))}"
+            refuse(f"stopped; {again} goes on", 130)
         runs.append(trained)
     if rank_and_size()[0]:
         return runs[-1].last_miou  # one process reports
@@ -200,18 +209,18 @@ def _begin(out: Path, cfg: DictConfig, splits: Any) -> None:
     """Write what the run is, and put away what is left of one that it takes the place of."""
     from pyg_mllc.data import write_partition
 
-    command = shlex.join(["mllc", "train", *HydraConfig.get().overrides.task])
-    for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
-        with whole_file(out / name) as file:
-            file.write(text.encode())
-    for name in (REPORT, ERROR):
-        (out / name).unlink(missing_ok=True)
+    for old in (out / RUN, out / REPORT, *out.glob("*/result.json")):
+        old.unlink(missing_ok=True)
     for logs in (*out.glob("*/tensorboard"), *out.glob("*/from_step_*")):
         shutil.rmtree(logs, ignore_errors=True)
     for last in out.glob("*/last.ckpt"):  # which resume= must not go on with
         with suppress(FileNotFoundError):  # another process was faster
             last.replace(last.with_name("earlier.ckpt"))
     write_partition(splits, out / PARTITION, cfg.data.get("root"))
+    command = shlex.join(["mllc", "train", *HydraConfig.get().overrides.task])
+    for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
+        with whole_file(out / name) as file:  # the last of them makes it a run
+            file.write(text.encode())
 
 
 def _changes() -> list[str]:

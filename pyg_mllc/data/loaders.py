@@ -1,5 +1,6 @@
 """Batches: endless and resumable for training, once through for evaluation."""
 
+import signal
 from collections.abc import Iterator
 from itertools import count, islice
 
@@ -79,6 +80,12 @@ class Share(Sampler[int]):
         return len(self._places())
 
 
+def _deaf(worker: int) -> None:
+    """Leave it to the process that trains to stop: it saves first, and then ends its workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def endless_loader(
     dataset: SampleSet, batch_size: int, seed: int, start: int = 0, workers: int = 0
 ) -> DataLoader[Sample]:
@@ -99,6 +106,7 @@ def endless_loader(
         dataset,
         batch_sampler=EndlessBatches(len(dataset), batch_size, seed, start),
         num_workers=workers,
+        worker_init_fn=_deaf,
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -125,5 +133,6 @@ def eval_loader(
         batch_size=batch_size,
         sampler=Share(len(dataset)) if shared else None,
         num_workers=workers,
+        worker_init_fn=_deaf,
         generator=torch.Generator(),
     )

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from pyg_mllc.checkpoints import write_checkpoint
+from pyg_mllc.processes import sum_over_processes
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -80,10 +82,18 @@ class EachStep(L.Callback):
 
     def _save(self, trainer: L.Trainer) -> None:
         """Save if it is time to; stop if that was asked for: here, where no step is half done."""
-        if self.interrupted or self.steps % self.save_every == 0:
+        stops = self._stops(trainer)
+        if stops or self.steps % self.save_every == 0:
             trainer.save_checkpoint(self.folder / "last.ckpt")
-        if self.interrupted:
+        if stops:
             raise KeyboardInterrupt
+
+    def _stops(self, trainer: L.Trainer) -> bool:
+        """Whether any process was asked to: all stop at the same step, for they save together."""
+        if trainer.world_size == 1:
+            return self.interrupted
+        asked = torch.tensor(float(self.interrupted), device=trainer.strategy.root_device)
+        return bool(sum_over_processes(asked))
 
     def _interrupt(self, *args: Any) -> None:
         """Finish the step first; who asks a second time does not wait for that."""

@@ -5,7 +5,6 @@ import re
 import resource
 import sys
 import warnings
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
-from lightning.pytorch.utilities import CombinedLoader
+from lightning.pytorch.utilities import CombinedLoader, rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from pyg_mllc.data import ReadableSet, Splits, endless_loader, eval_loader
@@ -70,10 +69,9 @@ def train(
             or if the checkpoint is none of ours.
     """
     last = out / "last.ckpt"
-    if last.exists() and not resume:
-        with suppress(FileNotFoundError):  # another process was faster
-            last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
-    saved = _saved(last) if last.exists() else None
+    if last.exists() and not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
+    saved = _saved(last) if resume and last.exists() else None
     if len(splits.val) < settings.devices * settings.nodes:
         raise InputError(f"data.val={len(splits.val)} is less than one image per process")
     done = 0 if saved is None else saved["run"]["batches"]
@@ -91,7 +89,8 @@ def train(
         # earlier run's log is meant to be replaced, and loaders start where the checkpoint ended.
         warnings.filterwarnings("ignore", module="lightning")
         trainer = _trainer(settings, step)
-        options = {"seed": seed, "trainer": asdict(settings), **_parts(network)}
+        own = asdict(settings) | {"loggers": str(settings.loggers)}
+        options = {"seed": seed, "trainer": own, **_parts(network)}
         trainer.loggers = _loggers(settings, out, saved, options)
         try:
             batches = CombinedLoader(loaders, "min_size")
@@ -213,7 +212,7 @@ def _loggers(
     make = {
         "csv": lambda: lightning_loggers.CSVLogger(out, name="", version=part),
         "tensorboard": lambda: lightning_loggers.TensorBoardLogger(
-            out, name="", version="", sub_dir="tensorboard", default_hp_metric=False
+            out, name="", version="", sub_dir="tensorboard"
         ),
         "mlflow": lambda: lightning_loggers.MLFlowLogger(out.name, save_dir=str(out / "mlflow")),
         "wandb": lambda: lightning_loggers.WandbLogger(out.name, save_dir=out),

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def own_code(tmp_path, monkeypatch):
 def test_layers_of_ones_own_and_layers_with_options(mllc, own_code, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "output=out"]
     own = f"corrector.conv={{_target_:{own_code}.Layer,_partial_:true,scale:0.5}}"
-    with_options = "corrector.feature_conv={name:GATv2Conv,heads:2,concat:false}"
+    with_options = "corrector.feature_conv={name:SAGEConv,aggr:[mean,max]}"
     code, _, err = mllc("train", *TINY, *data, own, with_options, "corrector.k=5")
     assert code == 0, err
     Image.new("RGB", (48, 32)).save(tmp_path / "a.png")
@@ -80,6 +81,15 @@ def test_layers_of_ones_own_and_layers_with_options(mllc, own_code, tmp_path):
     assert code == 2 and f"allow=[{own_code}]" in err and err.count("\n") == 1
     code, _, err = mllc(*predict, "correct=true", f"allow=[{own_code}]")
     assert code == 0 and (tmp_path / "labeled/labels/a.png").is_file(), err
+
+
+def test_code_in_the_current_folder_is_not_run_unless_allowed(tmp_path):
+    (tmp_path / "torch_scatter.py").write_text("print('foreign code ran')")  # which PyG looks for
+    Image.new("RGB", (48, 32)).save(tmp_path / "a.png")
+    mllc = Path(sys.executable).with_name("mllc")  # with -m, Python itself looks there
+    command = [mllc, "predict", "checkpoint=a.png", "input=a.png", "output=out"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "a.png is not loaded" in ended.stderr and "foreign code ran" not in ended.stdout
 
 
 def test_a_method_of_ones_own(mllc, own_code, tmp_path):
