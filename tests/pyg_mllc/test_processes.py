@@ -1,8 +1,11 @@
 """Two processes train as one does, on the same batches."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,3 +102,27 @@ def test_two_processes_train_as_one(name, found, tmp_path):
         assert row == pytest.approx(other, rel=1e-4, abs=1e-4)
     assert weights == pytest.approx(one, rel=1e-3, abs=5e-3)
     assert counts == pytest.approx(confident, abs=2) and (not counts or sum(counts) > 100)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds children as Linux has them")
+def test_who_stops_one_process_stops_both_and_loses_nothing(tmp_path):
+    options = [
+        "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
+        "data.size=[32,48]", "data.labeled=4", "data.unlabeled=4", "data.val=2", "output=out",
+        "trainer.devices=2", "trainer.max_steps=100000", "trainer.log_every=1",
+        "trainer.progress=false", "trainer.accelerator=cpu",
+    ]  # fmt: skip
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pyg_mllc.cli"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", *command, "train", *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "out/mllc/metrics.csv").exists() and run.poll() is None:
+        time.sleep(0.2)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGTERM)
+    sentences = run.communicate(timeout=100)[1]
+    assert sentences.count("mllc: stopped; mllc train resume=out goes on") == 2
+    assert (tmp_path / "out/mllc/last.ckpt").is_file()
