@@ -1,6 +1,7 @@
 """`mllc data`: check a data set as training would read it, or list the sets that are known."""
 
 import sys
+from dataclasses import replace
 
 from pyg_mllc.cli.sentences import refuse
 
@@ -37,6 +38,16 @@ def run() -> None:
         refuse(f"'data {name}' is not a command; choose one of: data check, data info")
 
 
+def _chosen(name: str) -> list[str]:
+    """The classes that a choice of `data=` learns of a published set, if not all."""
+    from importlib.resources import files
+
+    from omegaconf import OmegaConf
+
+    text = files("pyg_mllc.configs").joinpath(f"data/{name}.yaml").read_text(encoding="utf-8")
+    return list(OmegaConf.create(text).classes)
+
+
 def _all() -> None:
     """Print all data sets and their protocols."""
     import rich
@@ -59,6 +70,9 @@ def _all() -> None:
         for total, names in totals.items():
             lines.append(f"data.partition= {', '.join(names)}: labeled, of {total:,}")
         table.add_row(spec.name, "\n".join(lines))
+    chosen = _chosen("voc_animals")
+    told = f"{len(chosen)} classes\nof voc: {', '.join(chosen)}; all else is void"
+    table.add_row("voc_animals", told)
     own = "images/ and masks/; if wanted unlabeled/, val_images/ and val_masks/, classes.csv"
     table.add_row("folder", f"your own classes\n{own}")
     table.add_row("textures", "10 classes\nbuilt in: scenes of pieces of photographs")
@@ -73,7 +87,10 @@ def _one(name: str) -> None:
 
     from pyg_mllc.data import IGNORE, TEXTURES, spec_named
 
-    spec = TEXTURES if name == TEXTURES.name else spec_named(name)
+    if name == "voc_animals":
+        spec = replace(spec_named("voc").only(_chosen(name)), name=name)
+    else:
+        spec = TEXTURES if name == TEXTURES.name else spec_named(name)
     stored: dict[int, list[str]] = {}
     for code, label in spec.ids.items():
         stored.setdefault(label, []).append(str(code))

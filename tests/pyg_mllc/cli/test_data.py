@@ -75,11 +75,13 @@ def test_the_home_folder_by_its_tilde(mllc, tmp_path, monkeypatch):
 
 def test_info_lists_every_set_and_protocol(mllc):
     code, out, _ = mllc("data", "info")
-    assert code == 0 and all(name in out for name in (*SPECS, "folder", "textures"))
+    assert code == 0 and all(name in out for name in (*SPECS, "voc_animals", "folder", "textures"))
     for spec in SPECS.values():
         assert all(name in out for name in spec.protocols)
     code, out, _ = mllc("data", "info", "cityscapes")
     assert code == 0 and "traffic light" in out and "250 170 30" in out
+    code, out, _ = mllc("data", "info", "voc_animals")
+    assert code == 0 and "sheep" in out and "sofa" not in out
     assert "check" in mllc("data")[1] and mllc("data", "info", "--help")[0] == 0
 
 
