@@ -93,6 +93,7 @@ def found(tmp_path_factory):
     return json.loads((out / "found.json").read_text())
 
 
+@pytest.mark.xdist_group("two")  # what they share takes long to make
 @pytest.mark.parametrize("name", METHODS)
 def test_two_processes_train_as_one(name, found, tmp_path):
     history, weights, counts = found[name]
