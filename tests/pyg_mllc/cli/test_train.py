@@ -286,8 +286,7 @@ def test_earlier_results_stay(mllc, tmp_path):
     assert all(f.read_bytes() == content for f, content in before.items())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_asks_it_to_stop_gets_a_checkpoint_and_a_sentence(tmp_path, number):
+def test_who_asks_it_to_stop_gets_a_checkpoint_and_a_sentence(tmp_path):
     run = subprocess.Popen(
         [sys.executable, "-c", "from pyg_mllc.cli import main; main()", "train", *TINY,
          "trainer.max_steps=100000", "trainer.log_every=1"],
@@ -297,7 +296,7 @@ def test_who_asks_it_to_stop_gets_a_checkpoint_and_a_sentence(tmp_path, number):
     )  # fmt: skip
     while not list(tmp_path.rglob("mllc/metrics.csv")) and run.poll() is None:
         time.sleep(0.2)
-    run.send_signal(number)
+    run.send_signal(signal.SIGINT)  # of SIGTERM, see test_processes
     assert run.wait(60) == 130
     sentence = run.stderr.read()
     assert "mllc: stopped; mllc train resume=outputs/train/" in sentence
