@@ -82,27 +82,21 @@ if os.environ["RANK"] == "0":
 """
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What two processes found, per method."""
-    out = tmp_path_factory.mktemp("two")
-    (out / "two.py").write_text(SCRIPT)
-    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", out / "two.py"]
+def test_two_processes_train_as_one(tmp_path):
+    (tmp_path / "two.py").write_text(SCRIPT)
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "two.py"]
     here = Path(__file__).parent
-    subprocess.run([sys.executable, "-m", *command, here, out], check=True, timeout=300)
-    return json.loads((out / "found.json").read_text())
-
-
-@pytest.mark.xdist_group("two")  # what they share takes long to make
-@pytest.mark.parametrize("name", METHODS)
-def test_two_processes_train_as_one(name, found, tmp_path):
-    history, weights, counts = found[name]
-    expected, one, confident = run(name, 1, tmp_path)
-    assert len(history) == len(expected) >= 6
-    for row, other in zip(history, expected, strict=True):
-        assert row == pytest.approx(other, rel=1e-4, abs=1e-4)
-    assert weights == pytest.approx(one, rel=1e-3, abs=5e-3)
-    assert counts == pytest.approx(confident, abs=2) and (not counts or sum(counts) > 100)
+    subprocess.run([sys.executable, "-m", *command, here, tmp_path], check=True, timeout=300)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert list(found) == list(METHODS)
+    for name, (history, weights, counts) in found.items():
+        expected, one, confident = run(name, 1, tmp_path / "one" / name)
+        assert len(history) == len(expected) >= 6, name
+        for row, other in zip(history, expected, strict=True):
+            assert row == pytest.approx(other, rel=1e-4, abs=1e-4), name
+        assert weights == pytest.approx(one, rel=1e-3, abs=5e-3), name
+        assert counts == pytest.approx(confident, abs=2), name
+        assert not counts or sum(counts) > 100, name
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds children as Linux has them")
