@@ -165,15 +165,13 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
             make = instantiate(config, _convert_="all")
             return make(segmenter=segmenter, corrector=corrector)
 
-    methods = _methods(cfg)
-    networks = {name: _described(cfg, config, splits) for name, config in methods.items()}
+    configs = _methods(cfg)
+    networks = {name: _described(cfg, config, splits) for name, config in configs.items()}
+    methods = {name: build(config) for name, config in configs.items()}
     if begins:
-        for config in methods.values():
-            build(config)
-        _begin(out, cfg, splits)  # all can be built: what was there before may go
+        _begin(out, cfg, splits)  # all could be built: what was there before may go
     runs: list[Any] = []
-    for name, config in methods.items():
-        method = build(config)
+    for name, method in methods.items():
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
         rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
         try:
