@@ -157,6 +157,12 @@ class Results:
         """Give the file of each kind for one input."""
         return {kind: self.folder / kind / (name + end) for kind, end in self.kinds.items()}
 
+    def others(self, sources: Iterable[Source]) -> list[Path]:
+        """Give the results of inputs that are none of these, such as of files since removed."""
+        kind, end = next(iter(self.kinds.items()))
+        known = {self.paths(source.name)[kind] for source in sources}
+        return sorted(set((self.folder / kind).rglob(f"*{end}")) - known)
+
     def done(self, source: Source) -> bool:
         """Tell whether all files of an input are there, and made after it was last changed."""
         changed = source.path.stat().st_mtime

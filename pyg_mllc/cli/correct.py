@@ -11,7 +11,7 @@ import hydra
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from pyg_mllc.cli.predict import digest, tell_left_out, write_classes
+from pyg_mllc.cli.predict import digest, tell_left_out, tell_others, write_classes
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
@@ -88,6 +88,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     there = [source for source in sources if done(source)]
     if there:
         _summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
+    tell_others(results, sources)
     tell_left_out(list(left_out.values()), "masks")
 
 

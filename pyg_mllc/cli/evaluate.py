@@ -62,7 +62,7 @@ def _evaluate(cfg: DictConfig) -> None:
 
 def _warn_of_known(samples: Any, checkpoint: Path) -> None:
     """Say so where images to measure on taught the network, by the lists of its run."""
-    from pyg_mllc.cli.train import PARTITION, RUN
+    from pyg_mllc.cli.run_folder import PARTITION, RUN
     from pyg_mllc.data import SegmentationDataset
     from pyg_mllc.data.lists import read_list
 

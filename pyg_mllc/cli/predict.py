@@ -55,6 +55,7 @@ def _predict(cfg: dict[str, Any]) -> None:
     done = len(todo) - len(unreadable)
     before = f", {len(sources) - len(todo)} were there already" if len(sources) > len(todo) else ""
     print(f"{done} images labeled{before}: {short(results.folder)}")
+    tell_others(results, sources)
     tell_left_out(unreadable, f"of {len(sources)} images")
 
 
@@ -102,6 +103,14 @@ def _label(
         }
         for kind, path in results.paths(name).items():
             save_picture(path, make[kind]())
+
+
+def tell_others(results: Any, sources: Sequence[Any]) -> None:
+    """Say which results in the folder are of none of the inputs: these may have been removed."""
+    if others := results.others(sources):
+        one = short(others[0])
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        print(f"not of this input, left as it was: {one}{more}")
 
 
 def tell_left_out(reasons: Sequence[str], of: str) -> None:

@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from rich.text import Text
 
+from pyg_mllc.cli.run_folder import CHANGEABLE, COMMAND, ERROR, RUN
 from pyg_mllc.cli.sentences import sentence_of, short
-from pyg_mllc.cli.train import CHANGEABLE, COMMAND, ERROR, RUN
 from pyg_mllc.report.tables import plain_table, spread
 from pyg_mllc.results import Run
 from pyg_mllc.writing import whole_file, write_csv

@@ -3,13 +3,9 @@
 import os
 import platform
 import re
-import shlex
-import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,22 +15,22 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.cli.progress import bar
+from pyg_mllc.cli.run_folder import (
+    CHANGEABLE,
+    COMMAND,
+    ERROR,
+    REPORT,
+    RUN,
+    begin_run,
+    clear_run,
+    given_changes,
+    kept_options,
+    same_run,
+)  # fmt: skip
 from pyg_mllc.cli.sentences import one_sentence, options_of, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
 from pyg_mllc.writing import whole_file
-
-RUN = "run.yaml"  # all options of a run, in its folder
-PARTITION = "partition"  # lists of its images
-REPORT = "report.html"  # written last
-COMMAND = "command.txt"  # that began the run
-ERROR = "error.txt"  # why a run of a sweep failed
-FIRST = {  # files that there are before anything is trained
-    RUN, COMMAND, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
-}  # fmt: skip
-CHANGEABLE = (
-    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
-)  # fmt: skip
 
 
 def run() -> None:
@@ -67,47 +63,25 @@ def _run(cfg: DictConfig) -> float:
     fresh = not any(out.iterdir()) and out != Path.cwd()
     try:
         with one_sentence():  # here, before Hydra adds lines of its own
-            return _train(_kept(out, _changes()) if resume else cfg, out, resume)
+            return _train(kept_options(out, given_changes()) if resume else cfg, out, resume)
     except (SystemExit, KeyboardInterrupt) as stop:
         if fresh and getattr(stop, "code", 2) == 2:
-            _clear(out)
+            clear_run(out)
         raise
-
-
-def _clear(out: Path) -> None:
-    """Remove the folder of a run that ended before it trained, and those above it left empty."""
-    with suppress(OSError):  # something else is in it, or another process has removed it
-        left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-        if left <= FIRST:
-            for name in left:
-                (out / name).unlink()
-            above = [folder for folder in out.parents if Path.cwd() in folder.parents]
-            for folder in (out / PARTITION, out, *above):
-                if folder.exists():
-                    folder.rmdir()
 
 
 def _member(cfg: DictConfig, out: Path) -> float:
     """Train a run of a sweep; where its folder holds this very run, go on with that."""
     from pyg_mllc.results import Run
 
-    if cfg.overwrite or not (out / RUN).is_file() or not _same(cfg, OmegaConf.load(out / RUN)):
+    if cfg.overwrite or not (out / RUN).is_file() or not same_run(cfg, OmegaConf.load(out / RUN)):
         return _train(cfg, out)
     if (out / REPORT).exists():
         print(f"ended before: {short(out)}")
         (out / ERROR).unlink(missing_ok=True)
         return Run.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
     given = HydraConfig.get().overrides.task
-    return _train(_kept(out, [o for o in given if o.split("=")[0] in CHANGEABLE]), out, True)
-
-
-def _same(cfg: DictConfig, kept: Any) -> bool:
-    """Whether two runs differ in nothing but where they lie, and what may change."""
-    both: list[Any] = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, kept)]
-    for each in both:
-        for option in ("output", "overwrite", "resume", *CHANGEABLE):
-            OmegaConf.update(each, option, None)
-    return bool(both[0] == both[1])
+    return _train(kept_options(out, [o for o in given if o.split("=")[0] in CHANGEABLE]), out, True)
 
 
 def _methods(cfg: DictConfig) -> dict[str, DictConfig]:
@@ -169,7 +143,8 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
     networks = {name: _described(cfg, config, splits) for name, config in configs.items()}
     methods = {name: build(config) for name, config in configs.items()}
     if begins:
-        _begin(out, cfg, splits)  # all could be built: what was there before may go
+        _tell_unread(cfg)
+        begin_run(out, cfg, splits)  # all could be built: what was there before may go
     runs: list[Any] = []
     for name, method in methods.items():
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
@@ -203,42 +178,14 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
     return runs[-1].last_miou
 
 
-def _begin(out: Path, cfg: DictConfig, splits: Any) -> None:
-    """Write what the run is, and put away what is left of one that it takes the place of."""
-    from pyg_mllc.data import write_partition
-
-    for old in (out / RUN, out / REPORT, *out.glob("*/result.json")):
-        old.unlink(missing_ok=True)
-    for logs in (*out.glob("*/tensorboard"), *out.glob("*/from_step_*")):
-        shutil.rmtree(logs, ignore_errors=True)
-    for last in out.glob("*/last.ckpt"):  # which resume= must not go on with
-        with suppress(FileNotFoundError):  # another process was faster
-            last.replace(last.with_name("earlier.ckpt"))
-    write_partition(splits, out / PARTITION, cfg.data.get("root"))
-    command = shlex.join(["mllc", "train", *HydraConfig.get().overrides.task])
-    for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
-        with whole_file(out / name) as file:  # the last of them makes it a run
-            file.write(text.encode())
-
-
-def _changes() -> list[str]:
-    """What the command line changes of the run that goes on."""
-    changes = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
-    for change in changes:
-        if change.split("=")[0] not in CHANGEABLE:
-            raise InputError(
-                f"resume= takes all options from the run; leave out {change} "
-                f"(only {', '.join(CHANGEABLE)} may change; a longer training is a new run)"
-            )
-    return changes
-
-
-def _kept(out: Path, changes: Sequence[str] = ()) -> DictConfig:
-    """The options of an earlier run, and what changes of them."""
-    cfg = OmegaConf.merge(OmegaConf.load(out / RUN), OmegaConf.from_dotlist(list(changes)))
-    if (out / PARTITION / "labeled.txt").is_file():
-        cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
-    return cast(DictConfig, cfg)
+def _tell_unread(cfg: DictConfig) -> None:
+    """Name the options given that have no effect, for the method does not correct."""
+    if cfg.method.get("correct", True):
+        return
+    name = cfg.method._target_.rsplit(".", 1)[-1].lower()
+    for option in HydraConfig.get().overrides.task:
+        if re.match(r"\+*(corrector|method\.(sight|anchors|thresholds))\b", option):
+            print(f"no effect: {option}, for {name} corrects nothing unless method.correct=true")
 
 
 def _described(cfg: DictConfig, method: DictConfig, splits: Any) -> dict[str, Any]:

@@ -86,7 +86,10 @@ def test_a_stopped_run_goes_on_to_the_same_tables(correct, truth, tmp_path, cont
     (tmp_path / "out/issues.csv").unlink()
     code, out, _ = correct("input=masks")
     assert code == 0 and "5 masks corrected (4 were there already)" in out
-    assert content(tmp_path / "out") == whole
+    assert content(tmp_path / "out") == whole and "not of this input" not in out
+    (tmp_path / "masks/d.png").unlink()
+    told = "not of this input, left as it was: out/labels/d.png"
+    assert told in correct("input=masks")[1]
     code, _, err = correct("input=masks", "belief=0.7")
     assert code == 2 and "made with belief=0.8, and now it is 0.7" in err
 

@@ -192,7 +192,11 @@ def test_a_damaged_checkpoint_gets_one_sentence(mllc, photos, tmp_path, content)
 def test_changed_images_are_labeled_anew_and_others_of_their_names_refused(predict, photos):
     assert "3 images labeled" in predict("input=my photos", "output=out")[1]
     os.utime(photos / "a.png", (time.time() + 60,) * 2)
-    assert "1 images labeled, 2 were there already" in predict("input=my photos", "output=out")[1]
+    out = predict("input=my photos", "output=out")[1]
+    assert "1 images labeled, 2 were there already" in out and "not of this input" not in out
+    (photos / "in/c.d.png").unlink()
+    told = "not of this input, left as it was: out/labels/in/c.d.png"
+    assert told in predict("input=my photos", "output=out")[1]
     shutil.copytree(photos, photos.parent / "others")
     code, _, err = predict("input=others", "output=out")
     assert code == 2 and "holds results made with input=" in err

@@ -110,8 +110,10 @@ def test_every_method_trains(mllc, method, tmp_path):
     frozen = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
     frozen += ["method.correct=true"] if method == "fixmatch" else []
     more = frozen if method in ("fixmatch", "mllc_anchors") else []
-    code, out, err = mllc("train", f"method={method}", *TINY, *data, *more)
+    code, out, err = mllc("train", f"method={method}", *TINY, *data, *more, "corrector.k=5")
     assert code == 0, err
+    corrects = method not in ("supervised", "unimatch")
+    assert corrects != (f"no effect: corrector.k=5, for {method} corrects nothing" in out)
     assert method.split("_")[0] in out
     (checkpoint,) = tmp_path.rglob("best.ckpt")
     predictor = pyg_mllc.load(checkpoint)

@@ -1,0 +1,86 @@
+"""The folder of a run: what it holds before anything is trained, and how a run goes on from it."""
+
+import shlex
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from pyg_mllc.errors import InputError
+from pyg_mllc.writing import whole_file
+
+RUN = "run.yaml"  # all options of a run, in its folder
+PARTITION = "partition"  # lists of its images
+REPORT = "report.html"  # written last
+COMMAND = "command.txt"  # that began the run
+ERROR = "error.txt"  # why a run of a sweep failed
+FIRST = {  # files that there are before anything is trained
+    RUN, COMMAND, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
+}  # fmt: skip
+CHANGEABLE = (
+    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
+)  # fmt: skip
+
+
+def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
+    """Write what the run is, and put away what is left of one that it takes the place of."""
+    from pyg_mllc.data import write_partition
+
+    for old in (out / RUN, out / REPORT, *out.glob("*/result.json")):
+        old.unlink(missing_ok=True)
+    for logs in (*out.glob("*/tensorboard"), *out.glob("*/from_step_*")):
+        shutil.rmtree(logs, ignore_errors=True)
+    for last in out.glob("*/last.ckpt"):  # which resume= must not go on with
+        with suppress(FileNotFoundError):  # another process was faster
+            last.replace(last.with_name("earlier.ckpt"))
+    write_partition(splits, out / PARTITION, cfg.data.get("root"))
+    command = shlex.join(["mllc", "train", *HydraConfig.get().overrides.task])
+    for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
+        with whole_file(out / name) as file:  # the last of them makes it a run
+            file.write(text.encode())
+
+
+def given_changes() -> list[str]:
+    """What the command line changes of the run that goes on."""
+    found = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
+    for change in found:
+        if change.split("=")[0] not in CHANGEABLE:
+            raise InputError(
+                f"resume= takes all options from the run; leave out {change} "
+                f"(only {', '.join(CHANGEABLE)} may change; a longer training is a new run)"
+            )
+    return found
+
+
+def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
+    """The options of an earlier run, and what changes of them."""
+    cfg = OmegaConf.merge(OmegaConf.load(out / RUN), OmegaConf.from_dotlist(list(changed)))
+    if (out / PARTITION / "labeled.txt").is_file():
+        cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
+    return cast(DictConfig, cfg)
+
+
+def same_run(cfg: DictConfig, other: Any) -> bool:
+    """Whether two runs differ in nothing but where they lie, and what may change."""
+    both: list[Any] = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, other)]
+    for each in both:
+        for option in ("output", "overwrite", "resume", *CHANGEABLE):
+            OmegaConf.update(each, option, None)
+    return bool(both[0] == both[1])
+
+
+def clear_run(out: Path) -> None:
+    """Remove the folder of a run that ended before it trained, and those above it left empty."""
+    with suppress(OSError):  # something else is in it, or another process has removed it
+        left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        if left <= FIRST:
+            for name in left:
+                (out / name).unlink()
+            above = [folder for folder in out.parents if Path.cwd() in folder.parents]
+            for folder in (out / PARTITION, out, *above):
+                if folder.exists():
+                    folder.rmdir()
