@@ -4,8 +4,7 @@ MLLC_DATA=path/to/data python -m experiments.run methods --jobs 2
 
 A row is a file of `pyg_mllc/configs/experiment/<table>/`. Runs that are in the CSV are left
 out, and stopped ones go on; with `--networks`, runs of the CSV are trained, too, if their networks
-are not here, and add no line. Each job has its share of the cores, and two threads at least: with
-one, PyTorch computes convolutions of 1 x 1 the slow way.
+are not here, and add no line. Each job has one thread.
 """
 
 import argparse
@@ -21,7 +20,6 @@ from datetime import date
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -99,8 +97,7 @@ def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
     before = commits.read_text().split() if kept.exists() and commits.exists() else []
     commits.write_text(" ".join(dict.fromkeys([*before, head])))
     with (job.folder / "log.txt").open("a") as log:
-        threads = str(max(2, _own_cores()))
-        environment = os.environ | {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "pyg_mllc.cli", "train", *options]
         ended = subprocess.run(command, stdout=log, stderr=log, env=environment)
     if ended.returncode:
@@ -152,26 +149,9 @@ def _line(job: Job) -> dict[str, str]:
         "peak_mb": f"{found.peak_mb:.0f}",
         "commit": (job.folder / "commits").read_text(),
         "versions": f"torch {version('torch')}, torch_geometric {version('torch_geometric')}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_own_cores()} a run",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a run",
         "date": str(date.today()),
     }
-
-
-def shares(parallel: int) -> list[set[int]]:
-    """The cores of each of so many jobs, where the system lets one choose."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    return [set(cores[job::parallel] or cores) for job in range(parallel)]
-
-
-def _keep_to(free: "SimpleQueue[set[int]]") -> None:
-    """Keep this thread, and the processes that it starts, to the next share of the cores."""
-    if cores := free.get():
-        os.sched_setaffinity(0, cores)
-
-
-def _own_cores() -> int:
-    """How many cores this thread may use."""
-    return len(shares(1)[0]) or os.cpu_count() or 1
 
 
 def _git(*arguments: str) -> str:
@@ -215,10 +195,7 @@ def run(
             job.config, *job.overrides, job.seed, line["miou_last"], line["miou_best"], flush=True
         )
 
-    free: SimpleQueue[set[int]] = SimpleQueue()
-    for cores in shares(parallel):
-        free.put(cores)
-    with ThreadPoolExecutor(parallel, initializer=_keep_to, initargs=(free,)) as pool:
+    with ThreadPoolExecutor(parallel) as pool:
         futures = [pool.submit(one, job) for job in todo]
     failed = [future.exception() for future in futures if future.exception()]
     if failed:

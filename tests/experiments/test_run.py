@@ -1,12 +1,11 @@
 """A table is filled run by run, and goes on where it was stopped."""
 
 import csv
-import os
 import shutil
 
 import pytest
 
-from experiments.run import Job, rows, run, shares
+from experiments.run import Job, rows, run
 
 TINY = (
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
@@ -85,16 +84,6 @@ def test_a_word_means_the_row_of_that_name_or_all_that_hold_it():
     held = rows("methods", ["mllc_anchors", "camvid_all"])
     assert "methods/voc_54_mllc_anchors_lite2" in held and "methods/voc_54_mllc" not in held
     assert len(held) > 4 and not rows("methods", ["nothing is called so"])
-
-
-def test_jobs_share_the_cores():
-    if not hasattr(os, "sched_getaffinity"):
-        pytest.skip("this system does not let one choose cores")
-    cores = os.sched_getaffinity(0)
-    for parallel in (1, 2, len(cores), 3 * len(cores)):
-        found = shares(parallel)
-        assert len(found) == parallel and set().union(*found) == cores and all(found)
-        assert parallel > len(cores) or sum(map(len, found)) == len(cores)
 
 
 def test_rows_are_files():
