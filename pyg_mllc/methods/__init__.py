@@ -1,9 +1,10 @@
 """Training methods, one objective a file, one contract (see `Method`)."""
 
 from pyg_mllc.methods.fixmatch import FixMatch
-from pyg_mllc.methods.method import Method, SemiSupervised
+from pyg_mllc.methods.method import Method
 from pyg_mllc.methods.mllc import MLLC
 from pyg_mllc.methods.prototypes import Prototypes
+from pyg_mllc.methods.semi_supervised import SemiSupervised
 from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.methods.supervised import Supervised
 from pyg_mllc.methods.teacher import Teacher

@@ -14,8 +14,8 @@ from pyg_mllc.losses import (
     pseudo_label_weight,
     resize_labels,
 )
-from pyg_mllc.methods.method import Guess, SemiSupervised
 from pyg_mllc.methods.prototypes import Prototypes
+from pyg_mllc.methods.semi_supervised import Guess, SemiSupervised
 from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 

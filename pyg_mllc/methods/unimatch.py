@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.fixmatch import FixMatch
-from pyg_mllc.methods.method import Guess
+from pyg_mllc.methods.semi_supervised import Guess
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 

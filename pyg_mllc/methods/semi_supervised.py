@@ -1,0 +1,82 @@
+"""What methods share that learn from their teacher's labels of unlabeled images."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pyg_mllc.augment import StrongView
+from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.errors import InputError
+from pyg_mllc.losses import upsample
+from pyg_mllc.methods.method import Method
+from pyg_mllc.nn import CorrectedSegmenter, Prediction
+
+
+class Guess(NamedTuple):
+    """Weak views of unlabeled images, and what the teacher says of them."""
+
+    view: Tensor  # (U, 3, H, W)
+    label: Tensor  # (U, H, W), IGNORE in padding
+    confidence: Tensor  # (U, H, W)
+    belief: Prediction  # before correction, padding included
+
+
+class SemiSupervised(Method):
+    """A method that learns from its teacher's labels of unlabeled images, after a warm-up.
+
+    Args:
+        student: holds all trained weights.
+        weak: makes the weak views.
+        strong: makes the strong views.
+        threshold: tau, confidence from which the teacher's label counts as trusted.
+        total_steps: length of the training.
+        warmup: share of the training that is supervised only.
+        decay: of the teacher.
+        **graphs: what the corrector's graphs rest on, see `Method`.
+    """
+
+    uses_unlabeled = True
+    step: Tensor
+
+    def __init__(
+        self,
+        student: CorrectedSegmenter,
+        weak: nn.Module | None,
+        strong: nn.Module | None,
+        threshold: float,
+        total_steps: int,
+        warmup: float,
+        decay: float,
+        **graphs: Any,
+    ) -> None:
+        if not 0 <= warmup < 1:
+            raise InputError(f"expected method.warmup in [0, 1), got {warmup}")
+        super().__init__(student, weak, decay, **graphs)
+        self.strong, self.threshold = strong or StrongView(), threshold
+        self.warmup_steps = int(warmup * total_steps)
+        self.register_buffer("step", torch.zeros((), dtype=torch.long))
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether unlabeled images, and anchors in correction, wait."""
+        return int(self.step) < self.warmup_steps
+
+    def update(self) -> None:
+        """Move the teacher towards the student; call it after each optimizer step."""
+        super().update()
+        self.step += 1
+
+    @torch.no_grad()
+    def guess(self, images: Tensor, valid: Tensor) -> Guess:
+        """Label weak views of `images (U, 3, H, W)`; padding, where not `valid`, gets none."""
+        known = torch.where(valid, 0, IGNORE)
+        view, known = self.weak(images, known)
+        history = self.teach(view)
+        confidence, label = upsample(history[-1].logits.float(), view.shape[-2:]).softmax(1).max(1)
+        return Guess(view, torch.where(known == IGNORE, IGNORE, label), confidence, history[0])
+
+    def trusted(self, guess: Guess) -> Tensor:
+        """Share of the pixels, padding aside, whose label is trusted: for the log."""
+        valid = guess.label != IGNORE
+        return ((guess.confidence >= self.threshold) & valid).sum() / valid.sum().clamp(min=1)
