@@ -12,9 +12,10 @@ from graphs import AnchorMemory, anchor_evidence, anchor_graph
 from graphs.checks import check_neighbors, check_nodes, check_positive
 from graphs.pixels import Maps
 from pyg_mllc.nn.conv import Layer
+from pyg_mllc.nn.label_flow import add_anchors, label_graph
 from pyg_mllc.nn.nodes import Nodes, pixel_nodes
 from pyg_mllc.nn.prediction import Prediction
-from pyg_mllc.nn.rounds import CorrectionRound, Levels, add_anchors, label_graph
+from pyg_mllc.nn.rounds import CorrectionRound, Levels
 from pyg_mllc.nn.thresholds import class_thresholds
 
 AnchorRule = Literal["mean", "bayes"]

@@ -8,7 +8,8 @@ from graphs import AnchorMemory
 from graphs.anchors import class_parts, log_share
 from graphs.propagate import EPS
 from pyg_mllc.nn.correction import LabelCorrector
-from pyg_mllc.nn.rounds import CERTAINTY, CorrectionRound, label_logits, trusted
+from pyg_mllc.nn.label_flow import CERTAINTY, label_logits
+from pyg_mllc.nn.rounds import CorrectionRound, trusted
 from pyg_mllc.nn.thresholds import class_thresholds
 
 

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from graphs import AnchorMemory, anchor_evidence, anchor_graph, maps_to_nodes, pixel_batch
 from pyg_mllc.data import textures
 from pyg_mllc.nn import LabelCorrector, class_thresholds, label_logits, trusted
-from pyg_mllc.nn.rounds import label_graph
+from pyg_mllc.nn.label_flow import label_graph
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.float64, 1e-5)])
