@@ -1,0 +1,44 @@
+"""The tables of the READMEs say what the CSV files say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments import table
+from experiments.methods import evaluate
+
+HERE = Path(table.__file__).parent
+
+
+def tables(folder):
+    """The tables of a README: the first line, and those with the figures."""
+    text = (folder / "README.md").read_text()
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        head, _, *lines = block.splitlines()
+        yield head, lines
+
+
+def cells(line):
+    return tuple(cell.strip() for cell in line.strip("|").split("|"))
+
+
+@pytest.mark.parametrize("name", ["ablation", "graphs", "layers", "methods"])
+def test_a_row_is_the_mean_of_its_runs_and_no_row_is_kept_back(name):
+    folder = HERE / name
+    shown = {
+        cells(line) for head, lines in tables(folder) if cells(head) == table.HEAD for line in lines
+    }
+    runs = table.read(folder / f"{name}.csv", [])
+    assert shown == {table.line(*item) for item in runs.items()}
+
+
+def test_gains_are_those_of_the_runs():
+    folder, seen = HERE / "methods", 0
+    both = table.figures(table.read(folder / "methods.csv", [])), evaluate.figures([""])
+    for head, lines in tables(folder):
+        if base := re.search(r"gain over (\w+)", head):
+            kept = [set(table.gains(found, base[1])) for found in both if base[1] in found]
+            assert any(set(lines) <= lines_of for lines_of in kept), head
+            seen += len(lines)
+    assert seen > 50
