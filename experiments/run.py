@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
+from experiments.held_out import held_out
 from pyg_mllc.pictures import percent
 from pyg_mllc.results import Run
 
@@ -72,9 +73,21 @@ def rows(table: str, words: Iterable[str] = ()) -> list[str]:
     return [f"{table}/{name}" for name in named((file.stem for file in files), words)]
 
 
-def train(job: Job, roots: dict[str, Path]) -> dict[str, str]:
+def roots() -> dict[str, Path]:
+    """Where each data set lies."""
+    if "MLLC_DATA" not in os.environ:
+        raise SystemExit("MLLC_DATA is not set: give the folder that holds camvid, voc2012, ...")
+    folders = {"camvid": "camvid", "voc": "voc2012", "cityscapes": "cityscapes"}
+    return {name: Path(os.environ["MLLC_DATA"]) / folder for name, folder in folders.items()}
+
+
+def _data_set(config: str) -> str:
+    return config.split("/")[-1].split("_")[0]
+
+
+def train(job: Job, places: dict[str, Path]) -> dict[str, str]:
     """Train in a process of its own, or go on; give the line of the CSV."""
-    kept, root = job.folder / "run.yaml", roots[job.config.split("/")[-1].split("_")[0]]
+    kept, root = job.folder / "run.yaml", places[_data_set(job.config)]
     if kept.exists():
         _compare(job, OmegaConf.load(kept), root)
     if job.ended:
@@ -170,7 +183,7 @@ def done(path: Path) -> set[Job]:
 
 
 def run(
-    jobs: list[Job], path: Path, parallel: int, roots: dict[str, Path], networks: bool = False
+    jobs: list[Job], path: Path, parallel: int, places: dict[str, Path], networks: bool = False
 ) -> None:
     """Train those jobs that the CSV does not hold yet; with `networks`, whose network is not here.
 
@@ -184,7 +197,7 @@ def run(
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def one(job: Job) -> None:
-        line = train(job, roots)
+        line = train(job, places)
         if job not in known:
             with lock, path.open("a", newline="") as file:
                 writer = csv.DictWriter(file, FIELDS)
@@ -217,6 +230,9 @@ def main() -> None:
     parser.add_argument(
         "--networks", action="store_true", help="train what the CSV holds, too, if it is not here"
     )
+    parser.add_argument(
+        "--held-out", action="store_true", help="on training images, part of which are held out"
+    )
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
     chosen = rows(given.table, given.rows)
@@ -226,18 +242,17 @@ def main() -> None:
     if not chosen:
         words = " ".join([given.table, *given.rows])
         raise SystemExit(f"no rows are called so: {words}; see {CONFIGS}")
-    if "MLLC_DATA" not in os.environ:
-        raise SystemExit("MLLC_DATA is not set: give the folder that holds camvid, voc2012, ...")
+    places = roots()
+    if given.held_out:
+        places = {name: held_out(name, places[name]) for name in map(_data_set, chosen)}
     options = [option.partition("=")[::2] for option in given.set]
     choices = [[f"{name}={value}" for value in re.split(COMMA, values)] for name, values in options]
-    data = Path(os.environ["MLLC_DATA"])
     jobs = [
         Job(row, overrides, seed)
         for seed, row, overrides in product(given.seeds, chosen, product(*choices))
     ]
     path = Path(given.csv) if given.csv else HERE / given.table / f"{Path(given.table).name}.csv"
-    roots = {"camvid": "camvid", "voc": "voc2012", "cityscapes": "cityscapes"}
-    run(jobs, path, given.jobs, {k: data / v for k, v in roots.items()}, given.networks)
+    run(jobs, path, given.jobs, places, given.networks)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ def finished(rows: Iterable[str], seed: int = 0) -> list[Job]:
 
 def _missing(job: Job) -> str:
     table, row = job.config.split("/")
+    options = " ".join(["--set", *job.overrides]) if job.overrides else ""
+    command = f"{table} --rows {row} --seeds {job.seed} {options}".strip()
     return (
         f"{job.config}, seed {job.seed}, is not trained here; "
-        f"python -m experiments.run {table} --rows {row} --seeds {job.seed} --networks trains it"
+        f"python -m experiments.run {command} --networks trains it"
     )
 
 

@@ -9,11 +9,10 @@ to `search.csv` and prints what is best.
 
 import argparse
 import csv
-import os
-from collections import defaultdict
 from pathlib import Path
 
-from experiments.run import Job, run
+from experiments.held_out import held_out
+from experiments.run import Job, roots, run
 
 HERE = Path(__file__).parent
 METHODS = {
@@ -33,49 +32,6 @@ SIZES = {"camvid": ("model.stride=8", "model.feature_stride=16"), "voc": ()}  # 
 def budget(data: str) -> tuple[str, ...]:
     """Options of all runs of a search."""
     return f"trainer.max_steps={STEPS[data]}", f"trainer.val_every={STEPS[data]}"
-
-
-def hold_out_frames(source: Path, target: Path) -> Path:
-    """Lay links so that `val` is the last fifth of each training video, and `train` the rest."""
-    videos = defaultdict(list)
-    for image in sorted((source / "train").iterdir()):
-        videos[image.name.split("_")[0]].append(image)
-    for images in videos.values():
-        for number, image in enumerate(images):
-            split = "val" if number >= 0.8 * len(images) else "train"
-            [mask] = (source / "trainannot").glob(f"{image.stem}.*")
-            for file, folder in ((image, split), (mask, f"{split}annot")):
-                _link(target / folder / file.name, file)
-    return target
-
-
-def hold_out_photographs(source: Path, target: Path) -> Path:
-    """Write lists so that `val` is every fifth training image, and `train` the rest."""
-    lists = Path("ImageSets/Segmentation")
-    (target / lists).mkdir(parents=True, exist_ok=True)
-    for folder in ("JPEGImages", "SegmentationClass"):
-        _link(target / folder, source / folder)
-    names = (source / lists / "train.txt").read_text().split()
-    rest = [name for i, name in enumerate(names) if i % 5]
-    for split, chosen in (("val", names[::5]), ("train", rest)):
-        (target / lists / f"{split}.txt").write_text("\n".join(chosen))
-    return target
-
-
-def _link(link: Path, file: Path) -> None:
-    if link.is_symlink() and link.resolve() == file.resolve():
-        return  # another search may be reading it
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(file.resolve())
-
-
-def held_out(data: str) -> dict[str, Path]:
-    """Where each data set lies while nobody may look at its validation split."""
-    source, target = Path(os.environ["MLLC_DATA"]), Path("outputs/tables/held_out")
-    if data == "voc":
-        return {data: hold_out_photographs(source / "voc2012", target / data)}
-    return {data: hold_out_frames(source / data, target / data)}
 
 
 def best(data: str, method: str) -> tuple[str, ...]:
@@ -98,8 +54,12 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", default=list(METHODS))
     parser.add_argument("--data", choices=list(ROWS), default="camvid")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument(
+        "--networks", action="store_true", help="train what the CSV holds, too, if it is not here"
+    )
     given = parser.parse_args()
-    data, root = given.data, held_out(given.data)
+    data = given.data
+    root = {data: held_out(data, roots()[data])}
 
     def job(method: str, rate: str, weight: str = "1") -> Job:
         name = METHODS[method]
@@ -108,14 +68,14 @@ def main() -> None:
 
     path = HERE / "search.csv"
     jobs = [job(method, f"trainer.lr={rate}") for rate in RATES[data] for method in given.methods]
-    run(jobs, path, given.jobs, root)
+    run(jobs, path, given.jobs, root, given.networks)
     jobs = [
         job(method, best(data, method)[0], weight)
         for weight in WEIGHTS
         for method in given.methods
         if METHODS[method]
     ]
-    run(jobs, path, given.jobs, root)
+    run(jobs, path, given.jobs, root, given.networks)
     for method in given.methods:
         print(method, *best(data, method))
 

@@ -25,6 +25,11 @@ RULES = ("mean", "bayes")
 
 def main() -> None:
     """Correct by each rule with each share, with and without class thresholds."""
+    if not JOB.ended:
+        raise SystemExit(
+            "the network is not trained here; "
+            "python -m experiments.methods.search mllc_anchors --data voc --networks trains it"
+        )
     predictor, val = trained(JOB), data_of(JOB).val
     method, corrector = predictor.method, predictor.seeing.corrector
     known_thresholds = method.thresholds

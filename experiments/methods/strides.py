@@ -2,14 +2,15 @@
 
 MLLC_DATA=path/to/data python -m experiments.methods.strides --jobs 2
 
-CamVid, 46 labeled images, 400 steps; scored on the held-out frames of `search.py`.
+CamVid, 46 labeled images, 400 steps; scored on held-out training frames.
 """
 
 import argparse
 from pathlib import Path
 
-from experiments.methods.search import budget, held_out
-from experiments.run import Job, run
+from experiments.held_out import held_out
+from experiments.methods.search import budget
+from experiments.run import Job, roots, run
 
 HERE = Path(__file__).parent
 
@@ -24,7 +25,8 @@ def main() -> None:
         for seed in range(3)
         for stride in (8, 16)
     ]
-    run(jobs, HERE / "strides.csv", parser.parse_args().jobs, held_out("camvid"))
+    root = held_out("camvid", roots()["camvid"])
+    run(jobs, HERE / "strides.csv", parser.parse_args().jobs, {"camvid": root})
 
 
 if __name__ == "__main__":

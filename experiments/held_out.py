@@ -1,0 +1,56 @@
+"""Data sets of which part of the training images stands in for the validation split.
+
+What is searched for is scored there, and the validation split is not looked at.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+FOLDER = Path("outputs/tables/held_out")
+
+
+def held_out(name: str, source: Path) -> Path:
+    """Give the root of a data set whose `val` is part of its training images, and `train` the rest.
+
+    Args:
+        name: `camvid`, where the last fifth of each video is held out, or `voc`, where every fifth
+            image is.
+        source: where the data set lies.
+    """
+    make = {"camvid": _hold_out_frames, "voc": _hold_out_photographs}
+    if name not in make:
+        raise SystemExit(f"of {name} no training images are held out, only of {', '.join(make)}")
+    return make[name](source, FOLDER / name)
+
+
+def _hold_out_frames(source: Path, target: Path) -> Path:
+    videos = defaultdict(list)
+    for image in sorted((source / "train").iterdir()):
+        videos[image.name.split("_")[0]].append(image)
+    for images in videos.values():
+        for number, image in enumerate(images):
+            split = "val" if number >= 0.8 * len(images) else "train"
+            [mask] = (source / "trainannot").glob(f"{image.stem}.*")
+            for file, folder in ((image, split), (mask, f"{split}annot")):
+                _link(target / folder / file.name, file)
+    return target
+
+
+def _hold_out_photographs(source: Path, target: Path) -> Path:
+    lists = Path("ImageSets/Segmentation")
+    (target / lists).mkdir(parents=True, exist_ok=True)
+    for folder in ("JPEGImages", "SegmentationClass"):
+        _link(target / folder, source / folder)
+    names = (source / lists / "train.txt").read_text().split()
+    rest = [name for i, name in enumerate(names) if i % 5]
+    for split, chosen in (("val", names[::5]), ("train", rest)):
+        (target / lists / f"{split}.txt").write_text("\n".join(chosen))
+    return target
+
+
+def _link(link: Path, file: Path) -> None:
+    if link.is_symlink() and link.resolve() == file.resolve():
+        return  # another search may be reading it
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(file.resolve())
