@@ -1,3 +1,4 @@
+import os
 import re
 import signal
 import subprocess
@@ -291,14 +292,14 @@ def test_earlier_results_stay(mllc, tmp_path):
 def test_who_asks_it_to_stop_gets_a_checkpoint_and_a_sentence(tmp_path):
     run = subprocess.Popen(
         [sys.executable, "-c", "from pyg_mllc.cli import main; main()", "train", *TINY,
-         "trainer.max_steps=100000", "trainer.log_every=1"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+         "trainer.max_steps=100000", "trainer.log_every=1", "trainer.workers=1"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
         # A shell's background job ignores Ctrl-C, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     while not list(tmp_path.rglob("mllc/metrics.csv")) and run.poll() is None:
         time.sleep(0.2)
-    run.send_signal(signal.SIGINT)  # of SIGTERM, see test_processes
+    os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C: the loading processes, too
     assert run.wait(60) == 130
     sentence = run.stderr.read()
     assert "mllc: stopped; mllc train resume=outputs/train/" in sentence
