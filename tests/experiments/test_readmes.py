@@ -30,7 +30,8 @@ def test_a_row_is_the_mean_of_its_runs_and_no_row_is_kept_back(name):
         cells(line) for head, lines in tables(folder) if cells(head) == table.HEAD for line in lines
     }
     runs = table.read(folder / f"{name}.csv", [])
-    assert shown == {table.line(*item) for item in runs.items()}
+    expected = {table.line(*item) for item in runs.items()}
+    assert shown == expected, f"python -m experiments.table {name} prints what {folder} lacks"
 
 
 def test_gains_are_those_of_the_runs():
