@@ -146,7 +146,8 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
         _tell_unread(cfg)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go
     runs: list[Any] = []
-    for name, method in methods.items():
+    for name in configs:
+        method = methods.pop(name)  # one network at a time takes a device's memory
         more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
         rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
         try:
