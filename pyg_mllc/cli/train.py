@@ -26,7 +26,7 @@ from pyg_mllc.cli.run_folder import (
     given_changes,
     kept_options,
     same_run,
-)  # fmt: skip
+)
 from pyg_mllc.cli.sentences import one_sentence, options_of, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
