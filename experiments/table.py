@@ -42,9 +42,9 @@ def _numbers(runs: list[dict[str, str]], column: str) -> list[float]:
     return [float(run[column]) for run in runs]
 
 
-def spread(values: list[float]) -> str:
+def spread(values: list[float], sign: str = "") -> str:
     """Mean and, of two values or more, standard deviation."""
-    return tables.spread([value / 100 for value in values])
+    return tables.spread([value / 100 for value in values], sign)
 
 
 def _rounds(runs: list[dict[str, str]], column: str) -> str:
@@ -90,8 +90,7 @@ def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
     yield "|" + " --- |" * (2 + len(start))
     for name in sorted(filter(more.get, more), key=lambda name: -mean(more[name].values())):
         told = {s: f"{found[name][s]:.1f} ({gain:+z.1f})" for s, gain in more[name].items()}
-        each = list(more[name].values())
-        cells = [name, *(told.get(s, "") for s in start), "+" * (mean(each) >= 0) + spread(each)]
+        cells = [name, *(told.get(s, "") for s in start), spread(list(more[name].values()), "+")]
         yield f"| {' | '.join(cells)} |"
 
 

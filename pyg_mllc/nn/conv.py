@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -112,6 +113,16 @@ class GraphLayer(nn.Module):
             )
 
 
+def fitting_layers() -> list[str]:
+    """Names of the layers of PyG that serve as they are, found by trying each."""
+    names = []
+    for name in sorted(torch_geometric.nn.conv.__all__):
+        with suppress(ValueError):
+            GraphLayer(name, channels=4)
+            names.append(name)
+    return names
+
+
 def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
     if isinstance(conv, nn.Module):
         raise ValueError(f"expected {type(conv).__name__} as a class or a factory, got one made")
@@ -128,7 +139,8 @@ def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
         near = get_close_matches(conv, layers, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}? " if near else ""
         raise ValueError(
-            f"{conv!r} is not a layer; {hint}Choices: affinity, {', '.join(sorted(layers))}"
+            f"{conv!r} is not a layer; {hint}Choices: affinity, {', '.join(fitting_layers())}, "
+            "and with options others of torch_geometric.nn.conv"
         )
     return conv, getattr(torch_geometric.nn.conv, conv)
 

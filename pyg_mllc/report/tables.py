@@ -118,10 +118,13 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def spread(shares: Sequence[float]) -> str:
-    """Give the mean and, of two values or more, the standard deviation, in percent."""
+def spread(shares: Sequence[float], sign: str = "") -> str:
+    """Give the mean and, of two values or more, the standard deviation, in percent.
+
+    With `sign="+"` the mean is that of gains, whose sign is shown.
+    """
     deviation = f" ± {100 * stdev(shares):.1f}" if len(shares) > 1 else ""
-    return f"{100 * mean(shares):.1f}{deviation}"
+    return f"{100 * mean(shares):{sign}z.1f}{deviation}"
 
 
 def _times(run: Run) -> tuple[str, str]:

@@ -36,6 +36,7 @@ def test_runs_with_changed_options_are_told_apart_and_shown_on_demand(tmp_path):
 
 def test_one_seed_has_no_spread():
     assert spread([41.26]) == "41.3"
+    assert spread([-0.03], "+") == "+0.0" and spread([1.0, -2.0], "+") == "-0.5 ± 2.1"
 
 
 def test_gains_are_counted_on_the_same_seed(tmp_path):
