@@ -1,0 +1,47 @@
+"""What the labeled images show of each class, seed by seed.
+
+MLLC_DATA=path/to/data python -m experiments.methods.shown
+
+Writes `shown.csv`: of each draw of labeled images, by class, how many show it with at least 50
+pixels, and its share of all labeled pixels, at the size of training.
+"""
+
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_module
+from hydra.utils import instantiate
+
+from experiments.run import roots
+from pyg_mllc.data import IGNORE
+from pyg_mllc.writing import write_csv
+
+HERE = Path(__file__).parent
+ROWS = ("camvid_23_supervised", "camvid_46_supervised", "voc_54_supervised", "voc_27_supervised")
+SEEDS = (0, 1, 2)
+PIXELS = 50
+HEAD = ("config", "seed", "class", "labeled", "showing_it", "share_of_pixels")
+
+
+def main() -> None:
+    """Count, print and keep."""
+    rows = []
+    for row in ROWS:
+        root = roots()[row.split("_")[0]]
+        for seed in SEEDS:
+            options = [f"experiment=methods/{row}", f"seed={seed}", f"data.root={root}"]
+            with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+                splits = instantiate(compose("train", options).data)
+            labels = [splits.labeled[i]["label"] for i in range(len(splits.labeled))]
+            counts = torch.stack(
+                [torch.bincount(m[m != IGNORE], minlength=splits.spec.num_classes) for m in labels]
+            )
+            shown, shares = (counts >= PIXELS).sum(0), counts.sum(0) / counts.sum()
+            for name, n, share in zip(splits.spec.classes, shown, shares, strict=True):
+                rows.append((row, seed, name, len(labels), int(n), f"{100 * share:.2f}"))
+                print(*rows[-1])
+    write_csv(HERE / "shown.csv", HEAD, rows)
+
+
+if __name__ == "__main__":
+    main()
