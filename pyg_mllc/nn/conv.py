@@ -19,6 +19,9 @@ Layer = str | Mapping[str, Any] | Callable[..., nn.Module]
 """Name of a layer in `torch_geometric.nn`, by itself or with options as in `{"name": "GATv2Conv",
 "heads": 4, "concat": False}`; a class, or a factory such as `functools.partial`."""
 
+# The base class is no layer, and if it ran, PyG would keep what it makes of it for all subclasses.
+LAYERS = sorted(set(torch_geometric.nn.conv.__all__) - {"MessagePassing"})
+
 # What layers need beyond their numbers of channels, and no default of PyG's gives.
 NEEDED: dict[str, dict[str, Any]] = {
     "APPNP": {"K": 2, "alpha": 0.1},
@@ -116,7 +119,7 @@ class GraphLayer(nn.Module):
 def fitting_layers() -> list[str]:
     """Names of the layers of PyG that serve as they are, found by trying each."""
     names = []
-    for name in sorted(torch_geometric.nn.conv.__all__):
+    for name in LAYERS:
         with suppress(ValueError):
             GraphLayer(name, channels=4)
             names.append(name)
@@ -134,9 +137,8 @@ def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
     if not isinstance(conv, str):
         function = getattr(conv, "func", conv)  # of functools.partial
         return getattr(function, "__name__", type(conv).__name__), conv
-    layers = torch_geometric.nn.conv.__all__
-    if conv not in layers:
-        near = get_close_matches(conv, layers, n=3, cutoff=0.5)
+    if conv not in LAYERS:
+        near = get_close_matches(conv, LAYERS, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}? " if near else ""
         raise ValueError(
             f"{conv!r} is not a layer; {hint}Choices: affinity, {', '.join(fitting_layers())}, "

@@ -54,8 +54,12 @@ def test_an_unsuitable_layer_is_refused_with_the_reason(conv, reason):
 
 
 def test_the_message_for_an_unknown_layer_names_those_that_fit():
+    base = pyg.MessagePassing.propagate
     with pytest.raises(ValueError, match="Choices: affinity, AGNNConv") as error:
         LabelCorrector(3, conv="GATConv2")
+    with pytest.raises(ValueError, match="'MessagePassing' is not a layer"):
+        LabelCorrector(3, conv="MessagePassing")
+    assert pyg.MessagePassing.propagate is base  # which PyG would change if it were tried
     assert "GATv2Conv" in str(error.value) and "RGCNConv" not in str(error.value)
 
 
