@@ -200,7 +200,7 @@ def run(
         line = train(job, places)
         if job not in known:
             with lock, path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, FIELDS)
+                writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
                 if not file.tell():
                     writer.writeheader()
                 writer.writerow(line)
