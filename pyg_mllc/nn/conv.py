@@ -136,6 +136,8 @@ def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
         return name, partial(factory, **{k: v for k, v in conv.items() if k != "name"})
     if not isinstance(conv, str):
         function = getattr(conv, "func", conv)  # of functools.partial
+        if function is torch_geometric.nn.conv.MessagePassing:
+            raise ValueError("MessagePassing itself is no layer: expected a class derived from it")
         return getattr(function, "__name__", type(conv).__name__), conv
     if conv not in LAYERS:
         near = get_close_matches(conv, LAYERS, n=3, cutoff=0.5)

@@ -59,6 +59,9 @@ def test_the_message_for_an_unknown_layer_names_those_that_fit():
         LabelCorrector(3, conv="GATConv2")
     with pytest.raises(ValueError, match="'MessagePassing' is not a layer"):
         LabelCorrector(3, conv="MessagePassing")
+    for itself in (MessagePassing, partial(MessagePassing, aggr="max")):
+        with pytest.raises(ValueError, match="MessagePassing itself is no layer: expected a class"):
+            GraphLayer(itself, 3)
     assert pyg.MessagePassing.propagate is base  # which PyG would change if it were tried
     assert "GATv2Conv" in str(error.value) and "RGCNConv" not in str(error.value)
 
