@@ -81,13 +81,14 @@ def roots() -> dict[str, Path]:
     return {name: Path(os.environ["MLLC_DATA"]) / folder for name, folder in folders.items()}
 
 
-def _data_set(config: str) -> str:
+def data_set(config: str) -> str:
+    """The data set that an experiment trains on."""
     return config.split("/")[-1].split("_")[0]
 
 
 def train(job: Job, places: dict[str, Path]) -> dict[str, str]:
     """Train in a process of its own, or go on; give the line of the CSV."""
-    kept, root = job.folder / "run.yaml", places[_data_set(job.config)]
+    kept, root = job.folder / "run.yaml", places[data_set(job.config)]
     if kept.exists():
         _compare(job, OmegaConf.load(kept), root)
     if job.ended:
@@ -235,6 +236,8 @@ def main() -> None:
     )
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
+    if given.held_out and not given.csv:
+        parser.error("--held-out needs --csv, for these runs belong in no table of the validation")
     chosen = rows(given.table, given.rows)
     if not (CONFIGS / given.table).is_dir():
         tables = sorted(folder.name for folder in CONFIGS.iterdir() if folder.is_dir())
@@ -244,7 +247,7 @@ def main() -> None:
         raise SystemExit(f"no rows are called so: {words}; see {CONFIGS}")
     places = roots()
     if given.held_out:
-        places = {name: held_out(name, places[name]) for name in map(_data_set, chosen)}
+        places = {name: held_out(name, places[name]) for name in map(data_set, chosen)}
     options = [option.partition("=")[::2] for option in given.set]
     choices = [[f"{name}={value}" for value in re.split(COMMA, values)] for name, values in options]
     jobs = [

@@ -130,7 +130,11 @@ def main() -> None:
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
     path = Path(given.csv) if given.csv else HERE / given.table / f"{given.table}.csv"
+    if not path.is_file():
+        raise SystemExit(f"{path} is not there; a table is a folder of experiments with its CSV")
     table = read(path, given.rows, given.changed)
+    if not table:
+        raise SystemExit(f"{path} has no rows that are called so: {' '.join(given.rows)}")
     print("|", " | ".join(HEAD), "|")
     print("|", " | ".join("---" for _ in HEAD), "|")
     for name, runs in reversed(table.items()):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphs.checks import check_positive, describe
+from graphs.checks import check_labels, check_positive, describe
 from graphs.memory import AnchorMemory
 from graphs.propagate import propagate
 
@@ -128,12 +128,16 @@ def anchor_evidence(graph: HeteroData, label: Tensor, num_classes: int) -> Tenso
     Returns:
         e `(N, C)`; 0 for nodes that no anchor reaches.
 
+    Raises:
+        ValueError: if there is not one label for each anchor, or one is out of range.
+
     >>> memory = AnchorMemory(num_classes=2, feature_dim=1, budget=8)
     >>> memory.add(torch.tensor([[0.0], [0.1], [5.0]]), torch.tensor([0, 0, 1]))
     >>> graph = anchor_graph(torch.tensor([[0.0], [5.0]]), memory, k=2)
     >>> anchor_evidence(graph, memory.label, num_classes=2).argmax(1)
     tensor([0, 1])
     """
+    check_labels(label, graph["anchor"].num_nodes, num_classes)
     edges, part = graph["anchor", "tells", "pixel"], class_parts(label, num_classes)
     nodes, part = graph["pixel"].num_nodes, part.to(edges.edge_weight)
     return log_share(propagate(edges.edge_index, edges.edge_weight, part, nodes), part)

@@ -71,6 +71,10 @@ class NeighborIndex:
             k: neighbors per query.
             hidden: nodes `(N,)` bool that are nobody's neighbors this time.
 
+        Returns:
+            Numbers of the nodes and similarities, `(M, k)` each, the most similar first; -1 and
+            minus infinity where there are fewer than k.
+
         Raises:
             ValueError: if queries are no finite matrix of the nodes' width, or `k` is below 1.
         """

@@ -142,6 +142,10 @@ class AnchorMemory(nn.Module):
             image: number of the image that each node is from `(N,)`; an image's own nodes are
                 hidden from it, so that labeled images can be used as if they were not.
 
+        Returns:
+            Places in the memory and minus the squared distances, `(N, k)` each, the nearest first;
+            -1 and minus infinity where there are fewer than k.
+
         Raises:
             ValueError: as `NeighborIndex`.
         """
@@ -150,13 +154,13 @@ class AnchorMemory(nn.Module):
         if image is None:
             return self._index(x, k)
         indices = torch.full((len(x), k), -1, device=x.device)
-        similarity = x.new_full((len(x), k), -torch.inf)
+        similarity = self._index.center.new_full((len(x), k), -torch.inf)
         check_numbers("image", image, len(x), "one per node")
         for number in image.unique().tolist():
             mine = image == number
             hidden = self.image == number if number >= 0 else None
             found = self._index(x[mine], k, hidden)
-            indices[mine], similarity[mine] = found.indices, found.similarity.to(similarity)
+            indices[mine], similarity[mine] = found.indices, found.similarity
         return Neighbors(indices, similarity)
 
     def _apply(self, *args: Any, **kwargs: Any) -> Self:  # to another device or dtype

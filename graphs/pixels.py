@@ -97,10 +97,13 @@ def pixel_batch(features: Maps, **values: Maps) -> Batch:
         pos = torch.cartesian_prod(rows, torch.arange(width, device=map_.device)).view(-1, 2)
         graph = Data(x=_flat(map_), pos=pos, map_size=pos.new_tensor([[height, width]]))
         for name, maps in values.items():
-            if len(maps) != len(features) or maps[i].shape[-2:] != map_.shape[-2:]:
+            if len(maps) != len(features):
+                raise ValueError(f"expected {name} for {len(features)} images, got {len(maps)}")
+            shape = tuple(maps[i].shape)
+            if shape[-2:] != (height, width) or len(shape) > 3:
                 raise ValueError(
-                    f"expected {name} for {len(features)} images, the one of image {i} of "
-                    f"{height}x{width} pixels, got {len(maps)} of shape {tuple(maps[i].shape)}"
+                    f"expected {name} of image {i} to be ({height}, {width}) or "
+                    f"(C, {height}, {width}), got {shape}"
                 )
             graph[name] = _flat(maps[i])
         graphs.append(graph)

@@ -18,6 +18,7 @@ from pyg_mllc.images import Picture, as_tensor
 from pyg_mllc.labeling import softmax_of
 from pyg_mllc.losses import upsample
 from pyg_mllc.nn import LabelCorrector
+from pyg_mllc.nn.label_flow import label_margin
 
 Look = Callable[[Tensor, tuple[int, int]], Tensor]
 """Gives features `(1, D, h, w)` of an image `(1, 3, H, W)` in [0, 1] at a size (h, w)."""
@@ -76,20 +77,17 @@ class MaskCorrector:
         device: str | torch.device = "cpu",
         **options: Any,
     ) -> None:
-        if num_classes < 2 or not 1 / num_classes < belief < 1 or pixels < 1:
-            raise InputError(
-                "expected 2 classes or more, belief between chance and 1 and pixels of 1 or more, "
-                f"got {num_classes} classes, belief={belief} and pixels={pixels}"
-            )
+        if pixels < 1:
+            raise InputError(f"expected pixels to be 1 or more, got {pixels}")
         if look is None:
             look = EncoderFeatures()
         if isinstance(look, EncoderFeatures):
             look.sight.to(device)
         self.num_classes, self.look, self.pixels = num_classes, look, pixels
-        self.margin = math.log(belief * (num_classes - 1) / (1 - belief))
         self.budget, self.device = anchors, torch.device(device)
         self.memory: AnchorMemory | None = None
         try:
+            self.margin = label_margin(num_classes, belief)
             self.corrector = LabelCorrector(num_classes, **options)
         except (TypeError, ValueError) as error:
             raise InputError(f"the corrector cannot be made so: {error}") from error

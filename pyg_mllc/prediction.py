@@ -68,12 +68,12 @@ class Predictor(nn.Module):
         return _resized(images, fitted_size(height, width, self.size))
 
     @torch.no_grad()
-    def forward(self, images: Tensor, correct: bool = True) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, correct: bool = False) -> tuple[Tensor, Tensor]:
         """Give the logits before and after correction, `(B, C, H, W)` each.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1], seen as they are.
-            correct: whether to correct.
+            correct: whether to correct; else both are those before.
         """
         network = self.seeing
         history = self.method.predict(network, images) if correct else [network.segmenter(images)]
@@ -106,7 +106,11 @@ class Predictor(nn.Module):
         Args:
             image: path, PIL image, array `(H, W, 3)` or `(H, W)` of uint8, or tensor
                 `(3, H, W)`, uint8 or in [0, 1].
-            **options: see `predict_batch`.
+            **options: `correct=True` corrects by graphs, as the method did in training; `scales`,
+                `flip`, `fit`, `window` and `overlap` tell how to look, see `logits`.
+
+        Raises:
+            InputError: if it is no image, or an option is out of range.
         """
         return self.predict_batch([image], **options)[0]
 
@@ -115,7 +119,10 @@ class Predictor(nn.Module):
 
         Args:
             images: see `predict`.
-            **options: see `logits`.
+            **options: likewise.
+
+        Raises:
+            InputError: as `predict`, or if sizes differ.
         """
         given = [as_tensor(image) for image in images]
         if len({image.shape for image in given}) != 1:
@@ -133,7 +140,7 @@ class Predictor(nn.Module):
         self,
         images: Tensor,
         *,
-        correct: bool = True,
+        correct: bool = False,
         scales: Sequence[float] | float = (1.0,),
         flip: bool = False,
         fit: bool = True,
@@ -147,7 +154,8 @@ class Predictor(nn.Module):
 
         Args:
             images: `(B, 3, H, W)` in [0, 1].
-            correct: whether to correct at all; else both are those before.
+            correct: whether to correct by graphs, as the method did in training; by default both
+                are those before.
             scales: further looks at the images so many times larger; the mean logits count.
             flip: whether to look at mirrored images, too.
             fit: whether to bring images to training's scale; else they are seen pixel by pixel.

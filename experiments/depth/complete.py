@@ -3,7 +3,6 @@
 python -m experiments.depth.complete
 """
 
-import csv
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from scipy.ndimage import median_filter
 from skimage import color, data
 from torch import Tensor
 
+from experiments.keep import keep
 from graphs import gaussian_affinity, pixel_batch, propagate, random_walk_norm, semantic_graph
 
 HERE = Path(__file__).parent
@@ -73,14 +73,12 @@ def main() -> None:
     linear = griddata(at, given[known], everywhere, method="linear")
     outside = np.isnan(linear)
     guesses["linear interpolation"] = np.where(outside, guesses["nearest known pixel"], linear)
-    with open(HERE / "depth.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["method", "rmse", "median_error"])
-        for name, guess in guesses.items():
-            error = np.abs(guess - truth)[valid & ~known]
-            row = [name, f"{np.sqrt((error**2).mean()):.2f}", f"{np.median(error):.2f}"]
-            writer.writerow(row)
-            print(*row)
+    errors = {name: np.abs(guess - truth)[valid & ~known] for name, guess in guesses.items()}
+    rows = (
+        (name, f"{np.sqrt((error**2).mean()):.2f}", f"{np.median(error):.2f}")
+        for name, error in errors.items()
+    )
+    keep(HERE / "depth.csv", ("method", "rmse", "median_error"), rows)
     shown = {
         "image": image,
         "known (5%)": np.where(known, given, np.nan),

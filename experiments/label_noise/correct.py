@@ -9,7 +9,7 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from experiments.keep import keep
 from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
 from experiments.scores import scores
@@ -177,17 +178,17 @@ def seconds() -> None:
     setting.told = setting.opinion("flips", 0.2)
     rng, case = np.random.default_rng(1), setting.cases[0]
     z = noisy_logits(case, "flips", 0.2, rng, setting.classes).float()
-    with (HERE / "seconds.csv").open("w", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow(["method", "seconds_per_image"])
+
+    def rows() -> Iterator[tuple[str, str]]:
         for name, correct in methods(setting).items():
             times = []
             for _ in range(6):
                 begun = time.perf_counter()
                 correct(z, case)
                 times.append(time.perf_counter() - begun)
-            writer.writerow([name, f"{np.median(times[1:]):.3f}"])
-            print(name, f"{np.median(times[1:]):.3f} s", sep="  ", flush=True)
+            yield name, f"{np.median(times[1:]):.3f}"
+
+    keep(HERE / "seconds.csv", ("method", "seconds_per_image"), rows())
 
 
 def main() -> None:
@@ -215,7 +216,7 @@ def main() -> None:
                 accuracy, miou = (f"{v:.2f}" for v in scores(torch.stack(labels), truth, c))
                 row = [data, kind, share, name, accuracy, miou, len(given)]
                 with file.open("a", newline="") as out:
-                    csv.writer(out).writerow(row)
+                    csv.writer(out, lineterminator="\n").writerow(row)
                 print(*row, sep="  ", flush=True)
 
 

@@ -22,7 +22,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from experiments.run import Job
+from experiments.run import Job, data_set
 from experiments.scores import scores
 from experiments.trained import data_of, finished, other_lines, trained
 from pyg_mllc.data import IGNORE
@@ -79,7 +79,8 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     segmenter, splits = trained(job, "student").seeing.segmenter, data_of(job)
     classes, commit = splits.spec.num_classes, (job.folder / "commits").read_text()
     labeled = instantiate(OmegaConf.load(job.folder / "run.yaml").data).labeled
-    truth = torch.stack([splits.val[number]["label"] for number in range(len(splits.val))])
+    val = [splits.val[number] for number in range(len(splits.val))]
+    truth = torch.stack([sample["label"] for sample in val])
 
     def line(encoder: str, rule: str, steps: list[list[Tensor]]) -> tuple[str, ...]:
         each = [scores(torch.cat(z).argmax(1), truth, classes) for z in zip(*steps, strict=True)]
@@ -89,8 +90,8 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     def full(logits: Tensor) -> Tensor:
         return upsample(logits, truth.shape[-2:])
 
-    strides = STRIDES[job.config.split("/")[-1].split("_")[0]]
-    images = [splits.val[number]["image"][None] / 255 for number in range(len(splits.val))]
+    strides = STRIDES[data_set(job.config)]
+    images = [sample["image"][None] / 255 for sample in val]
     predictions = [segmenter(i) for i in images]
     log_prior = prior(labeled, classes).log().view(1, -1, 1, 1)
 
@@ -127,12 +128,12 @@ def main() -> None:
     given = parser.parse_args()
     rows, path = [f"methods/{row}" for row in given.rows], HERE / "any_network.csv"
     jobs = [job for seed in given.seeds for job in finished(rows, seed)]
-    lines = other_lines(path, FIELDS, jobs)
     for job in jobs:
+        lines = other_lines(path, FIELDS, [job])
         for line in measure(job):
             lines.append(line)
             print(*line, sep="  ", flush=True)
-    write_csv(path, FIELDS, sorted(lines))
+        write_csv(path, FIELDS, sorted(lines))
 
 
 if __name__ == "__main__":

@@ -66,13 +66,15 @@ def main() -> None:
     if given.over:
         print(*gains(figures(given.rows), given.over), sep="\n")
         return
-    jobs = [job for seed in given.seeds for job in finished(rows("methods", given.rows), seed)]
+    chosen = rows("methods", given.rows)
+    if not chosen:
+        parser.error(f"no rows of methods are called so: {' '.join(given.rows)}")
+    jobs = [job for seed in given.seeds for job in finished(chosen, seed)]
     path = HERE / "evaluate.csv"
-    lines = other_lines(path, FIELDS, jobs)
     for job in jobs:
-        lines.append(measure(job))
-        print(*lines[-1], flush=True)
-        write_csv(path, FIELDS, sorted(lines))
+        line = measure(job)
+        print(*line, flush=True)
+        write_csv(path, FIELDS, sorted([*other_lines(path, FIELDS, [job]), line]))
 
 
 if __name__ == "__main__":

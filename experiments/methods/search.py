@@ -42,8 +42,9 @@ def best(data: str, method: str) -> tuple[str, ...]:
         for row in csv.DictReader(file):
             given = row["overrides"].split()
             own = tuple(option for option in given if option not in shared)
-            mine = row["config"] == f"{ROWS[data]}_{method}" and shared <= set(given)
-            if mine and {option.split("=")[0] for option in own} <= names:
+            mine = row["config"] == f"{ROWS[data]}_{method}" and row["seed"] == "0"
+            set_by = {option.split("=")[0] for option in own}
+            if mine and shared <= set(given) and {"trainer.lr"} <= set_by <= names:
                 runs[own] = float(row["miou_last"])
     return max(runs, key=lambda own: runs[own])
 

@@ -19,6 +19,7 @@ def main() -> None:
     """Train MLLC at both strides."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    given = parser.parse_args()
     options = (*budget("camvid"), "model.stride=8", "trainer.lr=3e-4", "method.lambda_clg=1")
     jobs = [
         Job("methods/camvid_46_mllc", (*options, f"model.feature_stride={stride}"), seed)
@@ -26,7 +27,7 @@ def main() -> None:
         for stride in (8, 16)
     ]
     root = held_out("camvid", roots()["camvid"])
-    run(jobs, HERE / "strides.csv", parser.parse_args().jobs, {"camvid": root})
+    run(jobs, HERE / "strides.csv", given.jobs, {"camvid": root})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 python -m experiments.points.correct
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
 from skimage import data
 from torch import Tensor
 
+from experiments.keep import keep
 from graphs import nearest_neighbors, propagate, random_walk_norm, semantic_graph
 
 HERE = Path(__file__).parent
@@ -70,16 +70,12 @@ def main() -> None:
         "graph of looks and place": correct(torch.cat([looks, where], dim=1), noisy),
     }
     figure = Figure((12, 3.4), dpi=100, layout="constrained")
-    with open(HERE / "points.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["method", "accuracy"])
-        for axis, (name, label) in zip(figure.subplots(1, 4), labels.items(), strict=True):
-            accuracy = float((label == truth).float().mean())
-            writer.writerow([name, f"{accuracy:.4f}"])
-            print(name, f"{accuracy:.4f}")
-            axis.scatter(pos[:, 1], -pos[:, 0], c=label, s=1, cmap="tab10", vmax=9)
-            axis.set(title=f"{name}: {accuracy:.1%}", xticks=[], yticks=[], aspect="equal")
-            axis.title.set_fontsize(9)
+    right = {name: float((label == truth).float().mean()) for name, label in labels.items()}
+    keep(HERE / "points.csv", ("method", "accuracy"), ((n, f"{v:.4f}") for n, v in right.items()))
+    for axis, (name, label) in zip(figure.subplots(1, 4), labels.items(), strict=True):
+        axis.scatter(pos[:, 1], -pos[:, 0], c=label, s=1, cmap="tab10", vmax=9)
+        axis.set(title=f"{name}: {right[name]:.1%}", xticks=[], yticks=[], aspect="equal")
+        axis.title.set_fontsize(9)
     figure.savefig(HERE / "points.png")
 
 

@@ -48,7 +48,8 @@ def main() -> None:
     name = arguments[0]
     if name not in COMMANDS:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")
-    if name == "train" or any(word.startswith("allow=") for word in arguments):
+    own = name == "train" or arguments[:2] == ["data", "check"]
+    if own or any(word.startswith("allow=") for word in arguments):
         sys.path.append(os.getcwd())  # for layers and methods of one's own; else no code there runs
     if name != "data" and {"-h", "--help"} & set(arguments):
         from pyg_mllc.cli.help import print_help
@@ -59,7 +60,7 @@ def main() -> None:
     # Hydra then raises what went wrong instead of printing it in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sweep = {"-m", "--multirun"} & set(arguments)  # where commas have a meaning of their own
-    options = arguments[1:] if sweep else [quoted(a) for a in arguments[1:]]
+    options = [quoted(a) if not sweep or a.startswith("output=") else a for a in arguments[1:]]
     sys.argv = [f"mllc {name}", *options]
     try:
         with one_sentence():

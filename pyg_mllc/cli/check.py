@@ -14,7 +14,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
 from pyg_mllc.cli.data import swatch
-from pyg_mllc.cli.sentences import one_sentence, short
+from pyg_mllc.cli.sentences import one_sentence, options_of, short
 from pyg_mllc.writing import whole_file
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ def _check(cfg: DictConfig) -> int:
     begun = time.perf_counter()
     with _warnings() as notes:
         splits = instantiate(cfg.data)
+    with options_of("method"):
+        method = get_object(cfg.method._target_)
     total = len(splits.labeled) + len(splits.unlabeled) + len(splits.val)
     silent = not sys.stdout.isatty()
     seen = list(track(read_all(splits), "reading", total, transient=True, disable=silent))
-    method = get_object(cfg.method._target_)
     found, more = problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
     if method.uses_unlabeled and not len(splits.unlabeled):
         found["unlabeled images, of which there are none"] = [

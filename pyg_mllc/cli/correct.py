@@ -9,8 +9,9 @@ from typing import Any
 
 import hydra
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.predict import digest, tell_left_out, tell_others, write_classes
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
@@ -24,7 +25,7 @@ KINDS = ("labels", "changes", "confidence", "found")
 def run(cfg: DictConfig) -> None:
     """Correct the masks of a folder."""
     with one_sentence():
-        _correct(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+        _correct(plain_options(cfg))
 
 
 def _correct(cfg: dict[str, Any]) -> None:
@@ -32,7 +33,6 @@ def _correct(cfg: dict[str, Any]) -> None:
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device
 
-    cfg["void"] = [cfg["void"]] if isinstance(cfg["void"], int) else cfg["void"]
     sources = find_files("input", cfg["input"], SUFFIXES)
     photos = _images(cfg["images"], sources, "input")
     device = choose_device(cfg["device"])

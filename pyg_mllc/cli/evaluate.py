@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.predict import SEEN
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
@@ -19,10 +20,10 @@ from pyg_mllc.errors import InputError
 def run(cfg: DictConfig) -> None:
     """Measure the checkpoint that `cfg` names, and write what was found."""
     with one_sentence():
-        _evaluate(cfg)
+        _evaluate(cfg, plain_options(cfg))
 
 
-def _evaluate(cfg: DictConfig) -> None:
+def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
     import rich
 
     from pyg_mllc import load
@@ -33,30 +34,30 @@ def _evaluate(cfg: DictConfig) -> None:
 
     if cfg.get("data") is None:
         raise InputError("data is not given: pass data=camvid data.root=path/to/camvid, or another")
-    predictor = load(cfg.checkpoint, cfg.network, cfg.device, allow=cfg.allow)
+    predictor = load(given["checkpoint"], given["network"], given["device"], allow=given["allow"])
     splits = instantiate(cfg.data)
-    if cfg.split not in ("val", "labeled"):
-        raise InputError(f"split={cfg.split} is none of val, labeled")
+    if given["split"] not in ("val", "labeled"):
+        raise InputError(f"split={given['split']} is none of val, labeled")
     _check_classes(predictor.classes, splits.spec)
-    samples = getattr(splits, cfg.split)
+    samples = getattr(splits, given["split"])
     if isinstance(samples, SegmentationDataset):
         samples = OwnSizes(samples)
-    if cfg.split == "val":
-        _warn_of_known(samples, Path(cfg.checkpoint))
-    cfg.correct = bool(cfg.correct and len(predictor.seeing.corrector.rounds))
-    options = {name: cfg[name] for name in SEEN}
+    if given["split"] == "val":
+        _warn_of_known(samples, Path(given["checkpoint"]))
+    given["correct"] = bool(given["correct"] and len(predictor.seeing.corrector.rounds))
+    options = {name: given[name] for name in SEEN}
 
     def predict(images: Any) -> list[Any]:
-        found = predictor.logits(images, **options)[: 1 + cfg.correct]
+        found = predictor.logits(images, **options)[: 1 + given["correct"]]
         return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
 
-    with bar("evaluate", len(samples), cfg.progress) as advance:
+    with bar("evaluate", len(samples), given["progress"]) as advance:
         evaluation = evaluate(
-            predict, samples, workers=cfg.workers, gallery=cfg.gallery, advance=advance
+            predict, samples, workers=given["workers"], gallery=given["gallery"], advance=advance
         )
     rich.print(stages_table(evaluation.stages))
-    out = Path(cfg.output)
-    _write(out, evaluation, predictor, _facts(cfg, splits.spec.name, len(samples)))
+    out = Path(given["output"])
+    _write(out, evaluation, predictor, _facts(given, splits.spec.name, len(samples)))
     print(f"evaluation: {short(out / 'evaluation.html')}")
 
 
@@ -103,11 +104,11 @@ def _check_classes(known: tuple[str, ...], spec: Any) -> None:
     )
 
 
-def _facts(cfg: DictConfig, name: str, images: int) -> dict[str, str]:
+def _facts(given: dict[str, Any], name: str, images: int) -> dict[str, str]:
     """What made the results, for the head of the page."""
     return {
-        "checkpoint": str(cfg.checkpoint),
-        "data": f"{name}: {images} images of {cfg.split}, at their own size",
-        "network": f"{cfg.network}, {'with' if cfg.correct else 'without'} correction",
+        "checkpoint": given["checkpoint"],
+        "data": f"{name}: {images} images of {given['split']}, at their own size",
+        "network": f"{given['network']}, {'with' if given['correct'] else 'without'} correction",
         "command": " ".join(["mllc evaluate", *HydraConfig.get().overrides.task]),
     }

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
@@ -15,7 +16,7 @@ from pyg_mllc.errors import InputError
 def run(cfg: DictConfig) -> None:
     """Explain the label of one pixel."""
     with one_sentence():
-        _explain(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+        _explain(plain_options(cfg))
 
 
 def _explain(cfg: dict[str, Any]) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.predict import need_correction
 from pyg_mllc.cli.sentences import one_sentence, refuse, short
 from pyg_mllc.errors import InputError
@@ -17,7 +18,7 @@ FORMATS = {"onnx": ".onnx", "torch_export": ".pt2"}
 def run(cfg: DictConfig) -> None:
     """Export a checkpoint's network."""
     with one_sentence():
-        _export(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+        _export(plain_options(cfg))
 
 
 def _export(cfg: dict[str, Any]) -> None:
@@ -62,7 +63,7 @@ def _check(predictor: Any, network: Any, run: Any, image: Any, cfg: dict[str, An
         # Rounding decides between neighbors that look nearly alike; in double precision it does so
         # for hardly any, if at all.
         view = views(image, predictor.size, network.multiple, network.smallest)[0].double()
-        exact = compare(network.double()(view), predictor.double()(view)[1])
+        exact = compare(network.double()(view), predictor.double()(view, correct=True)[1])
         print(f"in double precision: {exact}")
         found.append(("", exact))
         bad = not exact.mean <= cfg["tolerance"]

@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from rich.padding import Padding
 from rich.text import Text
 
+from pyg_mllc.cli.sentences import options_of
+
 CONFIGS = "pyg_mllc.configs"
 
 
@@ -57,11 +59,12 @@ def options(values: dict[str, Any], comments: dict[str, str], prefix: str = "") 
         prefix: name of the part, with a dot behind it.
 
     Raises:
-        ImportError: if there is no such `_target_`.
+        InputError: if there is no such `_target_`.
     """
     meanings = comments
     if "_target_" in values:
-        meanings = _documented(get_object(values["_target_"]))
+        with options_of(f"{prefix}_target_"):
+            meanings = _documented(get_object(values["_target_"]))
     for name, value in values.items():
         if isinstance(value, dict) and value:
             yield from options(value, {}, f"{prefix}{name}.")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
@@ -23,7 +24,7 @@ AT_ONCE = 4_000_000  # pixels of a batch, so that large images do not fill the m
 def run(cfg: DictConfig) -> None:
     """Label the images of a folder."""
     with one_sentence():
-        _predict(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
+        _predict(plain_options(cfg))
 
 
 def _predict(cfg: dict[str, Any]) -> None:

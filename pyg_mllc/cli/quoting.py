@@ -6,6 +6,12 @@ from pathlib import Path
 # What Hydra takes unquoted; commas and brackets are left to it, for sweeps and lists.
 PLAIN = re.compile(r"[A-Za-z0-9_/\\\-+.$%*@?|: ,]*")
 LISTS = ("[", "{", "'", '"')
+# Of paths, those that Hydra would read as a number, or as true or false.
+PATHS = frozenset(
+    "anchor_images anchors cache checkpoint image images input masks output resume root "
+    "unlabeled_images val_images val_masks".split()
+)
+NO_PATH = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false", re.IGNORECASE)
 
 
 def quoted(argument: str) -> str:
@@ -15,8 +21,8 @@ def quoted(argument: str) -> str:
 
     >>> quoted("input=été (1)/a&b.png"), quoted("k=20"), quoted("k=choice(1,2)")
     ("input='été (1)/a&b.png'", 'k=20', 'k=choice(1,2)')
-    >>> quoted("pixel=3,4")
-    "pixel='3,4'"
+    >>> quoted("pixel=3,4"), quoted("output=2026_01_31")
+    ("pixel='3,4'", "output='2026_01_31'")
     """
     option, sign, value = argument.partition("=")
     if not sign or option.startswith("-") or value.startswith(LISTS) or "${" in value:
@@ -24,8 +30,9 @@ def quoted(argument: str) -> str:
     if value.startswith("~/"):
         value = str(Path(value).expanduser())
         argument = f"{option}={value}"
-    several = "," in value and ("/" in value or option == "pixel")  # one path, one place
-    if re.fullmatch(r"\w+\(.*\)", value) or (PLAIN.fullmatch(value) and not several):
+    whole = "," in value and ("/" in value or option == "pixel")  # one path, one place
+    whole |= option.removeprefix("data.") in PATHS and NO_PATH.fullmatch(value) is not None
+    if re.fullmatch(r"\w+\(.*\)", value) or (PLAIN.fullmatch(value) and not whole):
         return argument
     inside = re.sub(r"(\\*)'", lambda m: 2 * m[1] + r"\'", value)
     inside = re.sub(r"(\\+)$", lambda m: 2 * m[1], inside)  # a backslash would quote the end

@@ -25,7 +25,7 @@ def options_of(group: str) -> Iterator[None]:
     except InputError:
         raise  # says so itself
     except OPTIONS as error:
-        raise InputError(f"{group}: {error}") from error
+        raise InputError(f"{group}: {' '.join(str(error).split())}") from error
 
 
 @contextmanager

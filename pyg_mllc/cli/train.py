@@ -86,13 +86,15 @@ def _member(cfg: DictConfig, out: Path) -> float:
 
 def _methods(cfg: DictConfig) -> dict[str, DictConfig]:
     """What a run trains, by the names of folders: the baseline, if any, then the method."""
-    found = {}
-    for config in filter(None, (cfg.get("baseline"), cfg.method)):
-        name = config._target_.rsplit(".", 1)[-1].lower()
-        if config is not cfg.method and config._target_ == cfg.method._target_:
-            name += "_baseline"
-        found[name] = config
-    return found
+    own, baseline = _folder(cfg.method), cfg.get("baseline")
+    if not baseline:
+        return {own: cfg.method}
+    name = _folder(baseline)
+    return {f"{name}_baseline" if name == own else name: baseline, own: cfg.method}
+
+
+def _folder(method: DictConfig) -> str:
+    return method._target_.rsplit(".", 1)[-1].lower()
 
 
 def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
@@ -183,7 +185,7 @@ def _tell_unread(cfg: DictConfig) -> None:
     """Name the options given that have no effect, for the method does not correct."""
     if cfg.method.get("correct", True):
         return
-    name = cfg.method._target_.rsplit(".", 1)[-1].lower()
+    name = _folder(cfg.method)
     for option in HydraConfig.get().overrides.task:
         if re.match(r"\+*(corrector|method\.(sight|anchors|thresholds))\b", option):
             print(f"no effect: {option}, for {name} corrects nothing unless method.correct=true")

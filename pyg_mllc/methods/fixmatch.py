@@ -39,7 +39,7 @@ class FixMatch(SemiSupervised):
 
     Raises:
         InputError: if labels are to be corrected without a corrector or by one whose layers need
-            training, or `warmup` is out of range.
+            training, or `threshold`, `warmup` or `decay` is out of range.
     """
 
     share = 1.0  # of the loss

@@ -15,7 +15,7 @@ from pyg_mllc.losses import (
     resize_labels,
 )
 from pyg_mllc.methods.prototypes import Prototypes
-from pyg_mllc.methods.semi_supervised import Guess, SemiSupervised
+from pyg_mllc.methods.semi_supervised import Guess, SemiSupervised, check_drop
 from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
 
@@ -60,6 +60,11 @@ class MLLC(SemiSupervised):
         decay: of the teacher.
         student_anchors: whether anchors take part in the student's own rounds in training, too, not
             in the teacher's and at prediction alone.
+
+    Raises:
+        InputError: if `contrast_from`, `drop`, `warmup`, `decay`, `thresholds` or `anchors` is out
+            of range or does not fit the corrector.
+        ValueError: if `weighting` is none of the three.
     """
 
     def __init__(
@@ -88,8 +93,7 @@ class MLLC(SemiSupervised):
     ) -> None:
         if not 0 <= contrast_from <= 1:
             raise InputError(f"expected method.contrast_from in [0, 1], got {contrast_from}")
-        if not 0 <= drop < 1:
-            raise InputError(f"expected method.drop in [0, 1), got {drop}")
+        check_drop(drop)
         student, tau = CorrectedSegmenter(segmenter, corrector), corrector.threshold
         super().__init__(
             student, weak, strong, tau, total_steps, warmup, decay,

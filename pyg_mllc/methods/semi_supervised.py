@@ -34,6 +34,9 @@ class SemiSupervised(Method):
         warmup: share of the training that is supervised only.
         decay: of the teacher.
         **graphs: what the corrector's graphs rest on, see `Method`.
+
+    Raises:
+        InputError: if `threshold`, `warmup` or `decay` is out of range, or as `Method`.
     """
 
     uses_unlabeled = True
@@ -52,6 +55,8 @@ class SemiSupervised(Method):
     ) -> None:
         if not 0 <= warmup < 1:
             raise InputError(f"expected method.warmup in [0, 1), got {warmup}")
+        if not 0 <= threshold <= 1:
+            raise InputError(f"expected method.threshold in [0, 1], got {threshold}")
         super().__init__(student, weak, decay, **graphs)
         self.strong, self.threshold = strong or StrongView(), threshold
         self.warmup_steps = int(warmup * total_steps)
@@ -80,3 +85,9 @@ class SemiSupervised(Method):
         """Share of the pixels, padding aside, whose label is trusted: for the log."""
         valid = guess.label != IGNORE
         return ((guess.confidence >= self.threshold) & valid).sum() / valid.sum().clamp(min=1)
+
+
+def check_drop(drop: float) -> None:
+    """Refuse what is no share of channels that a view may lose."""
+    if not 0 <= drop < 1:
+        raise InputError(f"expected method.drop in [0, 1), got {drop}")

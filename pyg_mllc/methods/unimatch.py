@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.fixmatch import FixMatch
-from pyg_mllc.methods.semi_supervised import Guess
+from pyg_mllc.methods.semi_supervised import Guess, check_drop
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 
@@ -26,6 +26,9 @@ class UniMatch(FixMatch):
         drop: share of the channels of each of the encoder's maps that the perturbation drops.
         decay: of the teacher; the published form labels with the student as it is, thus 0.
         **options: as `FixMatch`.
+
+    Raises:
+        InputError: as `FixMatch`, or if `drop` is out of range.
     """
 
     share = 0.5
@@ -38,6 +41,7 @@ class UniMatch(FixMatch):
         decay: float = 0.0,
         **options: Any,
     ) -> None:
+        check_drop(drop)
         super().__init__(segmenter, corrector, decay=decay, **options)
         self.drop = drop
 

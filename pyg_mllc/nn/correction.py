@@ -22,7 +22,7 @@ AnchorRule = Literal["mean", "bayes"]
 
 
 class Correction(NamedTuple):
-    """Corrected labels, and what became of them; one map per image, stacked if sizes agree."""
+    """Corrected labels, and what became of them: lists of maps where the logits are a list."""
 
     label: Maps  # (B, H, W)
     confidence: Maps  # (B, H, W), probability of that label
@@ -230,6 +230,10 @@ class LabelCorrector(nn.Module):
             image: see `forward`.
             graph_features: see `forward`.
 
+        Returns:
+            Labels, their confidence and whether they changed, `(B, H, W)` each, or lists of maps
+            `(H_i, W_i)` if the logits are a list; and how many pixels moved from class to class.
+
         Raises:
             ValueError: as `forward`, but for the size.
         """
@@ -243,8 +247,9 @@ class LabelCorrector(nn.Module):
             )
         with torch.no_grad():
             small = [_resize(z, f.shape[-2:]) for z, f in zip(logits, features, strict=True)]
+            tensors = isinstance(logits, Tensor) and isinstance(features, Tensor)
             history = self(
-                torch.stack(small) if isinstance(logits, Tensor) else small,
+                torch.stack(small) if tensors else small,
                 features,
                 class_counts,
                 anchors=anchors,

@@ -51,10 +51,11 @@ def pixel_nodes(
         raise ValueError("expected features beside logits, got none")
     given = Prediction(logits, features)  # type: ignore[arg-type]
     if not isinstance(logits, Tensor):
-        more = {} if graph_features is None else {"look": graph_features}
+        more = {} if graph_features is None else {"graph_features": graph_features}
         pixels = pixel_batch(features, logits=logits, **more)
         back: Any = partial(batch_to_maps, batch=pixels)
-        return Nodes(given, pixels.logits, pixels.x, pixels.get("look"), pixels.batch, back)
+        look = pixels.get("graph_features")
+        return Nodes(given, pixels.logits, pixels.x, look, pixels.batch, back)
     f, batch = maps_to_nodes(_fitting(features, "features", logits))
     look = None
     if graph_features is not None:

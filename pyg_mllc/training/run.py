@@ -103,7 +103,8 @@ def train(
             kept = f" ({last} is of before)" if last.exists() else ""
             raise InputError(f"{error}{kept}") from error
         except (MemoryError, RuntimeError) as error:
-            if not re.search("out of memory|(not enough|allocate) memory|^$", str(error)):
+            told = re.search("out of memory|(not enough|allocate) memory", str(error))
+            if not told and not isinstance(error, MemoryError):
                 raise
             raise InputError(
                 "memory does not suffice: lower trainer.batch_size, trainer.unlabeled_batch_size, "

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyg_mllc.data.samples import check_size
 from pyg_mllc.errors import InputError
+from pyg_mllc.kinds import check_kind
 
 CHOICES = {
     "optimizer": ("adamw", "sgd"),
@@ -83,15 +84,8 @@ class TrainerSettings:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        kinds: dict[Any, str] = {
-            int: "a whole number", float: "a number", bool: "true or false", str: "a word",
-        }  # fmt: skip
         for field in fields(self):
-            value, kind = getattr(self, field.name), field.type
-            taken: Any = (int, float) if kind is float else kind
-            wrong = kind in (int, float) and isinstance(value, bool)
-            if kind in kinds and (wrong or not isinstance(value, taken)):
-                raise InputError(f"trainer.{field.name}={value} is not {kinds[kind]}")
+            check_kind(f"trainer.{field.name}", getattr(self, field.name), field.type)
         counts = ("max_steps", "batch_size", "unlabeled_batch_size", "accumulate", "val_every")
         for name in (*counts, "early_stop", "save_every", "log_every", "devices", "nodes"):
             value = getattr(self, name)

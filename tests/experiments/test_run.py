@@ -2,10 +2,13 @@
 
 import csv
 import shutil
+import sys
 
 import pytest
 
-from experiments.run import Job, rows, run
+from experiments import table as tables
+from experiments.methods import evaluate, search
+from experiments.run import Job, main, rows, run
 
 TINY = (
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
@@ -88,3 +91,35 @@ def test_a_word_means_the_row_of_that_name_or_all_that_hold_it():
 
 def test_rows_are_files():
     assert "methods/voc_54_mllc" in rows("methods") and "layers/voc_gat" in rows("layers")
+
+
+@pytest.mark.parametrize(
+    "script, arguments, message",
+    [
+        (main, ["methods", "--held-out"], "--held-out needs --csv"),
+        (main, ["methods", "--rows", "voc_45"], "no rows are called so: methods voc_45"),
+        (tables.main, ["metods"], "metods.csv is not there"),
+        (tables.main, ["methods", "--rows", "voc_45"], "no rows that are called so: voc_45"),
+        (evaluate.main, ["voc_45"], "no rows of methods are called so: voc_45"),
+    ],
+)
+def test_what_is_not_there_is_told(script, arguments, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["script", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        script()
+    assert stop.value.code and message in f"{stop.value.code} {capsys.readouterr().err}"
+
+
+def test_a_search_takes_no_run_of_another_seed_or_without_a_rate_for_its_best(
+    tmp_path, monkeypatch
+):
+    steps, row = "trainer.max_steps=300 trainer.val_every=300", "methods/voc_54_supervised"
+    lines = [
+        f"{row},{steps} trainer.lr=1e-4,0,30",
+        f"{row},{steps} trainer.lr=3e-4,1,40",
+        f"{row},{steps},0,50",
+        f"{row},{steps} trainer.lr=1e-4 model.stride=4,0,60",
+    ]
+    (tmp_path / "search.csv").write_text("\n".join(["config,overrides,seed,miou_last", *lines]))
+    monkeypatch.setattr(search, "HERE", tmp_path)
+    assert search.best("voc", "supervised") == ("trainer.lr=1e-4",)

@@ -75,6 +75,15 @@ def test_what_is_kept_does_not_depend_on_the_precision():
     assert memory.x.float().mean() == pytest.approx(99.5, abs=18)
 
 
+def test_distances_are_as_precise_whether_images_are_hidden_or_not():
+    memory = AnchorMemory(1, 4, budget=50).bfloat16()
+    memory.add(torch.randn(50, 4), torch.zeros(50).long())
+    x = torch.randn(7, 4).bfloat16()
+    one, other = memory.nearest(x, 3), memory.nearest(x, 3, torch.full((7,), -1))
+    assert one.similarity.dtype == torch.float32
+    assert torch.equal(one.similarity, other.similarity)
+
+
 def test_nodes_of_no_image_are_hidden_from_nobody():
     memory = AnchorMemory(1, 2, budget=5)
     memory.add(torch.randn(5, 2), torch.zeros(5).long())

@@ -56,8 +56,11 @@ def test_round_trip_for_all_sizes_empty_ones_included(sizes):
 
 
 def test_values_of_another_size_are_refused():
-    with pytest.raises(ValueError, match="expected label for 2 images, the one of image 0 of 3x4"):
-        pixel_batch(torch.zeros(2, 8, 3, 4), label=torch.zeros(2, 4, 3))
+    for size in ((4, 3), (2, 2, 3, 4)):
+        with pytest.raises(ValueError, match=r"expected label of image 0 to be \(3, 4\) or \(C, 3"):
+            pixel_batch(torch.zeros(2, 8, 3, 4), label=torch.zeros(2, *size))
+    with pytest.raises(ValueError, match="expected label for 2 images, got 1"):
+        pixel_batch(torch.zeros(2, 8, 3, 4), label=torch.zeros(1, 3, 4))
     with pytest.raises(ValueError, match=r"maps \(D, h, w\), got maps of shape \(3, 4\)"):
         pixel_batch(torch.zeros(8, 3, 4))
     batch = pixel_batch(torch.zeros(2, 8, 3, 4))

@@ -38,7 +38,7 @@ def test_every_form_of_an_image_gives_the_same(predictor, image, tmp_path):
 
 
 def test_the_network_sees_what_training_saw_and_answers_at_the_images_size(predictor, image):
-    found = predictor.predict(image)
+    found = predictor.predict(image, correct=True)
     seen = letterbox(Image.fromarray(image), SIZE, nearest=False, fill=0)[:27, :48]
     view = torch.from_numpy(seen).permute(2, 0, 1)[None] / 255
     method = predictor.method
@@ -53,11 +53,11 @@ def test_the_network_sees_what_training_saw_and_answers_at_the_images_size(predi
 
 
 def test_options_change_what_is_seen(predictor, image):
-    plain = predictor.predict(image)
-    off = predictor.predict(image, correct=False)
+    plain = predictor.predict(image, correct=True)
+    off = predictor.predict(image)
     assert torch.equal(off.before, off.after) and torch.equal(off.before, plain.before)
-    flipped = predictor.predict(image[:, ::-1].copy(), flip=True, correct=False)
-    both = predictor.predict(image, flip=True, correct=False)
+    flipped = predictor.predict(image[:, ::-1].copy(), flip=True)
+    both = predictor.predict(image, flip=True)
     assert torch.allclose(flipped.after.flip(-1), both.after, atol=1e-4)
     views = []
     real = predictor.forward

@@ -123,6 +123,12 @@ def test_results_that_rest_on_changed_files_are_made_anew(correct, truth, tmp_pa
         assert there in correct(*options)[1]
 
 
+def test_one_value_stands_for_a_list_and_null_for_an_empty_one(correct, truth):
+    assert correct("input=masks", "void=0", "classes=3")[0] == 0
+    code, _, err = correct("input=masks", "void=null", "classes=3")
+    assert code == 2 and "made with void=[0], and now it is []" in err
+
+
 def test_trusted_masks_and_none(correct, truth, tmp_path):
     trusted = tmp_path / "trusted"
     trusted.mkdir()
@@ -163,8 +169,12 @@ class Payload:
     [
         (["input=masks", "void=[2]", "classes=1"], "expected 2 classes or more"),
         (["input=masks", "classes=2"], "holds the ids 2, but the classes of the input are 0 to 1"),
-        (["input=masks", "belief=1"], "belief between chance and 1"),
+        (["input=masks", "belief=1"], "belief between chance, 1 / classes, and 1"),
+        (["input=masks", "belief=high"], "belief=high is not a number"),
+        (["input=masks", "void=[none]"], "void=none is not a whole number"),
         (["input=masks", "k=0"], "the corrector cannot be made so"),
+        (["input=masks", "anchors=3"], "anchors=3 does not exist"),
+        (["input=2026_01_31"], "input=2026_01_31 does not exist"),
         (["input=masks", "anchors=nowhere"], "anchors=nowhere does not exist"),
         (["input=masks", "images=photos/in"], "photos/in has no image for masks/a.png .5 of 5"),
         (["input=photos"], "has colors where a mask has class ids"),

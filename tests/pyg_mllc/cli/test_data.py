@@ -59,6 +59,7 @@ def test_a_set_of_which_nothing_can_be_read_gets_no_sheet(mllc, root, tmp_path):
         (["info", "kitti"], "data.spec=kitti is none of voc"),
         (["check", "data=folder", "data.root=nowhere"], "data.root=nowhere does not exist"),
         (["check", "data=camvid", "data.labels=1"], "There is no such option"),
+        (["check", "data=textures", "data.val=1", "method._target_=mine.Typo"], "mllc: method: "),
     ],
 )
 def test_bad_input_gets_one_sentence(mllc, tmp_path, arguments, message):

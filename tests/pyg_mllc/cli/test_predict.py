@@ -73,6 +73,14 @@ def test_files_and_globs(predict, photos, given, found):
     assert f"{found} images labeled" in out
 
 
+def test_folders_may_be_called_like_numbers(predict, photos, tmp_path):
+    assert predict("input=my photos", "output=2026_01_31", "save=labels")[0] == 0
+    assert {path.name for path in (tmp_path / "2026_01_31").iterdir()} >= {"labels", "classes.csv"}
+    (tmp_path / "2026_01_31/labels/a.png").rename(tmp_path / "7.png")
+    assert predict("input=7.png", "output=true")[0] == 0
+    assert (tmp_path / "true/labels/7.png").is_file()
+
+
 def test_results_inside_the_input_are_no_input(predict, photos):
     assert predict("input=my photos", "output=my photos/labeled")[0] == 0
     code, out, _ = predict("input=my photos", "output=my photos/labeled")
@@ -108,7 +116,7 @@ def test_a_call_that_was_refused_binds_no_later_one(predict, photos, tmp_path):
     assert code == 0 and "3 images labeled" in out, err
     for save in ("labels", "confidence"):
         code, _, err = predict("input=my photos", "output=out", "scales=1", f"save=[{save}]")
-        assert code == 2 and "holds results made with scales=0.5" in err
+        assert code == 2 and "holds results made with scales=[0.5]" in err
 
 
 def test_results_of_earlier_calls_are_no_input(predict, photos):
@@ -155,7 +163,10 @@ def test_a_full_disk_leaves_nothing_half_written(predict, photos, tmp_path):
         (["input=my photos", "output=my photos/a.png/x"], "a.png/x.*: Not a directory; check"),
         (["input=my photos", "output=/proc/x"], "/proc/x.*: No such file"),
         (["input=my photos", "output=out", "save=[masks]"], "save to list some of labels, over"),
+        (["input=my photos", "output=out", "save=null"], "save to list some of labels, over"),
         (["input=my photos", "output=out", "batch_size=0"], "batch_size of 1 or more"),
+        (["input=my photos", "output=out", "batch_size=all"], "batch_size=all is not a whole numb"),
+        (["input=my photos", "output=out", "flip=2"], "flip=2 is not true or false"),
         (["input=my photos", "output=out", "scales=[0]"], r"expected scales above 0.*scales=\[0\]"),
         (["input=my photos", "output=out", "network=ema"], "student or teacher, got 'ema'"),
         (["input=my photos", "output=out", "device=abacus"], "device=abacus cannot be used: Exp"),

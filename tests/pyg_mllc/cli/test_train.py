@@ -105,6 +105,18 @@ def test_a_method_of_ones_own(mllc, own_code, tmp_path):
         assert code == 2 and message in err and err.count("\n") == 1
 
 
+def test_a_method_of_ones_own_beside_the_one_of_its_name(mllc, own_code, tmp_path):
+    (tmp_path / f"{own_code}.py").write_text(MINE.replace("class Mine", "class Supervised"))
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "output=out"]
+    options = ["method=fixmatch", "method@baseline=supervised"]
+    target = f"method._target_={own_code}.Supervised"
+    assert mllc("data", "check", "data=textures", "data.val=1", "method=fixmatch", target)[0] == 0
+    code, _, err = mllc("train", *TINY, *data, *options, target)
+    assert code == 0, err
+    names = {path.parent.name for path in (tmp_path / "out").glob("*/last.ckpt")}
+    assert names == {"supervised", "supervised_baseline"}
+
+
 @pytest.mark.parametrize("method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors"])
 def test_every_method_trains(mllc, method, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_every=1"]

@@ -126,7 +126,7 @@ def test_class_counts_come_from_labeled_and_unlabeled_images(method, options):
 
 @pytest.mark.parametrize("method", [FixMatch, UniMatch])
 def test_labels_that_the_teacher_is_unsure_of_teach_nothing(method):
-    model = build(method, threshold=1.1)
+    model = build(method, threshold=1.0)
     figures = model(batch())
     assert figures["unsupervised"] == 0 and figures["trusted"] == 0
     assert build(method, threshold=0.0)(batch())["unsupervised"] > 0
@@ -333,6 +333,8 @@ def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
     "options, message",
     [
         ({"warmup": 1.5}, r"method.warmup in \[0, 1\), got 1.5"),
+        ({"method": FixMatch, "threshold": 95}, r"method.threshold in \[0, 1\], got 95"),
+        ({"method": UniMatch, "drop": 1.5}, r"method.drop in \[0, 1\), got 1.5"),
         ({"contrast_from": -1}, r"method.contrast_from in \[0, 1\], got -1"),
         ({"thresholds": "none"}, "counts, ema or fixed, got none"),
         ({"anchors": 2}, "one for each of 3 classes at least, got 2"),
@@ -342,7 +344,7 @@ def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
 )
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        build(MLLC, **options)
+        build(**{"method": MLLC} | options)
 
 
 def test_frozen_features_stay_and_stand_beside_the_embedding():

@@ -243,9 +243,22 @@ def test_correct_refuses_other_forms():
 
 
 def test_correct_takes_lists():
-    logits, features = [torch.randn(3, 8, 9), torch.randn(3, 5, 4)], [torch.randn(4, 4, 4)] * 2
-    out = LabelCorrector(3, k=3).correct(logits, features)
+    corrector = LabelCorrector(3, k=3)
+    logits, features = [torch.randn(3, 8, 9), torch.randn(3, 5, 4)], torch.randn(2, 4, 4, 4)
+    out = corrector.correct(logits, list(features))
     assert [tuple(m.shape) for m in out.label] == [(8, 9), (5, 4)]
+    same = corrector.correct(logits, features).confidence  # only one of both is a list
+    assert all(torch.equal(one, other) for one, other in zip(out.confidence, same, strict=True))
+    maps = [features[0], features[1, :, :3]]
+    assert corrector.correct(torch.randn(2, 3, 8, 9), maps).label.shape == (2, 8, 9)
+    with pytest.raises(ValueError, match="expected graph_features for 2 images, got 1"):
+        corrector.correct(logits, features, graph_features=features[:1])
+
+
+@pytest.mark.parametrize("classes, belief", [(3, 1.0), (3, 0.2), (1, 0.8)])
+def test_labels_that_say_nothing_or_all_are_no_logits(classes, belief):
+    with pytest.raises(ValueError, match=f"got {classes} classes and belief={belief}"):
+        label_logits(torch.tensor([0]), classes, belief)
 
 
 @pytest.mark.parametrize("levels", ["both", "semantic", "class", "none"])

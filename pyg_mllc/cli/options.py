@@ -1,0 +1,36 @@
+"""The options of a command, as plain values of the kinds that its file of defaults has."""
+
+from importlib.resources import files
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from pyg_mllc.kinds import check_kind
+
+
+def plain_options(cfg: DictConfig) -> dict[str, Any]:
+    """Give the options of the command that runs, each of the kind of its default.
+
+    One value stands for a list of it, null for an empty list. Defaults of null take anything.
+
+    Raises:
+        InputError: if an option is of another kind.
+    """
+    file = files("pyg_mllc.configs").joinpath(f"{HydraConfig.get().job.config_name}.yaml")
+    values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    defaults: Any = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
+    for name in values.keys() & {n for n, default in defaults.items() if default != "???"}:
+        values[name] = _fitting(name, values[name], defaults[name])
+    return values
+
+
+def _fitting(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, list):
+        parts = value if isinstance(value, list) else [] if value is None else [value]
+        for part in parts:
+            check_kind(name, part, type(default[0]) if default else None)
+        return parts
+    if not (value is None and isinstance(default, str)):  # a word may be left out
+        check_kind(name, value, type(default))
+    return value
