@@ -138,9 +138,11 @@ def test_what_does_not_fit_is_refused(mask, message):
 
 
 def test_options_out_of_range_are_refused():
-    for options in ({"belief": 0.3}, {"belief": 1.0}, {"pixels": 0}):
-        with pytest.raises(InputError, match="expected 2 classes or more, belief between"):
-            MaskCorrector(3, look, **options)
+    for belief in (0.3, 1.0):
+        with pytest.raises(InputError, match="belief between chance, 1 / classes, and 1, got 3 cl"):
+            MaskCorrector(3, look, belief=belief)
+    with pytest.raises(InputError, match="expected pixels to be 1 or more, got 0"):
+        MaskCorrector(3, look, pixels=0)
     with pytest.raises(InputError, match=r"cannot be made so: .*kk"):
         MaskCorrector(3, look, kk=3)
     with pytest.raises(InputError, match="anchors: expected a budget"):
