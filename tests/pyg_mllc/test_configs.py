@@ -61,10 +61,17 @@ def composed(*overrides):
 @pytest.mark.parametrize("name", group("method"))
 def test_every_method_builds(name):
     more = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
-    cfg = composed(f"method={name}", *(more if name == "mllc_anchors" else []))
+    cfg = composed(f"method={name}", *(more if name in ("mllc_anchors", "mllc_evidence") else []))
     segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=8)
     corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=8)
     assert instantiate(cfg.method)(segmenter=segmenter, corrector=corrector).student
+
+
+def test_a_method_may_bring_its_corrector_and_the_one_given_wins():
+    assert composed().corrector.anchor_rule == "mean"
+    assert composed("method=mllc_evidence").corrector.anchor_rule == "bayes"
+    assert composed("experiment=demo", "method=mllc_evidence").corrector.anchor_rule == "bayes"
+    assert composed("corrector=mllc", "method=mllc_evidence").corrector.anchor_rule == "mean"
 
 
 @pytest.mark.parametrize("name", group("model"))

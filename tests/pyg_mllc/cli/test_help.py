@@ -12,7 +12,7 @@ from pyg_mllc.cli.help import CONFIGS, options
 
 GROUPS = {
     "data": ("camvid", "cityscapes", "folder", "textures", "voc", "voc_animals", "voc_aug"),
-    "method": ("fixmatch", "mllc_anchors", "supervised", "unimatch"),
+    "method": ("fixmatch", "mllc_anchors", "mllc_evidence", "supervised", "unimatch"),
 }
 
 

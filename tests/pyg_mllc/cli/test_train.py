@@ -117,12 +117,14 @@ def test_a_method_of_ones_own_beside_the_one_of_its_name(mllc, own_code, tmp_pat
     assert names == {"supervised", "supervised_baseline"}
 
 
-@pytest.mark.parametrize("method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors"])
+@pytest.mark.parametrize(
+    "method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors", "mllc_evidence"]
+)
 def test_every_method_trains(mllc, method, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_every=1"]
     frozen = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
     frozen += ["method.correct=true"] if method == "fixmatch" else []
-    more = frozen if method in ("fixmatch", "mllc_anchors") else []
+    more = frozen if method in ("fixmatch", "mllc_anchors", "mllc_evidence") else []
     code, out, err = mllc("train", f"method={method}", *TINY, *data, *more, "corrector.k=5")
     assert code == 0, err
     corrects = method not in ("supervised", "unimatch")
