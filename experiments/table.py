@@ -111,6 +111,7 @@ def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
     axis.plot([], [], "o", color="C0", alpha=0.6, label="the student")
     axis.plot([], [], "^", color="C1", alpha=0.6, label="the teacher, corrected")
     axis.set_yticks(range(len(table)), list(table))
+    axis.set_ylim(-0.6, len(table) - 0.4)
     axis.set_xlabel("mIoU at the last step (%)")
     figure.legend(loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     axis.grid(axis="x", alpha=0.3)
