@@ -1,5 +1,6 @@
 """The command line, one command a file. Hydra enters here and nowhere else."""
 
+import logging
 import os
 import sys
 from importlib import import_module
@@ -48,6 +49,7 @@ def main() -> None:
     name = arguments[0]
     if name not in COMMANDS:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs, it raises as well
     own = name == "train" or arguments[:2] == ["data", "check"]
     if own or any(word.startswith("allow=") for word in arguments):
         sys.path.append(os.getcwd())  # for layers and methods of one's own; else no code there runs

@@ -42,12 +42,13 @@ def print_help(command: str, overrides: list[str]) -> None:
         choices = {group: _choices(group.split("@")[0]) for group in chosen}
     values: Any = OmegaConf.to_container(config, resolve=False)
     del values["hydra"]
+    listed = list(options(values, dict(_comments(text))))  # before anything is printed
     print("\n".join(line[2:] for line in _header(text)))
     if choices:
         print("\nchoices; beside --help, as in `data=folder --help`, a choice lists its options")
         _print((f"{g}={chosen[g] or 'null'}", ", ".join(choices[g])) for g in choices)
     print("\noptions")
-    _print((f"{o.name}={o.value}", o.meaning) for o in options(values, dict(_comments(text))))
+    _print((f"{o.name}={o.value}", o.meaning) for o in listed)
 
 
 def options(values: dict[str, Any], comments: dict[str, str], prefix: str = "") -> Iterator[Option]:
