@@ -11,7 +11,7 @@ PATHS = frozenset(
     "anchor_images anchors cache checkpoint image images input masks output resume root "
     "unlabeled_images val_images val_masks".split()
 )
-NO_PATH = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false", re.IGNORECASE)
+NO_PATH = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|[-+]?(inf|nan)|true|false", re.IGNORECASE)
 
 
 def quoted(argument: str) -> str:

@@ -74,6 +74,15 @@ def test_a_method_may_bring_its_corrector_and_the_one_given_wins():
     assert composed("corrector=mllc", "method=mllc_evidence").corrector.anchor_rule == "mean"
 
 
+@pytest.mark.parametrize("images", [27, 54])
+def test_the_method_by_name_is_the_measured_one_but_for_what_its_graphs_look_at(images):
+    row = f"experiment=methods/voc_{images}_mllc_bayes_teacher_views_uniform"
+    named, measured = composed("method=mllc_evidence", "trainer.max_steps=600"), composed(row)
+    named, measured = (OmegaConf.to_container(c.method, resolve=True) for c in (named, measured))
+    named["sight"] |= {"strides": [16, 32], "embedding": False}
+    assert named == measured
+
+
 @pytest.mark.parametrize("name", group("model"))
 def test_every_model_builds_without_its_weights(name):
     network = segmenter_of(OmegaConf.to_yaml(composed(f"model={name}", "model.weights=null").model))

@@ -26,12 +26,12 @@ def image():
 def test_every_form_of_an_image_gives_the_same(predictor, image, tmp_path):
     file = tmp_path / "été 1.png"
     Image.fromarray(image).save(file)
-    expected = predictor.predict(image)
+    expected = predictor.predict(image, correct=True)
     assert expected.label.shape == expected.confidence.shape == (40, 70)
     assert expected.before.shape == expected.after.shape == (3, 40, 70)
     channels_first = torch.from_numpy(image).permute(2, 0, 1)
     for same in (file, str(file), Image.open(file), channels_first, channels_first / 255):
-        for one, other in zip(predictor.predict(same), expected, strict=True):
+        for one, other in zip(predictor.predict(same, correct=True), expected, strict=True):
             assert torch.equal(one, other)
     gray = Image.fromarray(image).convert("L")
     assert torch.equal(predictor.predict(gray).label, predictor.predict(np.asarray(gray)).label)
@@ -63,7 +63,7 @@ def test_options_change_what_is_seen(predictor, image):
     real = predictor.forward
     predictor.forward = lambda part, correct: views.append(tuple(part.shape[-2:])) or real(part)
     try:
-        predictor.predict(image, scales=[0.5, 1.0, 2.0])
+        predictor.predict(image, correct=True, scales=[0.5, 1.0, 2.0])
         assert set(views) == {(14, 24), (27, 48), (32, 48)} and views.count((32, 48)) == 9
         views.clear()
         assert predictor.predict(image, fit=False, window=(20, 30)).label.shape == (40, 70)
@@ -77,14 +77,16 @@ def test_student_and_teacher_are_two_networks(checkpoint_file, image):
     with torch.no_grad():
         student.method.student.segmenter.class_head.bias.add_(torch.tensor([0.0, 9.0, 0.0]))
     assert (student.predict(image).label == 1).all()
-    assert not torch.equal(student.predict(image).after, teacher.predict(image).after)
+    found = (network.predict(image, correct=True).after for network in (student, teacher))
+    assert not torch.equal(*found)
     with pytest.raises(InputError, match="student or teacher, got 'ema'"):
         pyg_mllc.load(checkpoint_file, network="ema")
 
 
 def test_a_batch_gives_what_its_images_give(predictor, image):
     pair = [image, image[::-1].copy()]
-    for one, other in zip(predictor.predict_batch(pair), map(predictor.predict, pair), strict=True):
+    single = [predictor.predict(one, correct=True) for one in pair]
+    for one, other in zip(predictor.predict_batch(pair, correct=True), single, strict=True):
         assert torch.allclose(one.before, other.before, atol=1e-4)
         # After a round, features nearly coincide: the next one's neighbors hang on rounding.
         assert torch.allclose(one.after, other.after, atol=5e-3)
@@ -99,7 +101,7 @@ def test_label_maps_are_those_of_the_softmax():
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (33, 47)])
 def test_images_of_any_size(predictor, size):
-    found = predictor.predict(torch.rand(3, *size))
+    found = predictor.predict(torch.rand(3, *size), correct=True)
     assert found.label.shape == size and found.confidence.isfinite().all()
 
 
