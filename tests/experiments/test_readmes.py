@@ -1,4 +1,4 @@
-"""The tables of the READMEs say what the CSV files say."""
+"""The tables of the texts say what the CSV files say."""
 
 import re
 from pathlib import Path
@@ -12,8 +12,8 @@ HERE = Path(table.__file__).parent
 
 
 def tables(folder):
-    """The tables of a README: the first line, and those with the figures."""
-    text = (folder / "README.md").read_text()
+    """The tables of a folder's texts: the first line, and those with the figures."""
+    text = "\n".join(file.read_text() for file in sorted(folder.glob("*.md")))
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         head, _, *lines = block.splitlines()
         yield head, lines
