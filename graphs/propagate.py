@@ -116,13 +116,15 @@ class _NeighborSum(torch.autograd.Function):
     """`embedding_bag` whose backward is one, too: its own scatters, many times slower."""
 
     @staticmethod
-    def forward(
-        ctx: Any, edge_index: Tensor, edge_weight: Tensor, x: Tensor, num_targets: int
-    ) -> Tensor:
+    def forward(edge_index: Tensor, edge_weight: Tensor, x: Tensor, num_targets: int) -> Tensor:
+        return _bag_sums(x, edge_index[0], edge_index[1], edge_weight, num_targets)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        edge_index, edge_weight, x, _ = inputs
         # The values are needed for the weights' gradient alone.
         ctx.save_for_backward(edge_index, edge_weight, x if ctx.needs_input_grad[1] else None)
         ctx.num_sources = len(x)
-        return _bag_sums(x, edge_index[0], edge_index[1], edge_weight, num_targets)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, Tensor | None, None]:

@@ -68,7 +68,7 @@ def sample_nodes(
         rate = _one_per_node("uncertainty", uncertainty, batch)
         if not (rate >= 0).all() or rate.isinf().any():
             raise ValueError("expected uncertainty of 0 or more, finite, got other numbers")
-        rate = rate.clamp(min=1e-12)
+        rate = rate.float().clamp(min=1e-30)
         chance = -chance.clamp(min=1e-12).log() / rate
     return (_rank(chance, batch.batch) < count).nonzero().flatten()
 

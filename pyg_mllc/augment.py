@@ -42,7 +42,7 @@ class WeakView(nn.Module):
             label: `(B, H, W)`; in the view, what is outside is IGNORE.
         """
         # kornia pads with 0, which is a class: shift the labels by one, so that 0 is void.
-        shifted = (label + 1) % (IGNORE + 1)
+        shifted = (label.long() + 1) % (IGNORE + 1)
         with torch.autocast(image.device.type, enabled=False):  # half precision moves them apart
             image, shifted = self.geometry(image.float(), shifted[:, None].float())
         return image, (shifted[:, 0].round().long() - 1) % (IGNORE + 1)
@@ -79,11 +79,11 @@ class StrongView(nn.Module):
 
 
 def paste(mask: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
-    """Put the next image of the batch where the mask is true, in every map alike.
+    """Put the image before it in the batch (before the first: the last) where the mask is true.
 
     Args:
         mask: `(B, H, W)` bool.
-        *maps: `(B, H, W)` or `(B, C, H, W)`.
+        *maps: `(B, H, W)` or `(B, C, H, W)`, all treated alike.
     """
     return tuple(
         torch.where(mask if m.dim() == 3 else mask[:, None], m.roll(1, dims=0), m) for m in maps
@@ -120,7 +120,7 @@ def classmix(label: Tensor) -> Tensor:
         label: `(B, H, W)`.
 
     Returns:
-        `(B, H, W)` bool, true on the drawn classes of the next image; never on void.
+        `(B, H, W)` bool, true on the drawn classes of the image before; never on void.
     """
     masks = []
     for other in label.roll(1, dims=0):

@@ -185,7 +185,7 @@ def _check_about(found: Config, where: str) -> None:
     classes, colors, size = (found.get(name) for name in ("classes", "colors", "size"))
     fits = (
         isinstance(classes, list)
-        and 1 <= len(classes) <= IGNORE
+        and 2 <= len(classes) <= IGNORE
         and all(isinstance(name, str) for name in classes)
         and isinstance(colors, list)
         and len(colors) == len(classes)
@@ -196,7 +196,7 @@ def _check_about(found: Config, where: str) -> None:
     )
     if not fits:
         raise InputError(
-            f"{where} needs names of 1 to {IGNORE} classes, a color of three numbers in 0..255 for "
+            f"{where} needs names of 2 to {IGNORE} classes, a color of three numbers in 0..255 for "
             "each, a size of two numbers, and model, corrector and method with a _target_"
         )
 

@@ -40,7 +40,7 @@ def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = 
     loss = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
     if weight is not None:
         loss = loss * weight
-    return loss.sum() / _at_least_one((label != IGNORE).sum())
+    return loss.sum() / _number_of_terms((label != IGNORE).sum())
 
 
 def pseudo_label_weight(
@@ -93,17 +93,18 @@ def info_nce(features: Tensor, label: Tensor, temperature: float = 0.1) -> Tenso
     Returns:
         A scalar; zero, and still differentiable, if no two nodes share a label.
     """
-    unit = F.normalize(features.float(), dim=-1)
     known = label != IGNORE
     pair = known[..., :, None] & known[..., None, :]
     pair = pair & ~torch.eye(label.size(-1), dtype=torch.bool, device=label.device)
     positive = pair & (label[..., :, None] == label[..., None, :])
-    similarity = unit @ unit.transpose(-1, -2) / temperature
+    with torch.autocast(features.device.type, enabled=False):  # in half precision it errs by tenths
+        unit = F.normalize(features.float(), dim=-1)
+        similarity = unit @ unit.transpose(-1, -2) / temperature
     floor = torch.finfo(similarity.dtype).min  # finite: a node without pairs gives no NaN
     log_p = similarity.masked_fill(~pair, floor).log_softmax(-1).masked_fill(~positive, 0)
     count = positive.sum(-1)
     per_node = -log_p.sum(-1) / count.clamp(min=1)
-    return per_node.sum() / _at_least_one((count > 0).sum())
+    return per_node.sum() / _number_of_terms((count > 0).sum())
 
 
 def prototype_loss(
@@ -124,14 +125,16 @@ def prototype_loss(
     Returns:
         A scalar; zero, and still differentiable, if no node takes part.
     """
-    cosine = F.normalize(features.float(), dim=-1) @ F.normalize(prototypes, dim=-1).T
+    with torch.autocast(features.device.type, enabled=False):
+        cosine = F.normalize(features.float(), dim=-1) @ F.normalize(prototypes, dim=-1).T
     logits = (scale * cosine).masked_fill(~seen, torch.finfo(cosine.dtype).min)
     takes_part = (label != IGNORE) & seen[label.clamp(max=len(seen) - 1)]
     target = torch.where(takes_part, label, IGNORE)
     loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
-    return loss / _at_least_one(takes_part.sum())
+    return loss / _number_of_terms(takes_part.sum())
 
 
-def _at_least_one(count: Tensor) -> Tensor:
-    """The mean number of terms per process, against division by zero."""
-    return mean_over_processes(count.float()).clamp(min=1)
+def _number_of_terms(count: Tensor) -> Tensor:
+    """The mean over processes; 1 if there are none, against division by zero."""
+    mean = mean_over_processes(count.float())
+    return torch.where(mean > 0, mean, 1.0)

@@ -42,11 +42,6 @@ class Teacher(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Predict as the averaged network does."""
-        return self.network(*args, **kwargs)
-
-    @torch.no_grad()
     def update(self, student: nn.Module) -> None:
         """Move the average towards `student`; counters are copied."""
         alpha = min(1 - 1 / (int(self.updates) + 1), self.decay)

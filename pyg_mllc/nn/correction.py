@@ -51,7 +51,7 @@ class LabelCorrector(nn.Module):
             in images of up to 16,384 pixels, approximately in larger ones.
         threshold: tau, confidence from which a pixel is trusted.
         blend: weight of the neighbors' opinion for a pixel that is (trusted, not trusted).
-        learn_blend: learn these weights, round by round.
+        learn_blend: learn these weights, round by round; they start at least 0.001 from 0 and 1.
         conv: what passes labels over the semantic-level graph: `affinity`, the weighted sum of the
             paper, or any layer of PyG that fits, by name, with options as in
             `{name: GATv2Conv, heads: 4, concat: false}`, or by class or factory (in a
@@ -100,9 +100,9 @@ class LabelCorrector(nn.Module):
         temperature: float = 0.2,
     ) -> None:
         super().__init__()
-        if num_classes < 1 or (feature_dim is not None and feature_dim < 1) or rounds < 0:
+        if num_classes < 2 or (feature_dim is not None and feature_dim < 1) or rounds < 0:
             raise ValueError(
-                "expected num_classes and feature_dim >= 1 and rounds >= 0, "
+                "expected num_classes >= 2, feature_dim >= 1 and rounds >= 0, "
                 f"got {num_classes}, {feature_dim} and {rounds}"
             )
         check_neighbors(k)
@@ -133,7 +133,7 @@ class LabelCorrector(nn.Module):
                 feature_dim,
                 k=k,
                 threshold=threshold,
-                blend=blend,
+                blend=pair,
                 learn_blend=learn_blend,
                 conv=conv,
                 feature_conv=feature_conv,
@@ -272,6 +272,22 @@ class LabelCorrector(nn.Module):
             label, confidence, changed = (torch.stack(part) for part in maps)
         return Correction(label, confidence, changed, moves)
 
+    def check_anchors(self, anchors: AnchorMemory) -> None:
+        """Refuse anchors that cannot take part.
+
+        Raises:
+            ValueError: if they have other classes, or no labels flow between neighbors.
+        """
+        if not self.flows and self.anchor_rule == "mean":
+            raise ValueError(
+                "anchors among the neighbors need levels 'both' or 'semantic', or anchor_rule "
+                "'bayes'"
+            )
+        if anchors.num_classes != self.num_classes:
+            raise ValueError(
+                f"expected anchors of {self.num_classes} classes, got {anchors.num_classes}"
+            )
+
     def _check(
         self,
         nodes: Nodes,
@@ -301,21 +317,12 @@ class LabelCorrector(nn.Module):
             raise ValueError(
                 f"expected class_counts ({self.num_classes},), got {tuple(class_counts.shape)}"
             )
-        if anchors is None:
-            return
-        if not self.flows and self.anchor_rule == "mean":
+        if anchors is not None:
+            self.check_anchors(anchors)
+        if image is not None and image.shape != (nodes.images,):
             raise ValueError(
-                "anchors among the neighbors need levels 'both' or 'semantic', or anchor_rule "
-                "'bayes'"
-            )
-        if anchors.num_classes != self.num_classes:
-            raise ValueError(
-                f"expected anchors of {self.num_classes} classes, got {anchors.num_classes}"
-            )
-        images = int(nodes.batch.max()) + 1 if len(nodes.batch) else 0
-        if image is not None and image.shape != (images,):
-            raise ValueError(
-                f"expected one image number for each of {images} images, got {tuple(image.shape)}"
+                f"expected one image number for each of {nodes.images} images, "
+                f"got {tuple(image.shape)}"
             )
 
 

@@ -134,8 +134,8 @@ def _smp(encoder: str, weights: str | None, decoder: str, **more: Any) -> Pair:
     if decoder == "deeplabv3plus" and "output_stride" in more:
         more["encoder_output_stride"] = more.pop("output_stride")
 
-    def make(**flexible: Any) -> nn.Module:
-        source = weight_options(encoder, weights)
+    def make(shift: float = 0.0, **flexible: Any) -> nn.Module:
+        source = weight_options(encoder, weights, shift)
         pretrained = source.pop("pretrained") or None  # smp's words for timm's encoders
         return smp.create_model(decoder, f"tu-{encoder}", pretrained, **source, **more, **flexible)
 
@@ -144,8 +144,9 @@ def _smp(encoder: str, weights: str | None, decoder: str, **more: Any) -> Pair:
 
 
 def _dpt(encoder: str, weights: str | None, **more: Any) -> Pair:
-    def make(**flexible: Any) -> nn.Module:
-        return TimmViTEncoder(encoder, **weight_options(encoder, weights), **more, **flexible)
+    def make(shift: float = 0.0, **flexible: Any) -> nn.Module:
+        source = weight_options(encoder, weights, shift)
+        return TimmViTEncoder(encoder, **source, **more, **flexible)
 
     vit = build_filled(make, encoder, weights)
     if len(set(vit.output_strides)) > 1:

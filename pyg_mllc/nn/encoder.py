@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,8 @@ def create_encoder(name: str, weights: str | None = None, **options: Any) -> nn.
             encoder, or an option does not suit the encoder.
     """
 
-    def make(**flexible: Any) -> nn.Module:
-        chosen = weight_options(name, weights)
+    def make(shift: float = 0.0, **flexible: Any) -> nn.Module:
+        chosen = weight_options(name, weights, shift)
         return timm.create_model(name, features_only=True, **chosen, **options, **flexible)
 
     return build_filled(make, name, weights)
@@ -56,7 +57,7 @@ def build_filled(
     """Build a timm encoder, for images of any size if it can, and see that its weights are in.
 
     Args:
-        make: builds it, given timm's options.
+        make: builds it, given timm's options and the `shift` of its weights.
         name: of the encoder.
         weights: where its weights come from, see `weight_options`.
         encoder: finds it in what is built, by default all of that.
@@ -72,11 +73,17 @@ def build_filled(
         timms_log.setLevel(logging.ERROR)  # it warns of each classifier that a file has besides
         built = _flexible(make)
         if weights not in (None, "timm"):
-            # timm is silent about tensors that a file lacks; random, they differ in a second build.
-            again, lacking = encoder(_flexible(make)).state_dict(), []
-            for key, value in encoder(built).state_dict().items():
-                if not torch.equal(value, again[key]):
-                    lacking.append(key)
+            # timm is silent about tensors that a file lacks. Random ones differ in a second build;
+            # constant ones, as of batch normalization, stay as they are where all others move.
+            again = encoder(_flexible(make)).state_dict()
+            with torch.random.fork_rng():
+                moved = encoder(_flexible(partial(make, shift=1.0))).state_dict()
+            lacking = [
+                key
+                for key, value in encoder(built).state_dict().items()
+                if not torch.equal(value, again[key])
+                or (value.is_floating_point() and torch.equal(value, moved[key]))
+            ]
             if lacking:
                 raise InputError(
                     f"model.weights={weights} lacks {len(lacking)} tensors of {name}, "
@@ -115,7 +122,7 @@ def check_name(name: str) -> None:
         )
 
 
-def weight_options(name: str, weights: str | None) -> dict[str, Any]:
+def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[str, Any]:
     """Tell timm where the weights come from.
 
     Args:
@@ -124,6 +131,7 @@ def weight_options(name: str, weights: str | None) -> dict[str, Any]:
             carries (extra `weights`); else a file with a state dict, as timm or the encoder's
             authors give it (`.pth` or `.safetensors`): timm converts it, and fits a vision
             transformer's positions to the size of the images.
+        shift: added to every number of a file, to see which of them arrive.
 
     Returns:
         Arguments of `timm.create_model`.
@@ -136,6 +144,8 @@ def weight_options(name: str, weights: str | None) -> dict[str, Any]:
     if weights == "timm":
         return {"pretrained": True}
     state = _packaged(name) if weights == "package" else _read(Path(weights))
+    if shift:
+        state = {key: v + shift if v.is_floating_point() else v for key, v in state.items()}
     return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
 
 

@@ -26,7 +26,7 @@ class ExportableCorrector(nn.Module):
         anchors: labeled pixels of other images that take part, as they are now.
 
     Raises:
-        ValueError: if the corrector has other layers.
+        ValueError: if the corrector has other layers, or cannot have anchors.
 
     >>> corrector = LabelCorrector(3, k=4)
     >>> logits, features = torch.randn(1, 3, 6, 8), torch.randn(1, 16, 6, 8)
@@ -37,6 +37,7 @@ class ExportableCorrector(nn.Module):
     """
 
     eta: Tensor | None
+    center: Tensor | None
     anchors: Tensor | None
     told: Tensor | None
 
@@ -49,11 +50,15 @@ class ExportableCorrector(nn.Module):
         super().__init__()
         if any(r.conv is not None or r.feature_conv is not None for r in _rounds(corrector)):
             raise ValueError("expected a corrector with conv and feature_conv 'affinity'")
+        if anchors is not None:
+            corrector.check_anchors(anchors)
         self.corrector = corrector
         eta = None if class_counts is None else class_thresholds(class_counts, corrector.threshold)
         self.register_buffer("eta", eta)
         some = anchors if anchors is not None and len(anchors) and len(corrector.rounds) else None
-        self.register_buffer("anchors", None if some is None else some.x)
+        # Distances are taken from the anchors' mean: those of vectors far from zero cancel out.
+        self.register_buffer("center", None if some is None else some.x.mean(0))
+        self.register_buffer("anchors", None if some is None else some.x - some.x.mean(0))
         told = None
         if some is not None:
             c, label = corrector.num_classes, some.label
@@ -89,8 +94,8 @@ class ExportableCorrector(nn.Module):
 
     def _told(self, look: Tensor) -> Tensor:
         """What the anchors tell each node `(B, N, C)`."""
-        assert self.anchors is not None and self.told is not None
-        x = self.anchors.to(look)
+        assert self.anchors is not None and self.center is not None and self.told is not None
+        x, look = self.anchors.to(look), look - self.center.to(look)
         inner = look @ x.T  # (B, N, M)
         distance = look.square().sum(2, keepdim=True) - 2 * inner + x.square().sum(1)
         found = (-distance).topk(min(self.corrector.k, len(x)), dim=2)

@@ -20,6 +20,7 @@ class Nodes(NamedTuple):
     f: Tensor  # (N, D), features
     look: Tensor | None  # (N, D'), by which nodes are found to look alike, if not by the features
     batch: Tensor  # (N,), image of each node
+    images: int
     back: Callable[[Tensor], Any]  # node values in the form given
 
 
@@ -46,7 +47,8 @@ def pixel_nodes(
             )
         look: Any = graph_features
         z, f = logits.logits, logits.x
-        return Nodes(Prediction(z, f), z, f, look, logits.batch, lambda value: value)
+        images = logits.num_graphs
+        return Nodes(Prediction(z, f), z, f, look, logits.batch, images, lambda value: value)
     if features is None:
         raise ValueError("expected features beside logits, got none")
     given = Prediction(logits, features)  # type: ignore[arg-type]
@@ -55,13 +57,13 @@ def pixel_nodes(
         pixels = pixel_batch(features, logits=logits, **more)
         back: Any = partial(batch_to_maps, batch=pixels)
         look = pixels.get("graph_features")
-        return Nodes(given, pixels.logits, pixels.x, look, pixels.batch, back)
+        return Nodes(given, pixels.logits, pixels.x, look, pixels.batch, len(logits), back)
     f, batch = maps_to_nodes(_fitting(features, "features", logits))
     look = None
     if graph_features is not None:
         look, _ = maps_to_nodes(_fitting(graph_features, "graph_features", logits))
     back = partial(nodes_to_maps, height=logits.size(2), width=logits.size(3))
-    return Nodes(given, maps_to_nodes(logits)[0], f, look, batch, back)
+    return Nodes(given, maps_to_nodes(logits)[0], f, look, batch, len(logits), back)
 
 
 def _fitting(maps: Maps, name: str, logits: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from graphs import class_graph, class_hubs, propagate, random_walk_norm
 from pyg_mllc.nn.conv import GraphLayer, Layer
@@ -51,7 +51,7 @@ class CorrectionRound(nn.Module):
         k: agreeing nodes drawn for layers that need explicit edges in the class-level graph.
         threshold: tau, confidence from which a node is trusted.
         blend: weight a of the neighbors' opinion for a node that is (trusted, not trusted).
-        learn_blend: learn a, starting from `blend`.
+        learn_blend: learn a, starting from `blend`, at least 0.001 from 0 and 1.
         conv: passes labels, in place of :math:`\hat A Z`: `affinity`, or a layer, see `GraphLayer`.
         feature_conv: passes features, in place of :math:`\hat G F`, likewise.
         levels: graphs that messages flow over.
@@ -150,12 +150,21 @@ class CorrectionRound(nn.Module):
         """What the features of those that agree with each node are like."""
         if self.feature_conv is None:
             return class_hubs(logits, label, batch).propagate(features)
-        generator = None
-        if not self.training:  # the same input gives the same output
-            generator = torch.Generator(logits.device).manual_seed(0)
-        graph = class_graph(logits, label, batch, k=self.k, generator=generator)
+        if self.training:
+            graph = class_graph(logits, label, batch, k=self.k)
+        else:
+            graph = self._same_partners(logits, label, batch)
         weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(logits))
         return self.feature_conv(features, graph.edge_index, weight.to(features))
+
+    def _same_partners(self, logits: Tensor, label: Tensor, batch: Tensor) -> Data:
+        """Draw as always for an image, whatever images are beside it."""
+        sizes = torch.bincount(batch, minlength=1).tolist()
+        graphs = []
+        for z, y in zip(logits.split(sizes), label.split(sizes), strict=True):
+            generator = torch.Generator(logits.device).manual_seed(0)
+            graphs.append(class_graph(z, y, k=self.k, generator=generator))
+        return Batch.from_data_list(graphs)
 
 
 def _layer(conv: Layer, channels: int) -> GraphLayer | None:

@@ -75,8 +75,13 @@ class TrainingModule(L.LightningModule):
         statistics = [b.clone() for b in self.method.student.buffers()] if self._skips else []
         try:
             figures = self.method(images)
-        except ValueError as error:  # of the corrector, which takes only finite logits
-            if "finite" not in str(error):
+        except ValueError as error:
+            if "more than 1 value per channel" in str(error):  # of batch normalization
+                raise InputError(
+                    "the batch is too small for batch normalization: raise trainer.batch_size "
+                    "(by a process) or data.size"
+                ) from error
+            if "finite" not in str(error):  # of the corrector, which takes only finite logits
                 raise
             raise InputError(f"step {self.global_step + 1}: {error}; {MEND}") from error
         if "loss" not in figures or not all(isinstance(f, Tensor) for f in figures.values()):

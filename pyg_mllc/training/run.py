@@ -177,7 +177,9 @@ def _trainer(settings: TrainerSettings, step: EachStep) -> L.Trainer:
             num_nodes=settings.nodes,
             strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
             # Of batch normalization that is shared torch has none for CPUs.
-            sync_batchnorm=processes > 1 and settings.accelerator != "cpu",
+            sync_batchnorm=(
+                processes > 1 and settings.accelerator != "cpu" and torch.cuda.is_available()
+            ),
             use_distributed_sampler=False,
             precision=settings.precision,
             max_epochs=1,

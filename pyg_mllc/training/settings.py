@@ -14,6 +14,7 @@ CHOICES = {
     "on_nonfinite": ("stop", "skip"),
     "on_unreadable": ("stop", "skip"),
 }
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16")
 LOGGERS = ("csv", "tensorboard", "mlflow", "wandb")
 
 
@@ -43,11 +44,12 @@ class TrainerSettings:
         accelerator: `auto`, `cpu`, `gpu`, ...
         devices: of one machine, one process each.
         nodes: machines.
-        precision: as Lightning's, e.g. `32-true` or `bf16-mixed`.
+        precision: `32-true`, `16-mixed` or `bf16-mixed`, or Lightning's short 32, 16, `bf16`.
         channels_last: lay images out as (B, H, W, C) in memory, which convolutions do faster.
         workers: processes that load images; with 0, the main process loads.
-        on_nonfinite: what a loss or gradient that is not finite does: `stop`, or `skip` the batch.
-            A corrector's input that is not finite always stops.
+        on_nonfinite: what a loss or gradient that is not finite does: `stop`, or `skip` the step,
+            with all batches accumulated for it. A corrector's input that is not finite always
+            stops.
         on_unreadable: what a training image that cannot be read does: `stop`, or `skip` to the
             next, with a warning that names it.
         progress: whether to show progress bars.
@@ -102,6 +104,10 @@ class TrainerSettings:
                 raise InputError(
                     f"trainer.{name}={getattr(self, name)} is none of {', '.join(choices)}"
                 )
+        if str(self.precision) not in PRECISIONS:
+            raise InputError(
+                f"trainer.precision={self.precision} is none of {', '.join(PRECISIONS)}"
+            )
         for logger in self.loggers:
             if isinstance(logger, str) and logger not in LOGGERS:
                 raise InputError(f"trainer.loggers has {logger}, none of {', '.join(LOGGERS)}")

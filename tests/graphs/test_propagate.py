@@ -79,3 +79,13 @@ def test_the_order_of_the_edges_does_not_matter():
 def test_edges_that_do_not_fit_are_refused(edges, weight, x, targets, message):
     with pytest.raises(ValueError, match=message):
         propagate(torch.full(edges, 3), torch.zeros(weight), torch.zeros(x), targets)
+
+
+def test_functional_gradients_are_the_usual_ones():
+    graph = semantic_graph(torch.randn(12, 5).double(), 3)
+    x = torch.randn(12, 2).double().requires_grad_()
+
+    def energy(x):
+        return propagate(graph.edge_index, graph.edge_weight, x).square().sum()
+
+    assert torch.allclose(torch.func.grad(energy)(x), torch.autograd.grad(energy(x), x)[0])

@@ -43,6 +43,14 @@ def test_uncertain_nodes_are_drawn_in_proportion():
     assert drawn[1:].tolist() == pytest.approx([50, 100, 250], abs=35)
 
 
+def test_nodes_that_are_sure_come_last_however_sure_the_others_are():
+    uncertainty = torch.zeros(2000)
+    uncertainty[:50] = 1e-9
+    batch = pixel_batch(torch.zeros(1, 1, 40, 50))
+    chosen = sample_nodes(batch, 60, "uncertainty", uncertainty=uncertainty)
+    assert chosen[:50].tolist() == list(range(50)) and len(chosen) == 60
+
+
 def test_the_draw_is_seeded(batch):
     draws = [
         sample_nodes(batch, 9, generator=torch.Generator().manual_seed(seed)).tolist()

@@ -89,7 +89,7 @@ def test_classmix_takes_whole_classes_of_the_image_that_is_pasted_never_void():
         assert torch.equal(m, torch.isin(other, torch.tensor(sorted(taken))))
 
 
-def test_paste_shows_the_next_image_where_the_mask_is_true():
+def test_paste_shows_the_image_before_where_the_mask_is_true():
     a = torch.arange(3.0)[:, None, None].expand(3, 2, 2)
     mask = torch.tensor([[True, False], [False, False]]).expand(3, 2, 2)
     [out] = paste(mask, a)
@@ -109,3 +109,12 @@ def test_half_precision_outside_does_not_move_image_and_label_apart(device):
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled):
             views.append(WeakView()(image_of(label), label))
     assert torch.equal(views[0][0], views[1][0]) and torch.equal(views[0][1], views[1][1])
+
+
+def test_labels_may_be_bytes_as_masks_are():
+    label = blocks().to(torch.uint8)
+    label[0] = IGNORE
+    torch.manual_seed(0)
+    _, expected = WeakView()(image_of(label.long()), label.long())
+    torch.manual_seed(0)
+    assert torch.equal(WeakView()(image_of(label), label)[1], expected)

@@ -66,3 +66,20 @@ def test_nothing_labeled_gives_zero_that_keeps_its_gradient(loss):
     value = loss(x)
     value.backward()
     assert value == 0 and x.grad.isfinite().all()
+
+
+def test_contrast_computes_in_float32_under_autocast(device):
+    torch.manual_seed(0)
+    label = torch.arange(200, device=device) % 5
+    features = F.one_hot(label, 16) + 0.1 * torch.randn(200, 16, device=device)
+    features.requires_grad_()
+    prototypes, seen = torch.randn(5, 16, device=device), torch.ones(5, dtype=bool, device=device)
+
+    def losses():
+        return info_nce(features, label), prototype_loss(features, label, prototypes, seen)
+
+    expected = losses()
+    with torch.autocast(device.type, torch.bfloat16):
+        found = losses()
+    for pair in zip(found, expected, strict=True):
+        assert torch.equal(*(torch.autograd.grad(loss, features)[0] for loss in pair))

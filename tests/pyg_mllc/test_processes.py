@@ -105,7 +105,8 @@ def test_who_stops_one_process_stops_both_and_loses_nothing(tmp_path):
         "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
         "data.size=[32,48]", "data.labeled=4", "data.unlabeled=4", "data.val=2", "output=out",
         "trainer.devices=2", "trainer.max_steps=100000", "trainer.log_every=1",
-        "trainer.progress=false", "trainer.accelerator=cpu",
+        "trainer.progress=false",
+        f"trainer.accelerator={'cpu' if torch.cuda.is_available() else 'auto'}",
     ]  # fmt: skip
     command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pyg_mllc.cli"]
     run = subprocess.Popen(

@@ -190,6 +190,20 @@ def test_options_train(options, tmp_path):
     assert math.isfinite(result.last_miou) and result.history != usual.history
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "transformer-engine", "8"])
+def test_a_precision_that_no_method_runs_in_is_refused(precision):
+    with pytest.raises(InputError, match=f"precision={precision} is none of 32-true, 16-mixed"):
+        replace(SETTINGS, precision=precision)
+
+
+def test_a_batch_too_small_for_batch_normalization_is_refused_in_a_sentence():
+    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=8, decoder="deeplabv3plus")
+    module = TrainingModule(Supervised(segmenter), 3, replace(SETTINGS, batch_size=1))
+    batch = {"image": torch.zeros(1, 3, 64, 64).byte(), "label": torch.zeros(1, 64, 64).long()}
+    with pytest.raises(InputError, match="too small for batch normalization: raise"):
+        module.training_step({"labeled": batch}, 0)
+
+
 def test_a_window_validates(tmp_path, monkeypatch):
     seen, real = set(), Supervised.teach
     monkeypatch.setattr(

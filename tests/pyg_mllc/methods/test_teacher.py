@@ -34,7 +34,7 @@ def test_cannot_be_trained():
     nn.ModuleList([teacher]).train()
     assert not any(module.training for module in teacher.modules())
     assert not any(p.requires_grad for p in teacher.parameters())
-    assert not teacher(torch.randn(1, 3, 2, 2, requires_grad=True)).requires_grad
+    assert not teacher.network(torch.randn(1, 3, 2, 2)).requires_grad
 
 
 def test_weights_that_modules_share_are_averaged_once():

@@ -516,3 +516,26 @@ def test_noisy_logits_of_textures_gain(device):
     history = LabelCorrector(10)(logits, features)
     before, one, two = ((p.logits.argmax(1) == truth).float().mean() for p in history)
     assert before < 0.6 and one > before + 0.2 and two > before + 0.2
+
+
+@pytest.mark.parametrize("conv", ["GATv2Conv", "SAGEConv"])
+def test_sampled_messages_of_an_image_do_not_depend_on_its_batch(conv):
+    corrector = LabelCorrector(3, 8, k=4, feature_conv=conv).eval()
+    for weight in corrector.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    logits, features = torch.randn(3, 3, 6, 7), torch.randn(3, 8, 6, 7)
+    together = corrector(logits, features)[1]  # neighbors of a second round hang on rounding
+    for i in range(3):
+        alone = corrector(logits[i : i + 1], features[i : i + 1])[1]
+        assert torch.allclose(together.features[i], alone.features[0], atol=1e-5)
+
+
+def test_an_empty_graph_at_the_end_of_a_batch_is_an_image_too():
+    from torch_geometric.data import Batch, Data
+
+    parts = [Data(x=torch.randn(n, 4), logits=torch.randn(n, 3)) for n in (5, 0)]
+    memory = AnchorMemory(3, 4, budget=10)
+    memory.add(torch.randn(6, 4), torch.arange(6) % 3)
+    batch = Batch.from_data_list(parts)
+    history = LabelCorrector(3, k=2)(batch, anchors=memory, image=torch.tensor([0, 1]))
+    assert history[-1].logits.shape == (5, 3)

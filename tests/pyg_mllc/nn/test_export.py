@@ -66,3 +66,22 @@ def test_onnxruntime_computes_the_same(corrector, tmp_path):
 def test_other_layers_are_refused():
     with pytest.raises(ValueError, match="conv and feature_conv 'affinity'"):
         ExportableCorrector(LabelCorrector(4, conv="GCNConv"))
+
+
+def test_anchors_far_from_zero_are_found_as_exactly(device):
+    corrector = LabelCorrector(4, levels="none", anchor_rule="bayes").to(device)
+    logits, features = torch.randn(1, 4, 6, 7), 100 + torch.randn(1, 64, 6, 7)
+    memory = AnchorMemory(4, 64, budget=40).to(device)
+    memory.add((100 + torch.randn(40, 64)).to(device), (torch.arange(40) % 4).to(device))
+    out = ExportableCorrector(corrector, anchors=memory)(logits.to(device), features.to(device))
+    expected = corrector.double()(
+        logits.double().to(device), features.double().to(device), anchors=memory.double()
+    )[-1].logits
+    assert torch.allclose(out.double(), expected, atol=1e-3)
+
+
+def test_anchors_that_cannot_take_part_are_refused_as_by_the_corrector():
+    memory = AnchorMemory(4, 8, budget=40)
+    memory.add(torch.randn(30, 8), torch.randint(3, (30,)))
+    with pytest.raises(ValueError, match="need levels 'both' or 'semantic'"):
+        ExportableCorrector(LabelCorrector(4, levels="class"), anchors=memory)

@@ -214,6 +214,16 @@ def test_bad_names_are_refused(name, weights, message):
         create_encoder(name, weights)
 
 
+@pytest.mark.parametrize("decoder", ["fusion", "unet"])
+def test_a_file_without_what_batch_normalization_knows_is_refused(tmp_path, decoder):
+    state = timm.create_model("resnet18").state_dict()
+    torch.save(state, tmp_path / "whole.pth")
+    torch.save({k: v for k, v in state.items() if "running" not in k}, tmp_path / "lacking.pth")
+    Segmenter(3, "resnet18", weights=str(tmp_path / "whole.pth"), decoder=decoder)
+    with pytest.raises(InputError, match=r"lacks 40 tensors of resnet18.*running_mean"):
+        Segmenter(3, "resnet18", weights=str(tmp_path / "lacking.pth"), decoder=decoder)
+
+
 def test_weights_of_another_encoder_are_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"lacks \d+ tensors of test_resnet"):
