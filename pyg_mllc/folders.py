@@ -2,6 +2,7 @@
 
 import glob
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from pyg_mllc.writing import whole_file
 
 OPTIONS = "options.json"  # what the results in a folder were made with
 CLASSES = "classes.csv"
+TABLES = (CLASSES, "classes.txt", "class_dict.csv")  # of classes, beside images/ and masks/
 KINDS = {  # of results: folders, and how their files end
     "labels": ".png",
     "overlays": ".jpg",
@@ -59,8 +61,9 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> lis
         root = Path(*fixed)
         found = [Path(match) for match in glob.glob(str(path), recursive=True)]
     files = [f for f in found if f.suffix.lower() in suffixes and not f.name.startswith(".")]
+    files = [f for f in files if f.is_file() or not f.exists()]  # a link to nothing is told, too
     sources: dict[str, Source] = {}
-    for file in sorted(f for f in files if f.is_file() and not _is_result(f, root)):
+    for file in sorted(f for f in files if not _is_result(f, root)):
         name = file.relative_to(root).with_suffix("").as_posix()
         if name in sources:
             raise InputError(
@@ -81,9 +84,37 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> lis
 
 def _is_result(file: Path, root: Path) -> bool:
     """Tell whether a file below a folder is what an earlier call made."""
-    inside = file.relative_to(root).parents
-    folders = (root / folder for folder in inside if folder.name in KINDS)
-    return any((folder.parent / OPTIONS).is_file() for folder in folders)
+    return any(holds_results(root / folder) for folder in file.relative_to(root).parents)
+
+
+def holds_results(folder: Path) -> bool:
+    """Tell whether a folder is one of the kinds that an earlier call made."""
+    return folder.name in KINDS and (folder.parent / OPTIONS).is_file()
+
+
+def check_output(folder: Path, own: Collection[str] = ()) -> None:
+    """Refuse a folder that cannot be written to, or that a data set is read from.
+
+    What the classes of results are called would else be what the data set's are.
+
+    Args:
+        folder: for results.
+        own: names in it that are of earlier results.
+
+    Raises:
+        InputError: if so.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"output={folder} is a file; give a folder")
+    above = folder.absolute()
+    there = next(place for place in (above, *above.parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        raise InputError(f"output={folder} cannot be written to; give another folder")
+    for name in (*TABLES, "images", "masks"):
+        if name not in own and (folder / name).exists():
+            raise InputError(
+                f"output={folder} has a {name} that is none of these results; give another folder"
+            )
 
 
 class Results:
@@ -95,7 +126,7 @@ class Results:
         options: what the results depend on. A folder that was begun with others is refused.
 
     Raises:
-        InputError: if the folder is a file or was begun with other options.
+        InputError: if the folder was begun with other options, or as `check_output`.
     """
 
     def __init__(
@@ -104,15 +135,9 @@ class Results:
         self.folder = Path(folder).expanduser()
         self.kinds = {kind: KINDS[kind] for kind in kinds}
         self.options = json.loads(json.dumps(dict(options)))
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"output={folder} is a file; give a folder")
         earlier = self.folder / OPTIONS
+        check_output(self.folder, (CLASSES,) if earlier.exists() else ())
         if not earlier.is_file() or not self._begun():
-            if not earlier.exists() and (self.folder / CLASSES).exists():
-                raise InputError(
-                    f"output={folder} has a {CLASSES} that is none of these results; give another "
-                    "folder"
-                )
             return
         try:
             before = json.loads(earlier.read_text(encoding="utf-8"))
@@ -165,6 +190,8 @@ class Results:
 
     def done(self, source: Source) -> bool:
         """Tell whether all files of an input are there, and made after it was last changed."""
+        if not source.path.exists():
+            return False
         changed = source.path.stat().st_mtime
         files = self.paths(source.name).values()
         return all(file.is_file() and file.stat().st_mtime >= changed for file in files)

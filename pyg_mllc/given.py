@@ -54,7 +54,7 @@ def count_classes(
         advance: called with 1 after each file.
 
     Raises:
-        InputError: if no mask can be read, or none has a class but 0.
+        InputError: if no mask can be read, none has a class but 0, or one has more than 255.
     """
     most, unread = 0, None  # the first error
     for path in paths:
@@ -65,8 +65,13 @@ def count_classes(
         else:
             if ids.ndim == 3:  # there are more pixels than classes
                 return min(ids.shape[0], ids.shape[2])
-            known = ids[~np.isin(ids, (255, *void))]
-            most = max(most, int(known.max(initial=0)))
+            largest = int(ids[~np.isin(ids, (255, *void))].max(initial=0))
+            if largest > 255:
+                raise InputError(
+                    f"{path} holds the number {largest}, and there are at most 255 classes: take "
+                    "it out if it is no mask, or give void=[...] or classes=<table>"
+                )
+            most = max(most, largest)
         advance(1)
     if not most:
         raise unread or InputError(

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,10 +41,11 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.filename is None or str(error.filename) == str(part):
+            error.filename = str(path)
         raise
     finally:
-        if part.is_file():
+        with suppress(OSError):  # it is not there, or never could be
             part.unlink()
 
 

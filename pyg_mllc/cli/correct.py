@@ -181,7 +181,7 @@ def _then(value: Any, advance: Callable[[int], None]) -> Any:
 
 def _state(paths: Iterable[Path]) -> str:
     """A digest that changes with a file of these: its name, size or time."""
-    stats = ((str(path), path.stat()) for path in paths)
+    stats = ((str(path), path.stat() if path.exists() else path.lstat()) for path in paths)
     lines = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 

@@ -15,6 +15,8 @@ from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
+PAGE = "evaluation.html"  # written last
+
 
 @hydra.main(config_path="pkg://pyg_mllc.configs", config_name="evaluate", version_base="1.3")
 def run(cfg: DictConfig) -> None:
@@ -29,11 +31,14 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
     from pyg_mllc import load
     from pyg_mllc.data import OwnSizes, SegmentationDataset
     from pyg_mllc.evaluation import evaluate
+    from pyg_mllc.folders import CLASSES, check_output
     from pyg_mllc.losses import upsample
     from pyg_mllc.report import stages_table
 
     if cfg.get("data") is None:
         raise InputError("data is not given: pass data=camvid data.root=path/to/camvid, or another")
+    out = Path(given["output"]).expanduser()
+    check_output(out, (CLASSES,) if _is_ours(out / CLASSES) else ())
     predictor = load(given["checkpoint"], given["network"], given["device"], allow=given["allow"])
     splits = instantiate(cfg.data)
     if given["split"] not in ("val", "labeled"):
@@ -56,9 +61,16 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
             predict, samples, workers=given["workers"], gallery=given["gallery"], advance=advance
         )
     rich.print(stages_table(evaluation.stages))
-    out = Path(given["output"])
     _write(out, evaluation, predictor, _facts(given, splits.spec.name, len(samples)))
-    print(f"evaluation: {short(out / 'evaluation.html')}")
+    print(f"evaluation: {short(out / PAGE)}")
+
+
+def _is_ours(table: Path) -> bool:
+    """Whether a table of classes is that of an earlier evaluation, which a new one replaces."""
+    if not table.is_file():
+        return False
+    with table.open("rb") as file:
+        return file.readline().startswith(b"class,pixels,")
 
 
 def _warn_of_known(samples: Any, checkpoint: Path) -> None:
@@ -87,9 +99,12 @@ def _write(out: Path, evaluation: Any, predictor: Any, facts: dict[str, str]) ->
     from pyg_mllc.report import write_figures, write_report, write_tables
 
     classes, colors = predictor.classes, predictor.colors
+    if (out / PAGE).exists():
+        for old in (*out.glob("confusion_*.*"), out / PAGE):  # those of other stages would stay
+            old.unlink()
     write_tables(out, evaluation, classes)
     write_figures(out, evaluation, classes)
-    write_report(out / "evaluation.html", "evaluation", [], evaluation, classes, colors, facts)
+    write_report(out / PAGE, "evaluation", [], evaluation, classes, colors, facts)
 
 
 def _check_classes(known: tuple[str, ...], spec: Any) -> None:

@@ -39,14 +39,16 @@ def read_classes(path: Path, void: Sequence[int] = (IGNORE,)) -> DatasetSpec:
     pictures; without colors, each class gets one.
 
     Args:
-        path: The table, comma-separated text.
+        path: The table, text whose columns are separated by commas, semicolons or tabs.
         void: More ids that mean void, unless the table gives them to a class.
 
     Raises:
         InputError: If it is missing or cannot be read so, naming the line.
     """
     try:
-        lines = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
+        text = path.read_text(encoding="utf-8-sig")
+        comma = next((c for c in ",;\t" if c in text.strip().partition("\n")[0]), ",")
+        lines = csv.reader(text.splitlines(), delimiter=comma)
         numbered = [(number, [cell.strip() for cell in row]) for number, row in enumerate(lines, 1)]
     except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error

@@ -14,10 +14,9 @@ from pyg_mllc.data.layout import Item, Tree, files_by_name, pair_files
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits
 from pyg_mllc.errors import InputError
+from pyg_mllc.folders import TABLES
 
 log = logging.getLogger(__name__)
-
-TABLES = ("classes.csv", "classes.txt", "class_dict.csv")
 
 
 def folder(

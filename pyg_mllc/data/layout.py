@@ -13,6 +13,7 @@ from PIL import Image
 
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
+from pyg_mllc.folders import holds_results
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,10 @@ def plain(name: str) -> str:
 
 
 def _walk(folder: Path, option: str, skip: Collection[Path]) -> Iterator[Path]:
-    """Image files below a folder, but for hidden ones; loops of links end, as each is seen once."""
+    """Image files below a folder, but for hidden ones and results of predictions.
+
+    Loops of links end, as each folder is seen once.
+    """
     if not os.path.isdir(folder):
         raise InputError(f"The folder {folder} does not exist: add it, or correct {option}.")
     seen = {os.path.realpath(other) for other in skip} - {os.path.realpath(folder)}
@@ -168,5 +172,5 @@ def _walk(folder: Path, option: str, skip: Collection[Path]) -> Iterator[Path]:
                 continue
             if os.path.splitext(name)[1].lower() in image_suffixes():
                 yield Path(path)
-            elif os.path.isdir(path):
+            elif os.path.isdir(path) and not holds_results(Path(path)):
                 waiting.append(path)

@@ -35,6 +35,13 @@ def test_a_folder_that_cannot_be_is_named(tmp_path, folder):
     assert os.listdir(tmp_path) == ["a file"]
 
 
+def test_a_file_that_cannot_be_is_named_as_it_was_given(tmp_path):
+    path = tmp_path / ("x" * 250)  # too long with the ending that it has while it is written
+    with pytest.raises(OSError) as caught, whole_file(path):
+        pass
+    assert caught.value.filename == str(path)
+
+
 def test_two_writers_of_one_file_do_not_mix(tmp_path):
     with whole_file(tmp_path / "a") as first:
         first.write(b"A" * 9)

@@ -266,3 +266,11 @@ def test_masks_and_images_that_cannot_be_used_are_left_out_and_told(correct, tru
     assert "2 masks corrected, " in out and "(" not in out.split("masks corrected")[1].split(",")[0]
     assert {f.stem for f in (tmp_path / "out/labels").rglob("*.png")} == {"c", "d"}
     assert issues(tmp_path)[0][0]["name"] == "d"
+
+
+def test_a_picture_among_the_masks_is_named(correct, truth, tmp_path):
+    wide = np.full((32, 48), 64_250, dtype=np.uint16)
+    Image.fromarray(wide).save(tmp_path / "masks/d.png")
+    code, _, err = correct("input=masks")
+    assert code == 2 and "masks/d.png holds the number 64250, and there are at most 255" in err
+    assert not (tmp_path / "out").exists()

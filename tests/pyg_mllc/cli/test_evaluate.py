@@ -154,3 +154,20 @@ def test_where_nothing_corrects_there_is_one_row(evaluate, camvid, tmp_path):
     assert code == 0, err
     assert "after correction" not in out
     assert [row["labels"] for row in rows(tmp_path / "out é/measures.csv")] == ["labels"]
+
+
+def test_a_table_of_a_data_set_stays(evaluate, tmp_path):
+    (tmp_path / "out é").mkdir()
+    (tmp_path / "out é/classes.csv").write_text("road\ncar\n")
+    code, _, err = evaluate()
+    assert code == 2 and "output=out é has a classes.csv that is none of these results" in err
+    assert [file.name for file in (tmp_path / "out é").iterdir()] == ["classes.csv"]
+
+
+def test_a_second_evaluation_takes_the_place_of_the_first(evaluate, tmp_path):
+    assert evaluate()[0] == evaluate("correct=false")[0] == 0
+    left = {file.name for file in (tmp_path / "out é").iterdir()}
+    assert left == {
+        "classes.csv", "confusion_labels.csv", "confusion_labels.png", "evaluation.html",
+        "images.csv", "measures.csv", "reliability.png",
+    }  # fmt: skip

@@ -58,7 +58,8 @@ def test_a_network_that_differs_is_not_kept(mllc, checkpoint, tmp_path):
     (tmp_path / "x.pt2").write_bytes(b"of before")
     options = [f"checkpoint={checkpoint}", "output=x.pt2", "correct=false", "tolerance=-1"]
     code, _, err = mllc("export", *options)
-    assert code == 1 and "does not compute what torch computes; nothing is kept" in err
+    assert code == 1 and "does not compute what torch does: logits differ by" in err
+    assert "more than tolerance=-1; nothing is kept" in err
     assert (tmp_path / "x.pt2").read_bytes() == b"of before"
 
 

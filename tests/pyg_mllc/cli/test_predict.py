@@ -213,11 +213,26 @@ def test_changed_images_are_labeled_anew_and_others_of_their_names_refused(predi
     assert code == 2 and "holds results made with input=" in err
 
 
-def test_a_table_of_classes_that_was_there_stays(predict, photos):
-    (photos / "classes.csv").write_text("road\n")
+@pytest.mark.parametrize("name", ["classes.csv", "classes.txt"])
+def test_a_table_of_classes_that_was_there_stays_the_only_one(predict, photos, name):
+    (photos / name).write_text("road\n")
     code, _, err = predict("input=my photos", "output=my photos")
-    assert code == 2 and "has a classes.csv that is none of these results" in err
-    assert (photos / "classes.csv").read_text() == "road\n"
+    assert code == 2 and f"has a {name} that is none of these results" in err
+    assert [path.read_text() for path in photos.glob("classes.*")] == ["road\n"]
+
+
+def test_a_link_to_nothing_is_left_out_and_told(predict, photos):
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    code, out, err = predict("input=my photos", "output=out")
+    assert code == 2 and "3 images labeled" in out
+    assert "1 of 4 images were left out: my photos/gone.png" in err and err.count("\n") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_an_output_that_cannot_be_written_to_is_refused_at_once(predict, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    code, _, err = predict("input=my photos", "output=locked/out")
+    assert code == 2 and "output=locked/out cannot be written to; give another folder" in err
 
 
 def test_a_network_that_was_trained_without_correction_says_so(mllc, photos, tmp_path):

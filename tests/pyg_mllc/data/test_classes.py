@@ -25,6 +25,8 @@ def read(tmp_path, text):
          {(9, 8, 7): 0, (1, 2, 3): 1, (0, 0, 0): 255}),
         ("id,name,r,g,b\n7,road,9,8,7\n300,car,1,2,3", {7: 0, 300: 1, 255: 255},
          {(9, 8, 7): 0, (1, 2, 3): 1}),
+        ("\nid;name\n0;road\n255;car", {0: 0, 255: 1}, None),
+        ("name\tr\tg\tb\nroad\t9\t8\t7\ncar\t1\t2\t3", IDS, {(9, 8, 7): 0, (1, 2, 3): 1}),
         ("\ufeffr,g,b,name\n9,8,7,road\n1,2,3,car", IDS, {(9, 8, 7): 0, (1, 2, 3): 1}),
     ],
 )  # fmt: skip

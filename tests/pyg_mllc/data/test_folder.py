@@ -158,3 +158,13 @@ def test_an_id_is_not_class_and_void_at_once(root):
         folder(root, classes=["a", "b", "c"], void=[1])
     spec = folder(root, classes=["a", "b"], void=2).spec  # one id needs no list
     assert spec.ids == {0: 0, 1: 1, 2: IGNORE}
+
+
+def test_results_of_predictions_are_no_images(root):
+    before = len(folder(root).unlabeled)
+    for kind in ("labels", "overlays"):
+        (root / "unlabeled" / kind).mkdir(parents=True)
+        Image.new("L", (4, 4)).save(root / "unlabeled" / kind / "x.png")
+    assert len(folder(root).unlabeled) == before + 2  # folders of one's own may be called so
+    (root / "unlabeled/options.json").write_text("{}")
+    assert len(folder(root).unlabeled) == before
