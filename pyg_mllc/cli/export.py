@@ -74,8 +74,8 @@ def _check(predictor: Any, network: Any, run: Any, image: Any, cfg: dict[str, An
     other = max(f.other for _, f in found)
     if corrected and other > cfg["labels"]:
         refuse(
-            f"{other:.2%} of the labels differ by rounding, more than labels={cfg['labels']}: the "
-            f"network is not sure of them, or raise labels; {NONE}",
+            f"{other:.2%} of the labels differ, more than labels={cfg['labels']}: rounding decides "
+            f"where the network hardly does; train it longer, or raise labels; {NONE}",
             1,
         )
 

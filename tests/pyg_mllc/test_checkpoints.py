@@ -168,7 +168,7 @@ def test_odd_configurations_are_refused(checkpoint, part, entry, message):
     [
         (lambda c: c.pop("network"), "does not say what network it is of"),
         (lambda c: c["network"].update(format=99, version="7.0"), "format 99 .pyg_mllc 7.0."),
-        (lambda c: c["network"]["classes"].append("more"), "names of 1 to 255 classes, a color"),
+        (lambda c: c["network"]["classes"].append("more"), "names of 2 to 255 classes, a color"),
         (lambda c: c["network"].update(size=[32]), "a size of two numbers"),
         (lambda c: c["network"].update(size=[0, 32]), "a size of two numbers"),
         (lambda c: c["network"].update(colors=[[0, 0, 999]] * 3), "a color of three numbers"),
