@@ -129,6 +129,7 @@ def _compare(job: Job, kept: Any, root: Path) -> None:
         now = compose("train", [*options, f"data.root={root}", "trainer.progress=false"])
     for part in ("data", "model", "corrector", "method", "trainer"):
         was, row = (OmegaConf.to_container(config[part], resolve=True) for config in (kept, now))
+        row.pop("root", None)  # compared above
         if changed := [key for key in row if key in was and was[key] != row[key]]:
             name = f"{part}.{changed[0]}"
             raise ValueError(

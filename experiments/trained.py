@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -16,6 +15,7 @@ import pyg_mllc
 from experiments.run import Job
 from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SegmentationDataset, Splits
 from pyg_mllc.data.decoding import fitted_size, picture_size
+from pyg_mllc.data.splits import evenly_spaced
 from pyg_mllc.losses import upsample
 from pyg_mllc.prediction import Predictor
 
@@ -80,8 +80,7 @@ def unlabeled_with_truth(
     splits = data_of(job, **changes)
     places = [i for i, path in enumerate(splits.labeled.images) if path.stem in names]
     assert isinstance(splits.labeled, SegmentationDataset)
-    spaced = np.linspace(0, len(places) - 1, count).round().astype(int)
-    return splits.labeled, [places[i] for i in spaced], splits.spec
+    return splits.labeled, [places[i] for i in evenly_spaced(len(places), count)], splits.spec
 
 
 @torch.no_grad()

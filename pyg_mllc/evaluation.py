@@ -123,11 +123,11 @@ def evaluate(
         stages = torch.stack([history[0], history[-1]][: len(history)], 1)
         for i, belief in enumerate(stages.float().cpu()):  # (stages, C, H, W)
             name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
-            found = [Measures.of(b, truth) for b in belief]
-            totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
             if not isinstance(samples, OwnSizes):  # which pads nothing
                 h, w = _without_padding(image, truth)
                 image, truth, belief = (part[..., :h, :w] for part in (image, truth, belief))
+            found = [Measures.of(b, truth) for b in belief]
+            totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
             confidence, after = belief[-1].max(0)
             example = Example(name, image, truth, belief[0].argmax(0), after, confidence)
             rows.append(_figures(len(rows), example, found))

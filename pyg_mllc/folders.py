@@ -3,7 +3,7 @@
 import glob
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,13 +31,14 @@ class Source(NamedTuple):
     @property
     def root(self) -> str:
         """The folder that names start from."""
-        return str(self.path.resolve().parents[self.name.count("/")])
+        return str(self.path.absolute().parents[self.name.count("/")].resolve())
 
 
 def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> list[Source]:
     """List the files that a path, a folder (with those inside it) or a glob means, by name.
 
-    Results of earlier calls, where they lie inside the folder given, are none of them.
+    Results of earlier calls, where they lie inside the folder given, are none of them. Folders are
+    looked into as `walk` does.
 
     Args:
         option: that the path was given as, for messages.
@@ -45,13 +46,13 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> lis
         suffixes: in lower case, that files in folders need to have.
 
     Raises:
-        InputError: if there are none, or two differ by their suffix only.
+        InputError: if there are none, two differ by their suffix only, or as `walk`.
     """
     path = Path(given).expanduser()
     if path.is_file():
         return [Source(path, path.stem)]
     if path.is_dir():
-        root, found = path, list(path.rglob("*"))
+        root, found = path, list(walk(path, option, suffixes))
     else:
         fixed = []
         for part in path.parts:
@@ -84,12 +85,55 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> lis
 
 def _is_result(file: Path, root: Path) -> bool:
     """Tell whether a file below a folder is what an earlier call made."""
-    return any(holds_results(root / folder) for folder in file.relative_to(root).parents)
+    inside = list(file.relative_to(root).parents)[:-1]  # the last one is the root itself
+    return any(holds_results(root / folder) for folder in inside)
 
 
 def holds_results(folder: Path) -> bool:
     """Tell whether a folder is one of the kinds that an earlier call made."""
     return folder.name in KINDS and (folder.parent / OPTIONS).is_file()
+
+
+def walk(
+    folder: Path, option: str, suffixes: Collection[str], skip: Collection[Path] = ()
+) -> Iterator[Path]:
+    """List the files below a folder, but for hidden ones and results of earlier calls.
+
+    Links to folders are followed; loops of them end, as each folder is seen once.
+
+    Args:
+        folder: where to start.
+        option: that it was given as, for messages.
+        suffixes: in lower case, that files need to have.
+        skip: folders to pass over.
+
+    Raises:
+        InputError: if a folder is missing or cannot be read.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(f"The folder {folder} does not exist: add it, or correct {option}.")
+    seen = {os.path.realpath(other) for other in skip} - {os.path.realpath(folder)}
+    waiting = [str(folder)]
+    while waiting:
+        here = waiting.pop()
+        if os.path.realpath(here) in seen:
+            continue
+        seen.add(os.path.realpath(here))
+        try:
+            names = os.listdir(here)
+        except OSError as error:
+            raise InputError(
+                f"The folder {here} cannot be read ({error.strerror}): change its permissions, or "
+                f"correct {option}."
+            ) from error
+        for name in names:
+            path = os.path.join(here, name)
+            if name.startswith("."):
+                continue
+            if os.path.splitext(name)[1].lower() in suffixes:
+                yield Path(path)
+            elif os.path.isdir(path) and not holds_results(Path(path)):
+                waiting.append(path)
 
 
 def check_output(folder: Path, own: Collection[str] = ()) -> None:
@@ -189,9 +233,10 @@ class Results:
         return sorted(set((self.folder / kind).rglob(f"*{end}")) - known)
 
     def done(self, source: Source) -> bool:
-        """Tell whether all files of an input are there, and made after it was last changed."""
+        """Tell whether all files of an input are there, and made after it was put in its place."""
         if not source.path.exists():
             return False
-        changed = source.path.stat().st_mtime
+        state = source.path.stat()
+        changed = max(state.st_mtime, state.st_ctime)  # who moves an older file there changes this
         files = self.paths(source.name).values()
         return all(file.is_file() and file.stat().st_mtime >= changed for file in files)

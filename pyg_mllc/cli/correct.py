@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import numpy as np
 from omegaconf import DictConfig
 
 from pyg_mllc.cli.options import plain_options
@@ -51,7 +50,9 @@ def _correct(cfg: dict[str, Any]) -> None:
     inputs = [source.path for source in (*sources, *trusted)]
     results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
     anchors = _state(p for source in trusted for p in (source.path, of_trusted[source.name]))
-    rests_on = {source.name: f"{_state([photos[source.name]])} {anchors}" for source in sources}
+    rests_on = {
+        source.name: f"{_state([source.path, photos[source.name]])} {anchors}" for source in sources
+    }
 
     def done(source: Any) -> bool:
         kept = _kept(results, source) if results.done(source) else {}
@@ -191,6 +192,7 @@ def _kept(results: Any, source: Any) -> dict[str, Any]:
 
 
 def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: str) -> None:
+    from pyg_mllc.data import IGNORE
     from pyg_mllc.images import as_tensor
     from pyg_mllc.issues import find_issues
     from pyg_mllc.palettes import changes_picture, gray_picture, palette_picture, save_picture
@@ -201,8 +203,10 @@ def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on:
     picture = changes_picture(as_tensor(photo), *shown, spec.colors)
     save_picture(paths["changes"], picture)
     save_picture(paths["confidence"], gray_picture(found.confidence))
-    kept = {**find_issues(found)._asdict(), "changed": found.changed.float().mean().item()}
-    kept["rests_on"] = rests_on  # the photograph, and all files that anchors come from
+    known = found.given != IGNORE
+    kept = {**find_issues(found)._asdict(), "known": int(known.sum())}
+    kept["changed"] = int((found.changed & known).sum())
+    kept["rests_on"] = rests_on  # mask and photograph, and all files that anchors come from
     with whole_file(paths["found"]) as file:
         file.write(json.dumps(kept).encode())
 
@@ -217,12 +221,12 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
     from pyg_mllc.issues import COLUMNS, ImageIssues, Region, confused_pairs, issue_rows
     from pyg_mllc.writing import write_csv
 
-    found, changed = [], []
+    found, changed, known = [], 0, 0
     for source in sources:
         kept = _kept(results, source)
         del kept["rests_on"]
         regions = [Region(*region) for region in kept.pop("regions")]
-        changed.append(kept.pop("changed"))
+        changed, known = changed + kept.pop("changed"), known + kept.pop("known")
         found.append((source.name, ImageIssues(**kept, regions=regions)))
     rows = list(issue_rows(found, classes))
     pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(found)]
@@ -239,11 +243,11 @@ def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> No
             table.add_row(*(Text(str(v)) for v in (f"{row[2]}{place}", *row[3:7])))
     rich.print(table)
     there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
-    told = f"{np.mean(changed):.2%} of their pixels changed"
+    told = f"{changed / max(known, 1):.2%} of their labeled pixels changed"
     print(f"{len(sources)} masks corrected{there}, {told}: {short(results.folder)}")
     print("suspected: the label is more likely wrong than right; changed: one other is likelier")
     # Of labels of which so many were wrong, few would be kept at all.
-    if np.mean([issues.share for _, issues in found]) > MUCH:
+    if sum(issues.pixels for _, issues in found) > MUCH * known:
         print(
             f"more than {MUCH:.0%} of all labels are doubted: the other masks may tell too little; "
             "try anchors=<folder of trusted masks>, or anchors=null"

@@ -5,13 +5,14 @@ from pathlib import Path
 
 # What Hydra takes unquoted; commas and brackets are left to it, for sweeps and lists.
 PLAIN = re.compile(r"[A-Za-z0-9_/\\\-+.$%*@?|: ,]*")
-LISTS = ("[", "{", "'", '"')
-# Of paths, those that Hydra would read as a number, or as true or false.
+LISTS = ("[", "{")
+# Paths, which may look like a list, a number, or true or false, and are none.
 PATHS = frozenset(
     "anchor_images anchors cache checkpoint image images input masks output resume root "
     "unlabeled_images val_images val_masks".split()
 )
 NO_PATH = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|[-+]?(inf|nan)|true|false", re.IGNORECASE)
+QUOTED = re.compile(r"""(["']).*\1""")
 
 
 def quoted(argument: str) -> str:
@@ -21,17 +22,20 @@ def quoted(argument: str) -> str:
 
     >>> quoted("input=été (1)/a&b.png"), quoted("k=20"), quoted("k=choice(1,2)")
     ("input='été (1)/a&b.png'", 'k=20', 'k=choice(1,2)')
-    >>> quoted("pixel=3,4"), quoted("output=2026_01_31")
-    ("pixel='3,4'", "output='2026_01_31'")
+    >>> quoted("pixel=3,4"), quoted("output=2026_01_31"), quoted("input=[1] photos")
+    ("pixel='3,4'", "output='2026_01_31'", "input='[1] photos'")
     """
     option, sign, value = argument.partition("=")
-    if not sign or option.startswith("-") or value.startswith(LISTS) or "${" in value:
+    is_path = option.removeprefix("data.") in PATHS
+    if not sign or option.startswith("-") or "${" in value or QUOTED.fullmatch(value):
+        return argument
+    if value.startswith(LISTS) and not is_path:
         return argument
     if value.startswith("~/"):
         value = str(Path(value).expanduser())
         argument = f"{option}={value}"
-    whole = "," in value and ("/" in value or option == "pixel")  # one path, one place
-    whole |= option.removeprefix("data.") in PATHS and NO_PATH.fullmatch(value) is not None
+    whole = "," in value and (is_path or "/" in value or option == "pixel")  # one path, one place
+    whole |= is_path and NO_PATH.fullmatch(value) is not None
     if re.fullmatch(r"\w+\(.*\)", value) or (PLAIN.fullmatch(value) and not whole):
         return argument
     inside = re.sub(r"(\\*)'", lambda m: 2 * m[1] + r"\'", value)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.errors import InputError
@@ -58,7 +59,9 @@ def given_changes() -> list[str]:
 
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
     """The options of an earlier run, and what changes of them."""
-    cfg = OmegaConf.merge(OmegaConf.load(out / RUN), OmegaConf.from_dotlist(list(changed)))
+    cfg = OmegaConf.load(out / RUN)
+    for change in OverridesParser.create().parse_overrides(list(changed)):
+        OmegaConf.update(cfg, change.key_or_group, change.value())
     if (out / PARTITION / "labeled.txt").is_file():
         cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
     return cast(DictConfig, cfg)

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,12 +105,13 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
     rows = list(rows)
     classes = [row for row in rows if row.name.lower() not in VOID]
     others = [row for row in rows if row.name.lower() in VOID]
-    colors = [row.color or spread_color(place) for place, row in enumerate(classes)]
     names = [row.name for row in classes]
     if not classes:
         raise InputError(f"{source} names no class: write one class a line.")
     given = [row.color for row in classes if row.color]
     shades = {row.color for row in others if row.color}
+    free = (color for color in map(spread_color, count()) if color not in {*given, *shades})
+    colors = [row.color or next(free) for row in classes]
     twice = _repeated(names) or _repeated([*given, *shades])
     if twice:
         raise InputError(f"{source} gives {twice} to two classes: change one.")

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageOps
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
 
+STRETCHED = {"L;2": 85, "L;4": 17}  # gray of few bits, which Pillow brings to 0..255
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
 
 
@@ -41,7 +42,10 @@ def picture_size(path: Path) -> tuple[int, int]:
         InputError: If the file is no image.
     """
     with _readable(path), Image.open(path) as picture:
-        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        # Of a TIFF Pillow tells the size as it is after turning.
+        turned = (
+            picture.format != "TIFF" and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        )
         return picture.size if turned else picture.size[::-1]
 
 
@@ -49,7 +53,7 @@ def read_image(path: Path) -> Image.Image:
     """Give an image file as an RGB picture; transparency is dropped.
 
     Raises:
-        InputError: If the file is no image, or has more than 8 bits per channel.
+        InputError: If the file is no image, or Pillow keeps more than 8 bits per channel of it.
     """
     return to_rgb(_open(path), str(path))
 
@@ -58,7 +62,7 @@ def to_rgb(picture: Image.Image, name: str) -> Image.Image:
     """Give a picture in RGB; transparency is dropped.
 
     Args:
-        picture: In any mode of up to 8 bits per channel.
+        picture: In any mode of Pillow of up to 8 bits per channel.
         name: What it is called in messages.
 
     Raises:
@@ -99,11 +103,13 @@ def read_raw_mask(path: Path) -> np.ndarray:
         InputError: If the file is no image, or in a mode that no mask has.
     """
     with _readable(path), Image.open(path) as head:
-        lossy = head.format in ("JPEG", "MPO")
+        lossy, stored = head.format in ("JPEG", "MPO"), _stored(head)
     if lossy:
         raise InputError(
             f"{path} is a JPEG, which changes the numbers and colors of a mask: save it as PNG."
         )
+    if stored == "LA;16B":
+        raise InputError(f"{path} has 16 bits and transparency: save the mask without the latter.")
     picture = _open(path)
     if picture.mode in ("RGB", "RGBA", "RGBX"):
         return np.asarray(picture)[..., :3]
@@ -113,7 +119,14 @@ def read_raw_mask(path: Path) -> np.ndarray:
             "with one channel of class ids or with colors."
         )
     ids = np.asarray(picture.getchannel(0) if picture.mode.endswith("A") else picture)
-    return ids.astype(np.int32)
+    return ids.astype(np.int32) // STRETCHED.get(stored, 1)
+
+
+def _stored(head: Image.Image) -> str:
+    """How the pixels of an opened file are stored, in Pillow's words."""
+    tile: Any = getattr(head, "tile", None)
+    args = tile[0][3] if tile else ""
+    return str(args[0] if isinstance(args, tuple) and args else args)
 
 
 def classes_of_ids(ids: np.ndarray, path: Path, spec: DatasetSpec) -> np.ndarray:

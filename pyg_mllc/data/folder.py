@@ -74,6 +74,10 @@ def folder(
     spare = _optional(base, "unlabeled_images", unlabeled_images, "unlabeled")
     more = files_by_name(spare, f"data.unlabeled_images={spare}") if spare else {}
     measured = _optional(base, "val_images", val_images, "val_images")
+    if val_masks and not measured:
+        raise InputError(
+            f"data.val_masks={val_masks} needs images: add val_images/, or name data.val_images."
+        )
     val_masks = base / (val_masks or "val_masks")
     option = f"data.root={base} data.images={images} data.masks={masks}"
     apart = [path for path in (spare, measured, val_masks) if path]

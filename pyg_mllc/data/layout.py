@@ -3,7 +3,7 @@
 import logging
 import os
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from PIL import Image
 
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
-from pyg_mllc.folders import holds_results
+from pyg_mllc.folders import walk
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def files_by_name(
         InputError: If the folder is missing or cannot be read, or two files have one name.
     """
     named: dict[str, Path] = {}
-    for path in sorted(_walk(folder, option, skip)):
+    for path in sorted(walk(folder, option, image_suffixes(), skip)):
         if not path.stem.endswith(suffix) or (without and path.stem.endswith(without)):
             continue
         inside = path.relative_to(folder).with_name(path.stem.removesuffix(suffix))
@@ -143,34 +143,3 @@ def files_by_name(
 def plain(name: str) -> str:
     """Give a name with composed accents: some systems store them apart from their letters."""
     return unicodedata.normalize("NFC", name)
-
-
-def _walk(folder: Path, option: str, skip: Collection[Path]) -> Iterator[Path]:
-    """Image files below a folder, but for hidden ones and results of predictions.
-
-    Loops of links end, as each folder is seen once.
-    """
-    if not os.path.isdir(folder):
-        raise InputError(f"The folder {folder} does not exist: add it, or correct {option}.")
-    seen = {os.path.realpath(other) for other in skip} - {os.path.realpath(folder)}
-    waiting = [str(folder)]
-    while waiting:
-        here = waiting.pop()
-        if os.path.realpath(here) in seen:
-            continue
-        seen.add(os.path.realpath(here))
-        try:
-            names = os.listdir(here)
-        except OSError as error:
-            raise InputError(
-                f"The folder {here} cannot be read ({error.strerror}): change its permissions, or "
-                f"correct {option}."
-            ) from error
-        for name in names:
-            path = os.path.join(here, name)
-            if name.startswith("."):
-                continue
-            if os.path.splitext(name)[1].lower() in image_suffixes():
-                yield Path(path)
-            elif os.path.isdir(path) and not holds_results(Path(path)):
-                waiting.append(path)

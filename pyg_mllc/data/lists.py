@@ -23,7 +23,8 @@ class Line(NamedTuple):
 def read_list(path: Path) -> list[Line]:
     """Read a list: bare names, paths, or `image mask` pairs apart by a tab or spaces.
 
-    Empty lines and a missing final newline do not matter; names may hold spaces.
+    Empty lines and a missing final newline do not matter; names may hold spaces. A tab at the end
+    says that there is no mask.
 
     Raises:
         InputError: If the file is missing, is no text, or names nothing.
@@ -37,7 +38,7 @@ def read_list(path: Path) -> list[Line]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a list ({error}): save it as UTF-8.") from error
     lines = [
-        _parse(number, line.strip())
+        _parse(number, line.lstrip().rstrip(" \r"))
         for number, line in enumerate(text.split("\n"), 1)
         if line.strip()
     ]
@@ -49,9 +50,9 @@ def read_list(path: Path) -> list[Line]:
 def _parse(number: int, line: str) -> Line:
     names = line.split("\t")
     if len(names) == 2:
-        return Line(number, names[0].strip(), names[1].strip())
-    pair = _pair().fullmatch(line)
-    return Line(number, pair[1], pair[2]) if pair else Line(number, line, None)
+        return Line(number, names[0].strip(), names[1].strip() or None)
+    pair = _pair().fullmatch(line.strip())
+    return Line(number, pair[1], pair[2]) if pair else Line(number, line.strip(), None)
 
 
 @cache
@@ -115,8 +116,8 @@ def write_list(path: Path, items: Iterable[Item], root: Path) -> None:
     """
     lines = []
     for item in items:
-        names = [_relative(file, root) for file in item if file is not None]
-        lines.append(("\t" if any(" " in name for name in names) else " ").join(names))
+        names = ["" if file is None else _relative(file, root) for file in item]
+        lines.append("\t".join(names) if " " in "".join(names) else " ".join(names).strip())
     with whole_file(path) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 

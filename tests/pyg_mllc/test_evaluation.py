@@ -101,6 +101,19 @@ def test_padding_is_measured_and_shown_nowhere(tmp_path):
     [(figures, example)] = found.examples
     assert example.after.shape == example.truth.shape == example.image.shape[1:] == (10, 30)
     assert figures.void == 0 and found.stages["labels"].confusion.sum() == 10 * 30
+
+    right = np.arange(60) >= 30
+    Image.fromarray(
+        np.where(right[:, None], (0, 99, 0), (99, 0, 0)).astype(np.uint8)[None].repeat(20, 0)
+    ).save(tmp_path / "a.png")
+    Image.fromarray(right.astype(np.uint8)[None].repeat(20, 0)).save(tmp_path / "m.png")
+
+    def right_but_for_the_padding(images):
+        left = images[:, :1] > images[:, 1:2]
+        return [torch.cat([left, ~left], 1).float()]  # there it says b
+
+    found = evaluate(right_but_for_the_padding, samples)
+    assert found.stages["labels"].miou == found.stages["labels"].boundary_f == 1
     Image.fromarray(np.zeros((20, 60, 3), np.uint8)).save(tmp_path / "a.png")
     Image.fromarray(np.full((20, 60), 255, np.uint8)).save(tmp_path / "m.png")
     [(_, black)] = evaluate(lambda images: [images[:, :2].softmax(1)], samples).examples

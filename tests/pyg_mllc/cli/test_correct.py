@@ -64,7 +64,7 @@ def test_the_wrong_region_is_found_first_and_mended(correct, truth, tmp_path):
     assert (
         "d at x=" in out
         and "5 masks corrected, " in out
-        and "% of their pixels changed: out" in out
+        and "% of their labeled pixels changed: out" in out
     )
     mended = np.asarray(Image.open(tmp_path / "out/labels/d.png"))
     assert (mended == truth["d"])[24:34, 4:44].mean() > 0.9 and (mended[0] == 255).all()

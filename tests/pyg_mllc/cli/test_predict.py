@@ -249,3 +249,36 @@ def test_a_network_that_was_trained_without_correction_says_so(mllc, photos, tmp
         assert code and "trained without correction" in err and len(err.strip().splitlines()) == 1
         assert not (tmp_path / "out").exists()
     assert mllc("predict", *given, "output=out")[0] == 0
+
+
+def test_an_older_file_in_the_place_of_another_is_labeled(predict, photos):
+    assert "3 images labeled" in predict("input=my photos", "output=out")[1]
+    Image.new("RGB", (50, 40)).save(photos.parent / "older.png")
+    os.utime(photos.parent / "older.png", (1, 1))
+    os.replace(photos.parent / "older.png", photos / "a.png")
+    assert "1 images labeled, 2 were there already" in predict("input=my photos", "output=out")[1]
+    with Image.open(photos.parent / "out/labels/a.png") as label:
+        assert label.size == (50, 40)
+
+
+def test_inputs_are_those_that_training_finds(predict, photos, tmp_path):
+    (photos / ".hidden").mkdir()
+    shutil.copy(photos / "a.png", photos / ".hidden/h.png")
+    (tmp_path / "real").mkdir()
+    shutil.copy(photos / "a.png", tmp_path / "real/x.png")
+    (photos / "more").symlink_to(tmp_path / "real")
+    (photos / "more/loop").symlink_to(photos)
+    assert "4 images labeled" in predict("input=my photos", "output=out")[1]
+    assert (tmp_path / "out/labels/more/x.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["[1] photos", "a, b", '"x" photos', "{x}"])
+def test_folders_that_look_like_lists_are_folders(predict, photos, tmp_path, name):
+    (tmp_path / name).mkdir()
+    shutil.copy(photos / "a.png", tmp_path / name / "a.png")
+    assert "1 images labeled" in predict(f"input={name}", "output=out")[1]
+
+
+def test_results_that_are_named_themselves_are_inputs(predict, photos):
+    predict("input=my photos", "output=out")
+    assert "3 images labeled" in predict("input=out/labels", "output=again")[1]

@@ -37,6 +37,11 @@ def test_tables(tmp_path, text, ids, palette):
     assert len(set(spec.colors)) == 2
 
 
+def test_no_class_gets_the_color_that_another_one_has(tmp_path):
+    spec = read(tmp_path, "name,r,g,b\nroad,128,0,0\ncar,,,\nvoid,0,0,0")
+    assert len({*spec.colors, (0, 0, 0)}) == 3 and spec.palette[128, 0, 0] == 0
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

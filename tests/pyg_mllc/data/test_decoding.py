@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pyg_mllc.data import IGNORE, DatasetSpec
-from pyg_mllc.data.decoding import fitted_size, letterbox, read_image, read_mask
+from pyg_mllc.data.decoding import (
+    fitted_size,
+    letterbox,
+    picture_size,
+    read_image,
+    read_mask,
+    read_raw_mask,
+)
 from pyg_mllc.errors import InputError
 
 SPEC = DatasetSpec("three", ("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (5, 5, 5)), void=(7, 255))
@@ -33,6 +42,30 @@ def test_transparent_palette_reads_without_warning(tmp_path, recwarn):
     image.save(tmp_path / "image.png", transparency=bytes([0, 128] * 8))
     assert np.array_equal(read_image(tmp_path / "image.png"), image.convert("RGB"))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_size_is_that_of_the_turned_image(tmp_path, ending, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"image.{ending}"
+    picture(16, 24).save(path, exif=exif)
+    assert picture_size(path) == read_image(path).size[::-1]
+    assert (picture_size(path) == (24, 16)) == (orientation == 6)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_masks_of_few_bits_are_read_as_stored(tmp_path, bits):
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">IIBBBBB", 4, 1, bits, 0, 0, 0, 0)  # 4 x 1 pixels, gray
+    row = {2: b"\x1b", 4: b"\x01\x23"}[bits]  # 0, 1, 2, 3
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
+    (tmp_path / "mask.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    assert read_raw_mask(tmp_path / "mask.png").tolist() == [[0, 1, 2, 3]]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

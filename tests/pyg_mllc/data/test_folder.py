@@ -168,3 +168,8 @@ def test_results_of_predictions_are_no_images(root):
     assert len(folder(root).unlabeled) == before + 2  # folders of one's own may be called so
     (root / "unlabeled/options.json").write_text("{}")
     assert len(folder(root).unlabeled) == before
+
+
+def test_masks_for_validation_need_images(root):
+    with pytest.raises(InputError, match="val_masks=elsewhere needs images"):
+        folder(root, val_masks="elsewhere")

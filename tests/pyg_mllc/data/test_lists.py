@@ -85,6 +85,7 @@ def test_written_lists_are_read_back(tmp_path):
     names = ["a", "with space", "été", "x" * 200]
     items = [Item(root / f"{name}.jpg", root / "m" / f"{name}.png") for name in names]
     items.append(Item(tmp_path / "elsewhere" / "b.jpg", None))
+    items.append(Item(root / "IMG.jpg 2.png", None))  # one image, which looks like two
     write_list(tmp_path / "list.txt", items, root)
     read = [
         Item(root / line.image, root / line.mask if line.mask else None)
