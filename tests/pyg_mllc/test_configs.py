@@ -79,7 +79,7 @@ def test_the_method_by_name_is_the_measured_one_but_for_what_its_graphs_look_at(
     row = f"experiment=methods/voc_{images}_mllc_bayes_teacher_views_uniform"
     named, measured = composed("method=mllc_evidence", "trainer.max_steps=600"), composed(row)
     named, measured = (OmegaConf.to_container(c.method, resolve=True) for c in (named, measured))
-    named["sight"] |= {"strides": [16, 32], "embedding": False}
+    named["sight"] |= {"strides": [16, 32]}
     assert named == measured
 
 
