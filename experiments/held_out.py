@@ -6,7 +6,9 @@ What is searched for is scored there, and the validation split is not looked at.
 from collections import defaultdict
 from pathlib import Path
 
-FOLDER = Path("outputs/tables/held_out")
+from pyg_mllc.writing import whole_file
+
+FOLDER = Path("outputs/held_out")
 
 
 def held_out(name: str, source: Path) -> Path:
@@ -44,13 +46,20 @@ def _hold_out_photographs(source: Path, target: Path) -> Path:
     names = (source / lists / "train.txt").read_text().split()
     rest = [name for i, name in enumerate(names) if i % 5]
     for split, chosen in (("val", names[::5]), ("train", rest)):
-        (target / lists / f"{split}.txt").write_text("\n".join(chosen))
+        _write(target / lists / f"{split}.txt", "\n".join(chosen))
     return target
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return  # another search may be reading it
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def _link(link: Path, file: Path) -> None:
     if link.is_symlink() and link.resolve() == file.resolve():
-        return  # another search may be reading it
+        return  # likewise
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(file.resolve())

@@ -4,217 +4,272 @@ MLLC_DATA=path/to/data python -m experiments.run methods --jobs 2
 
 A row is a file of `pyg_mllc/configs/experiment/<table>/`. Runs that are in the CSV are left
 out, and stopped ones go on; with `--networks`, runs of the CSV are trained, too, if their networks
-are not here, and add no line. Each job has one thread.
+are not here, and add no line. Each job has one thread. Ctrl-C and SIGTERM stop all trainings, which
+keep what they have.
 """
 
 import argparse
 import csv
+import fcntl
+import json
 import os
 import platform
-import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from threading import Lock
-from typing import Any, NamedTuple
+from threading import Event, Lock
+from typing import Any
 
 from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 
-from experiments.held_out import held_out
+from experiments.job import CONFIGS, Job, lines_of, rows
 from pyg_mllc.pictures import percent
 from pyg_mllc.results import Run
+from pyg_mllc.writing import whole_file
 
 HERE = Path(__file__).parent
-CONFIGS = HERE.parent / "pyg_mllc/configs/experiment"
-COMMA = r",(?![^\[]*\])"  # not inside a list
+CODE = ("pyg_mllc", "graphs", ":(glob)experiments/**/*.py")  # what a result comes from
+PARTS = ("data", "model", "corrector", "method", "trainer")
 COMPOSING = Lock()  # Hydra composes one configuration at a time
 FIELDS = (
-    "config overrides seed labeled steps miou_last miou_best best_step teacher_miou "
-    "label_accuracy label_miou class_iou seconds step_seconds peak_mb commit versions machine date"
+    "config overrides seed labeled split steps miou_last miou_best best_step label_accuracy "
+    "label_miou class_iou seconds step_seconds peak_mb commit versions machine date"
 ).split()
 
 
-class Job(NamedTuple):
-    """One training."""
+def train(job: Job, stop: Event) -> None:
+    """Train in a process of its own, or go on; once `stop` is set, it saves and ends.
 
-    config: str  # name of an experiment
-    overrides: tuple[str, ...]
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        """Where it trains."""
-        changed = "_".join(self.overrides).replace("/", "-").replace("=", "-")
-        return Path("outputs/tables") / self.config / (changed or "as_is") / f"seed{self.seed}"
-
-    @property
-    def ended(self) -> bool:
-        """Whether its network is here."""
-        return bool(list(self.folder.glob("*/result.json")))
-
-
-def named(names: Iterable[str], words: Iterable[str]) -> list[str]:
-    """Those names that words mean: a name itself, or all that hold the word; without words all."""
-    names, words = list(names), list(words)
-    whole = [word for word in words if word in names]
-    parts = [word for word in words if word not in names]
-    return [n for n in names if not words or n in whole or any(part in n for part in parts)]
-
-
-def rows(table: str, words: Iterable[str] = ()) -> list[str]:
-    """The experiments of a table that words mean, see `named`."""
-    files = sorted((CONFIGS / table).glob("*.yaml"))
-    return [f"{table}/{name}" for name in named((file.stem for file in files), words)]
-
-
-def roots() -> dict[str, Path]:
-    """Where each data set lies."""
-    if "MLLC_DATA" not in os.environ:
-        raise SystemExit("MLLC_DATA is not set: give the folder that holds camvid, voc2012, ...")
-    folders = {"camvid": "camvid", "voc": "voc2012", "cityscapes": "cityscapes"}
-    return {name: Path(os.environ["MLLC_DATA"]) / folder for name, folder in folders.items()}
+    Raises:
+        ValueError: if it fails or is stopped, or the folder is another training's.
+    """
+    kept = job.folder / "run.yaml"
+    with _alone(job.folder) as lock:
+        if kept.exists():
+            _compare(job, OmegaConf.load(kept))
+        if job.ended:
+            return  # but its line was not written
+        goes_on = kept.exists() and bool(list(job.folder.glob("*/last.ckpt")))
+        if goes_on:
+            options = [f"resume={job.folder}", "trainer.progress=false"]
+        else:
+            options = [*_options(job), f"output={job.folder}", "overwrite=true"]
+        _note(job, goes_on)
+        with (job.folder / "log.txt").open("a") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "pyg_mllc.cli", "train", *options],
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                start_new_session=True,  # or Ctrl-C would reach it twice
+                pass_fds=[lock],  # should this process be killed, the folder stays the training's
+            )
+            while child.poll() is None:
+                if stop.wait(timeout=0.5):
+                    child.terminate()
+                    child.wait()
+        if child.returncode:
+            last = (job.folder / "log.txt").read_text().splitlines()[-1:]
+            raise ValueError(f"{job.folder}/log.txt ends with: {''.join(last)}")
 
 
-def data_set(config: str) -> str:
-    """The data set that an experiment trains on."""
-    return config.split("/")[-1].split("_")[0]
+def _options(job: Job) -> list[str]:
+    return [
+        f"experiment={job.config}",
+        *job.overrides,
+        f"seed={job.seed}",
+        f"data.root={job.root}",
+        "trainer.progress=false",
+    ]
 
 
-def train(job: Job, places: dict[str, Path]) -> dict[str, str]:
-    """Train in a process of its own, or go on; give the line of the CSV."""
-    kept, root = job.folder / "run.yaml", places[data_set(job.config)]
-    if kept.exists():
-        _compare(job, OmegaConf.load(kept), root)
-    if job.ended:
-        return _line(job)  # it ended, but its line was not written
-    if kept.exists() and list(job.folder.glob("*/last.ckpt")):
-        options = [f"resume={job.folder}", "trainer.progress=false"]
-    else:
-        options = [f"experiment={job.config}", *job.overrides, f"seed={job.seed}"]
-        options += [
-            f"data.root={root}",
-            "trainer.progress=false",
-            f"output={job.folder}",
-            "overwrite=true",
-        ]
-    job.folder.mkdir(parents=True, exist_ok=True)
-    commits = job.folder / "commits"
-    head = _git("rev-parse", "--short", "HEAD") + (
-        "+" if _git("status", "--porcelain", "-uno", ":!*.csv") else ""
-    )
-    before = commits.read_text().split() if kept.exists() and commits.exists() else []
-    commits.write_text(" ".join(dict.fromkeys([*before, head])))
-    with (job.folder / "log.txt").open("a") as log:
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "pyg_mllc.cli", "train", *options]
-        ended = subprocess.run(command, stdout=log, stderr=log, env=environment)
-    if ended.returncode:
-        last = (job.folder / "log.txt").read_text().splitlines()[-1:]
-        raise ValueError(f"{job.folder}/log.txt ends with: {''.join(last)}")
-    return _line(job)
+@contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Give a file descriptor that holds the folder, for this process and whom it is passed to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder} is being trained by another process") from None
+        yield file.fileno()
 
 
-def _compare(job: Job, kept: Any, root: Path) -> None:
+def _note(job: Job, goes_on: bool) -> None:
+    """Note what trains, before it does; beside what trained until now, if it goes on."""
+    changed = "+" if _git("status", "--porcelain", "--", *CODE) else ""
+    now = {
+        "commit": _git("rev-parse", "--short", "HEAD") + changed,
+        "versions": f"torch {version('torch')}, torch_geometric {version('torch_geometric')}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a run",
+        "date": str(date.today()),
+    }
+    was = job.made if goes_on else {}
+    made = {name: list(dict.fromkeys([*was.get(name, []), now[name]])) for name in now}
+    with whole_file(job.folder / "made.json") as file:
+        file.write(json.dumps(made, indent=1).encode())
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(HERE.parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def _compare(job: Job, kept: Any) -> None:
     """Refuse a folder that was trained on other images, or before the row's file was changed."""
+    root = job.root
     if Path(kept.data.root).resolve() != root.resolve():
         raise ValueError(f"{job.folder} was trained on other images than {root}: move it away")
+    now, default = _composed(_options(job))
+    for part in PARTS:
+        was, row, usual = (
+            OmegaConf.to_container(config[part], resolve=True) for config in (kept, now, default)
+        )
+        for key in (was.keys() | row.keys()) - {"root"}:  # compared above
+            # An option that is newer than the run: its default is what the run did.
+            before = was[key] if key in was else usual.get(key)
+            if key not in row or before != row[key]:
+                raise ValueError(
+                    f"{job.folder} was trained with {part}.{key}={before}, and {job.config} has "
+                    f"{row.get(key, 'no such option')} now: move it away"
+                )
+
+
+def _composed(options: list[str]) -> tuple[DictConfig, DictConfig]:
+    """The configuration of these options, and the same parts without what an experiment changes."""
     with COMPOSING, initialize_config_module("pyg_mllc.configs", version_base="1.3"):
-        options = [f"experiment={job.config}", *job.overrides, f"seed={job.seed}"]
-        now = compose("train", [*options, f"data.root={root}", "trainer.progress=false"])
-    for part in ("data", "model", "corrector", "method", "trainer"):
-        was, row = (OmegaConf.to_container(config[part], resolve=True) for config in (kept, now))
-        row.pop("root", None)  # compared above
-        if changed := [key for key in row if key in was and was[key] != row[key]]:
-            name = f"{part}.{changed[0]}"
-            raise ValueError(
-                f"{job.folder} was trained with {name}={was[changed[0]]}, and {job.config} has "
-                f"{row[changed[0]]} now: move it away"
-            )
+        config = compose("train", options, return_hydra_config=True)
+        choices = config.hydra.runtime.choices
+        usual = compose("train", [f"{part}={choices[part]}" for part in PARTS])
+        return config, usual
 
 
-def _line(job: Job) -> dict[str, str]:
+def line_of(job: Job) -> dict[str, str]:
+    """The line of a run that has ended."""
     [file] = job.folder.glob("*/result.json")
     found = Run.load(file)
     options = OmegaConf.load(job.folder / "run.yaml")
+    made = job.made
 
     def percents(shares: Iterable[float], digits: int = 2) -> str:
         return " ".join(percent(share, digits) for share in shares)
 
     return {
-        "config": job.config,
-        "overrides": " ".join(job.overrides),
-        "seed": str(job.seed),
+        **_name(job),
         "labeled": str(options.data.labeled or "all"),
         "steps": str(options.trainer.max_steps),
         "miou_last": percents([found.last_miou]),
         "miou_best": percents([found.best_miou]),
         "best_step": str(found.best_step),
-        "teacher_miou": percents([found.curve("teacher_miou")[-1][1]]),
         "label_accuracy": percents(found.label_accuracy),
         "label_miou": percents(found.label_miou),
         "class_iou": percents(found.class_iou, 1),
         "seconds": f"{found.seconds:.0f}",
         "step_seconds": f"{found.step_seconds:.3f}",
         "peak_mb": f"{found.peak_mb:.0f}",
-        "commit": (job.folder / "commits").read_text(),
-        "versions": f"torch {version('torch')}, torch_geometric {version('torch_geometric')}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a run",
-        "date": str(date.today()),
+        "commit": job.commit,
+        **{name: "; ".join(made[name]) for name in ("versions", "machine", "date")},
     }
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()
+def _name(job: Job) -> dict[str, str]:
+    """What a line says of which run it is."""
+    overrides = " ".join(sorted(map(_plain, job.overrides)))
+    return {
+        "config": job.config, "overrides": overrides, "seed": str(job.seed), "split": job.split
+    }  # fmt: skip
 
 
-def done(path: Path) -> set[Job]:
-    """The runs that a CSV holds."""
-    if not path.exists():
-        return set()
-    with path.open(newline="") as file:
-        return {
-            Job(row["config"], tuple(row["overrides"].split()), int(row["seed"]))
-            for row in csv.DictReader(file)
-        }
+def is_in(path: Path, job: Job) -> bool:
+    """Whether a CSV has the line of a run, however its options are ordered and written."""
+    name = _name(job)
+    for line in lines_of(path):
+        line["overrides"] = " ".join(sorted(map(_plain, line["overrides"].split())))
+        if all(line[key] == value for key, value in name.items()):
+            return True
+    return False
 
 
-def run(
-    jobs: list[Job], path: Path, parallel: int, places: dict[str, Path], networks: bool = False
-) -> None:
+def _plain(option: str) -> str:
+    """An option as Hydra reads it: `lr=1e-4` is `lr=0.0001`."""
+    [given] = OverridesParser.create().parse_overrides([option])
+    return f"{given.get_key_element()}={given.get_value_element_as_str()}"
+
+
+def add(path: Path, job: Job) -> None:
+    """Add the line of a run to a CSV, unless another process has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if is_in(path, job):
+            return
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        if not path.stat().st_size:
+            writer.writeheader()
+        writer.writerow(line_of(job) | {"overrides": " ".join(job.overrides)})
+
+
+def run(jobs: Iterable[Job], path: Path, parallel: int, networks: bool = False) -> None:
     """Train those jobs that the CSV does not hold yet; with `networks`, whose network is not here.
 
     Only what the CSV does not hold adds a line to it.
     """
-    lock, known = Lock(), done(path)
-    todo = [job for job in jobs if job not in known or (networks and not job.ended)]
-    for job in jobs:
-        if job not in todo:
+    todo, stop = [], Event()
+    for job in dict.fromkeys(jobs):
+        if any(character.isspace() for option in job.overrides for character in option):
+            raise SystemExit(f"options with spaces have no place in {path.name}: {job.overrides}")
+        if not is_in(path, job) or (networks and not job.ended):
+            todo.append(job)
+        else:
             print(job.config, *job.overrides, "seed", job.seed, "is in", path.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
 
     def one(job: Job) -> None:
-        line = train(job, places)
-        if job not in known:
-            with lock, path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-                if not file.tell():
-                    writer.writeheader()
-                writer.writerow(line)
+        try:
+            train(job, stop)
+        except ValueError as error:
+            print(f"failed: {error}", file=sys.stderr, flush=True)
+            raise
+        add(path, job)
+        line = line_of(job)
         print(
             job.config, *job.overrides, job.seed, line["miou_last"], line["miou_best"], flush=True
         )
 
-    with ThreadPoolExecutor(parallel) as pool:
-        futures = [pool.submit(one, job) for job in todo]
-    failed = [future.exception() for future in futures if future.exception()]
+    pool = ThreadPoolExecutor(parallel)
+    futures = [pool.submit(one, job) for job in todo]
+    try:
+        wait(futures)
+    finally:
+        stop.set()  # Ctrl-C or SIGTERM came, or all has ended
+        pool.shutdown(cancel_futures=True)
+    failed = [str(future.exception()) for future in futures if future.exception()]
     if failed:
-        raise SystemExit(f"{len(failed)} runs failed: {failed[0]}")
+        raise SystemExit("\n".join([f"{len(failed)} of {len(todo)} runs failed:", *failed]))
+
+
+def choices(option: str) -> list[str]:
+    """Give an option with each of its values, as Hydra reads `option=value,value`.
+
+    >>> choices("corrector.blend=[0.2, 0.8],[0.5, 0.5]")
+    ['corrector.blend=[0.2,0.8]', 'corrector.blend=[0.5,0.5]']
+    """
+    try:
+        [given] = OverridesParser.create().parse_overrides([option])
+    except OverrideParseException as error:
+        raise SystemExit(f"expected option=value, or option=value,value, got {option}") from error
+    if not given.is_sweep_override():
+        return [f"{given.get_key_element()}={given.get_value_string()}"]
+    return [f"{given.get_key_element()}={value}" for value in given.sweep_string_iterator()]
 
 
 def main() -> None:
@@ -222,12 +277,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", help="folder of experiments")
     parser.add_argument(
-        "--rows", nargs="*", default=[], help="only rows that are called so, or hold such a word"
+        "--rows",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="only rows that are called so, or hold such a word",
     )
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, action="extend", help="by default 0 1 2")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument(
-        "--set", nargs="*", default=[], help="options, lists of them separated by ,"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="options, lists of them separated by ,",
     )
     parser.add_argument(
         "--networks", action="store_true", help="train what the CSV holds, too, if it is not here"
@@ -239,24 +302,17 @@ def main() -> None:
     given = parser.parse_args()
     if given.held_out and not given.csv:
         parser.error("--held-out needs --csv, for these runs belong in no table of the validation")
-    chosen = rows(given.table, given.rows)
     if not (CONFIGS / given.table).is_dir():
         tables = sorted(folder.name for folder in CONFIGS.iterdir() if folder.is_dir())
         raise SystemExit(f"no table is called {given.table}; there are {', '.join(tables)}")
-    if not chosen:
-        words = " ".join([given.table, *given.rows])
-        raise SystemExit(f"no rows are called so: {words}; see {CONFIGS}")
-    places = roots()
-    if given.held_out:
-        places = {name: held_out(name, places[name]) for name in map(data_set, chosen)}
-    options = [option.partition("=")[::2] for option in given.set]
-    choices = [[f"{name}={value}" for value in re.split(COMMA, values)] for name, values in options]
+    seeds, chosen = given.seeds or [0, 1, 2], rows(given.table, given.rows)
     jobs = [
-        Job(row, overrides, seed)
-        for seed, row, overrides in product(given.seeds, chosen, product(*choices))
+        Job(row, overrides, seed, given.held_out)
+        for seed, row, overrides in product(seeds, chosen, product(*map(choices, given.set)))
     ]
     path = Path(given.csv) if given.csv else HERE / given.table / f"{Path(given.table).name}.csv"
-    run(jobs, path, given.jobs, places, given.networks)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    run(jobs, path, given.jobs, given.networks)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ def scores(label: Tensor, truth: Tensor, classes: int) -> tuple[float, float]:
     >>> scores(torch.tensor([[0, 1, 1, 0]]), torch.tensor([[0, 1, 0, 255]]), 2)
     (66.66..., 50.0)
     """
-    confusion = multiclass_confusion_matrix(label, truth, classes, ignore_index=IGNORE)
+    return of_confusion(multiclass_confusion_matrix(label, truth, classes, ignore_index=IGNORE))
+
+
+def of_confusion(confusion: Tensor) -> tuple[float, float]:
+    """Accuracy and mIoU, in percent, of a confusion matrix `(C, C)`."""
     accuracy = confusion.diag().sum() / confusion.sum()
     return 100 * float(accuracy), 100 * float(iou(confusion).nanmean())

@@ -10,7 +10,6 @@ the last mIoU. Runs whose options were changed on the command line are left out,
 """
 
 import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
-from experiments.run import named
+from experiments.job import lines_of, named
 from pyg_mllc.report import tables
 
 HERE = Path(__file__).parent
@@ -27,14 +26,16 @@ HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "c
 
 def read(path: Path, rows: list[str], changed: bool = False) -> dict[str, list[dict[str, str]]]:
     """The runs of the rows that `rows` mean, see `named`, the best row last."""
-    runs = defaultdict(list)
-    with path.open(newline="") as file:
-        lines = list(csv.DictReader(file))
+    runs, lines = defaultdict(list), lines_of(path)
     chosen = named({line["config"].split("/")[1] for line in lines}, rows)
     for line in lines:
         row = line["config"].split("/")[1]
-        if row in chosen and (changed or not line["overrides"]):
-            runs[f"{row} {line['overrides']}".strip()].append(line)
+        name = f"{row} {line['overrides']}".strip()
+        if row not in chosen or (line["overrides"] and not changed):
+            continue
+        if any(run["seed"] == line["seed"] for run in runs[name]):
+            raise SystemExit(f"{path} holds two lines of {name}, seed {line['seed']}: take one out")
+        runs[name].append(line)
     return dict(sorted(runs.items(), key=lambda item: mean(_numbers(item[1], "miou_last"))))
 
 
@@ -125,7 +126,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", help="folder of experiments")
     parser.add_argument(
-        "--rows", nargs="*", default=[], help="only rows that are called so, or hold such a word"
+        "--rows",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="only rows that are called so, or hold such a word",
     )
     parser.add_argument("--changed", action="store_true", help="runs with changed options, too")
     parser.add_argument("--over", help="row that gains are counted from")
@@ -136,7 +141,7 @@ def main() -> None:
         raise SystemExit(f"{path} is not there; a table is a folder of experiments with its CSV")
     table = read(path, given.rows, given.changed)
     if not table:
-        raise SystemExit(f"{path} has no rows that are called so: {' '.join(given.rows)}")
+        raise SystemExit(f"{path} has only runs of changed options there, which --changed prints")
     print("|", " | ".join(HEAD), "|")
     print("|", " | ".join("---" for _ in HEAD), "|")
     for name, runs in reversed(table.items()):

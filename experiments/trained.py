@@ -1,6 +1,5 @@
 """Networks that `experiments.run` trained, and the images that they learned from."""
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 import pyg_mllc
-from experiments.run import Job
+from experiments.job import Job, lines_of
 from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SegmentationDataset, Splits
 from pyg_mllc.data.decoding import fitted_size, picture_size
 from pyg_mllc.data.splits import evenly_spaced
@@ -47,14 +46,11 @@ def file_of(job: Job, name: str) -> Path:
     return file
 
 
-def other_lines(path: Path, fields: Sequence[str], jobs: Iterable[Job]) -> list[tuple[str, ...]]:
+def other_lines(path: Path, fields: Sequence[str], job: Job) -> list[tuple[str, ...]]:
     """The lines that a CSV holds of other runs, whose networks need not be here."""
-    if not path.exists():
-        return []
-    mine = {(job.config, str(job.seed)) for job in jobs}
-    with path.open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    return [tuple(r[f] for f in fields) for r in lines if (r["config"], r["seed"]) not in mine]
+    mine = job.config, str(job.seed)
+    lines = (line for line in lines_of(path) if (line["config"], line["seed"]) != mine)
+    return [tuple(line[field] for field in fields) for line in lines]
 
 
 def trained(job: Job, network: str = "teacher") -> Predictor:

@@ -5,7 +5,6 @@ An under-trained network labels 40 unlabeled CamVid images; their truth only sco
 MLLC_DATA=... python -m experiments.anchors.correct
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.job import data_root
 from experiments.keep import keep
 from experiments.scores import scores
 from graphs import AnchorMemory, maps_to_nodes
@@ -24,7 +24,6 @@ from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 from pyg_mllc.training import TrainerSettings, train
 
 HERE = Path(__file__).parent
-ROOT = Path(os.environ.get("MLLC_DATA", ".")) / "camvid"
 SIZE, CLASSES = (180, 240), 11
 
 
@@ -47,13 +46,13 @@ def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
     torch.manual_seed(seed)
     network = Segmenter(CLASSES, weights="package")
     sight = FrozenFeatures(network.feature_dim)
-    splits = camvid(ROOT, labeled=23, size=SIZE, seed=seed, val=2)
+    splits = camvid(data_root("camvid"), labeled=23, size=SIZE, seed=seed, val=2)
     settings = TrainerSettings(max_steps=steps, val_every=steps, accelerator="cpu")
     out = Path("outputs/anchors") / f"{steps}_{seed}"
     train(Supervised(network), splits, settings, seed=seed, out=out, name="anchors")
     others = splits.unlabeled.images  # type: ignore[attr-defined]
     drawn = [others[i] for i in np.random.default_rng(seed).permutation(len(others))[:40]]
-    masks = [ROOT / "trainannot" / f"{path.stem}.png" for path in drawn]
+    masks = [data_root("camvid") / "trainannot" / f"{path.stem}.png" for path in drawn]
     unlabeled = SegmentationDataset(drawn, masks, splits.spec, SIZE)
     network.eval()
     return Images(splits.labeled, network, sight), Images(unlabeled, network, sight)

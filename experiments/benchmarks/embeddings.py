@@ -1,16 +1,17 @@
 """Real embeddings to measure on: those of a segmenter trained briefly on CamVid."""
 
-import os
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from experiments.job import data_root
 from pyg_mllc.data import camvid
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import Prediction, Segmenter
 from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.writing import whole_file
 
 CACHE = Path("outputs/benchmarks")
 
@@ -21,10 +22,11 @@ def trained_segmenter(steps: int = 100) -> Segmenter:
     segmenter = Segmenter(11, weights="package", stride=4)
     file = CACHE / f"segmenter_{steps}.pt"
     if not file.exists():
-        splits = camvid(Path(os.environ["MLLC_DATA"]) / "camvid", labeled=23, val=8)
+        splits = camvid(data_root("camvid"), labeled=23, val=8)
         settings = TrainerSettings(max_steps=steps, val_every=steps, accelerator="cpu")
         train(Supervised(segmenter), splits, settings, seed=0, out=CACHE / "camvid", name="camvid")
-        torch.save(segmenter.state_dict(), file)
+        with whole_file(file) as opened:
+            torch.save(segmenter.state_dict(), opened)
     segmenter.load_state_dict(torch.load(file, weights_only=True))
     return segmenter.eval()
 
@@ -32,7 +34,7 @@ def trained_segmenter(steps: int = 100) -> Segmenter:
 @torch.no_grad()
 def predict(height: int, width: int, image: int = 0) -> tuple[Prediction, Tensor]:
     """Logits and embeddings `(1, ., height, width)` of a resized validation image; its label."""
-    splits = camvid(Path(os.environ["MLLC_DATA"]) / "camvid", labeled=1, size=(360, 480))
+    splits = camvid(data_root("camvid"), labeled=1, size=(360, 480))
     sample = splits.val[image]
     picture = F.interpolate(
         sample["image"][None] / 255, (4 * height, 4 * width), mode="bilinear", antialias=True

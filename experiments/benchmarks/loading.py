@@ -3,7 +3,6 @@
 Run as `MLLC_DATA=path/to/data python -m experiments.benchmarks.loading`; writes `loading.csv`.
 """
 
-import os
 import statistics
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 
 from experiments.benchmarks.measure import memory
+from experiments.job import data_root
 from experiments.keep import keep
 from pyg_mllc.data import camvid, endless_loader, eval_loader
 
@@ -25,7 +25,7 @@ def epochs(cache: str | None, workers: int) -> tuple[list[float], list[float], f
 
     The second list is of this process's own time on a core, which other programs do not disturb.
     """
-    root = Path(os.environ["MLLC_DATA"]) / "camvid"
+    root = data_root("camvid")
     samples = camvid(root, labeled=367, size=(180, 240), cache=cache).labeled
     loader = eval_loader(samples, batch_size=8, workers=workers)
     seconds, own, used = [], [], []
@@ -41,7 +41,7 @@ def epochs(cache: str | None, workers: int) -> tuple[list[float], list[float], f
 
 def steady(cache: str | None, workers: int, batches: int = 120) -> float:
     """Images a second from the loader of training, once its workers run."""
-    root = Path(os.environ["MLLC_DATA"]) / "camvid"
+    root = data_root("camvid")
     samples = camvid(root, labeled=367, size=(180, 240), cache=cache).labeled
     loader = iter(endless_loader(samples, batch_size=8, seed=0, workers=workers))
     for _ in range(10):

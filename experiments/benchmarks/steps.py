@@ -7,7 +7,6 @@ to FixMatch's and to MLLC's at stride 8, peak memory, and of MLLC the correction
 both rounds, for student and teacher, backward too).
 """
 
-import os
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 
 from experiments.benchmarks.measure import measure
+from experiments.job import data_root
 from experiments.keep import keep
 from pyg_mllc.data import ReadableSet, camvid, endless_loader
 from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Method, Supervised, UniMatch
@@ -40,7 +40,7 @@ METHODS = {
 
 def load() -> Callable[[], list[dict]]:
     """Read a batch of 4 + 4 images."""
-    splits = camvid(Path(os.environ["MLLC_DATA"]) / "camvid", labeled=46, size=(180, 240))
+    splits = camvid(data_root("camvid"), labeled=46, size=(180, 240))
     known, rest = (
         iter(endless_loader(ReadableSet(part), 4, 0)) for part in (splits.labeled, splits.unlabeled)
     )

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from experiments.run import Job
+from experiments.job import Job
 from experiments.trained import data_of, trained
 from pyg_mllc.data import IGNORE, DatasetSpec
 from pyg_mllc.losses import resize_labels

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.run import Job
+from experiments.job import Job
+from experiments.keep import keep
 from experiments.scores import scores
 from experiments.trained import trained, unlabeled_with_truth
 from graphs import (
@@ -37,7 +38,6 @@ from graphs import (
 )
 from pyg_mllc.losses import upsample
 from pyg_mllc.nn.rounds import trusted
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 JOB = Job("methods/voc_54_mllc", (), 0)
@@ -114,8 +114,8 @@ def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         yield logits, features, sample["label"]
 
 
-def main() -> None:
-    """Score each way, and write its line."""
+def measure() -> Iterator[tuple[str, ...]]:
+    """Score each way."""
     every = list(images())
     truth, classes = torch.stack([label for _, _, label in every]), every[0][0].size(1)
 
@@ -123,22 +123,18 @@ def main() -> None:
         small = [give(z, f).T.unflatten(1, z.shape[-2:])[None] for z, f, _ in every]
         return torch.cat([upsample(z, SIZE).argmax(1) for z in small])
 
-    rows = []
-
-    def score(name: str, give: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def score(name: str, give: Callable[[Tensor, Tensor], Tensor]) -> tuple[str, ...]:
         torch.manual_seed(0)
         start = time.perf_counter()
         found = labels(give)
         seconds = (time.perf_counter() - start) / IMAGES
         accuracy, miou = (f"{s:.2f}" for s in scores(found, truth, classes))
-        rows.append((name, accuracy, miou, f"{seconds:.3f}"))
-        print(*rows[-1], sep="  ", flush=True)
+        return name, accuracy, miou, f"{seconds:.3f}"
 
-    score("before", lambda z, f: maps_to_nodes(z)[0])
+    yield score("before", lambda z, f: maps_to_nodes(z)[0])
     for name, way in WAYS.items():
-        score(name, partial(sampled, way=way))
-    write_csv(HERE / "build.csv", ("graphs", "accuracy", "miou", "seconds_per_image"), rows)
+        yield score(name, partial(sampled, way=way))
 
 
 if __name__ == "__main__":
-    main()
+    keep(HERE / "build.csv", ("graphs", "accuracy", "miou", "seconds_per_image"), measure())

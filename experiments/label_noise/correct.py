@@ -2,12 +2,11 @@
 
 MLLC_DATA=... python -m experiments.label_noise.correct
 
-Writes a row as soon as it is measured, and goes on where it stopped. With `seconds` after it: time.
+Writes a row as soon as it is measured, and goes on where it stopped. With `--seconds`: time.
 """
 
+import argparse
 import csv
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -19,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from experiments.job import data_root
 from experiments.keep import keep
 from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
@@ -50,7 +50,7 @@ class Setting:
     def __init__(self, name: str) -> None:
         torch.manual_seed(0)
         if name == "camvid":
-            root = Path(os.environ["MLLC_DATA"]) / "camvid"
+            root = data_root("camvid")
             self.splits: Splits = camvid(root, labeled=23, size=SIZE, val=IMAGES)
         else:
             self.splits = textures(labeled=8, unlabeled=0, val=IMAGES, size=SIZE)
@@ -221,4 +221,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    seconds() if sys.argv[1:] == ["seconds"] else main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", action="store_true", help="measure time, and no labels")
+    seconds() if parser.parse_args().seconds else main()

@@ -5,7 +5,6 @@ MLLC_DATA=... python -m experiments.label_noise.issues
 Writes `issues.csv` anew.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from experiments.job import data_root
 from experiments.keep import keep
 from experiments.label_noise.noise import KINDS
 from pyg_mllc.issues import Region, find_issues
@@ -24,7 +24,7 @@ CLASSES, VOID, IMAGES, TRUSTED, SHARE = 11, 11, 10, 10, 0.1
 
 def read(split: str, count: int, step: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Images and masks of a split, far apart in the film, void as 255."""
-    root = Path(os.environ["MLLC_DATA"]) / "camvid"
+    root = data_root("camvid")
     photos = sorted((root / split).iterdir())[::step][:count]
     images = [np.asarray(Image.open(path)) for path in photos]
     masks = [np.array(Image.open(root / f"{split}annot" / f"{p.stem}.png")) for p in photos]

@@ -7,14 +7,14 @@ B = 8 images of 12 x 12 nodes, D = 256, C = 7, two rounds, as in a step of the r
 affinity is measured again at the end, and that as the last line. Run it on an idle machine.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 from experiments.benchmarks.measure import measure
+from experiments.keep import keep
 from pyg_mllc.nn import LabelCorrector
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 IMAGES, SIDE, DIM, CLASSES = 8, 12, 256, 7
@@ -45,17 +45,15 @@ def prepare(layer: str) -> Callable[[], None]:
     return step
 
 
-def main() -> None:
-    """Measure each layer, print, and write."""
-    rows, base = [], 0.0
+def rows() -> Iterator[tuple]:
+    """Measure each layer."""
+    base = 0.0
     for layer in LAYERS:
         seconds = measure(prepare, layer, repeats=15).seconds
         base = base or seconds
         weights = sum(p.numel() for p in create(layer).parameters())
-        rows.append((layer, f"{seconds:.4f}", f"{seconds / base:.2f}", weights))
-        print(*rows[-1], sep="  ", flush=True)
-    write_csv(HERE / "cost.csv", ("layer", "seconds", "times_affinity", "weights"), rows)
+        yield layer, f"{seconds:.4f}", f"{seconds / base:.2f}", weights
 
 
 if __name__ == "__main__":
-    main()
+    keep(HERE / "cost.csv", ("layer", "seconds", "times_affinity", "weights"), rows())

@@ -22,7 +22,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from experiments.run import Job, data_set
+from experiments.job import Job
 from experiments.scores import scores
 from experiments.trained import data_of, finished, other_lines, trained
 from pyg_mllc.data import IGNORE
@@ -32,9 +32,9 @@ from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmente
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
-STRIDES = {"voc": (16, 32), "camvid": (8, 16)}  # as in the table's rows
+STRIDES = {"voc": (16, 32), "camvid": (8, 16)}  # of the encoder's maps
 ENCODERS = ("tf_efficientnet_lite0", "tf_efficientnet_lite2")  # frozen; they find the anchors
-CORRECTORS: dict[str, dict[str, Any]] = {  # with the shares of the table's rows
+CORRECTORS: dict[str, dict[str, Any]] = {  # with the shares of the table's rows on VOC
     "mean": {"anchor_rule": "mean", "anchor_share": 0.3},
     "bayes": {"anchor_rule": "bayes", "anchor_share": 1.0},
     "evidence alone": {"anchor_rule": "bayes", "anchor_share": 1.0, "levels": "none", "rounds": 1},
@@ -77,7 +77,7 @@ def prior(labeled: Any, classes: int) -> Tensor:
 def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Give a line for each rule: accuracy and mIoU (%) before correction and after each round."""
     segmenter, splits = trained(job, "student").seeing.segmenter, data_of(job)
-    classes, commit = splits.spec.num_classes, (job.folder / "commits").read_text()
+    classes = splits.spec.num_classes
     labeled = instantiate(OmegaConf.load(job.folder / "run.yaml").data).labeled
     val = [splits.val[number] for number in range(len(splits.val))]
     truth = torch.stack([sample["label"] for sample in val])
@@ -85,12 +85,12 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     def line(encoder: str, rule: str, steps: list[list[Tensor]]) -> tuple[str, ...]:
         each = [scores(torch.cat(z).argmax(1), truth, classes) for z in zip(*steps, strict=True)]
         figures = (" ".join(f"{v:.2f}" for v in values) for values in zip(*each, strict=True))
-        return job.config, str(job.seed), encoder, rule, *figures, commit
+        return job.config, str(job.seed), encoder, rule, *figures, job.commit
 
     def full(logits: Tensor) -> Tensor:
         return upsample(logits, truth.shape[-2:])
 
-    strides = STRIDES[data_set(job.config)]
+    strides = STRIDES[job.data]
     images = [sample["image"][None] / 255 for sample in val]
     predictions = [segmenter(i) for i in images]
     log_prior = prior(labeled, classes).log().view(1, -1, 1, 1)
@@ -124,16 +124,16 @@ def main() -> None:
     """Correct what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="+", help="names of rows")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     given = parser.parse_args()
     rows, path = [f"methods/{row}" for row in given.rows], HERE / "any_network.csv"
     jobs = [job for seed in given.seeds for job in finished(rows, seed)]
     for job in jobs:
-        lines = other_lines(path, FIELDS, [job])
+        lines = []
         for line in measure(job):
             lines.append(line)
             print(*line, sep="  ", flush=True)
-        write_csv(path, FIELDS, sorted(lines))
+        write_csv(path, FIELDS, sorted([*other_lines(path, FIELDS, job), *lines]))
 
 
 if __name__ == "__main__":

@@ -3,19 +3,18 @@
 python -m experiments.methods.evaluate voc_54 --seeds 0 1 2
 python -m experiments.methods.evaluate voc_54 --over voc_54_supervised    # prints what there is
 
-Takes the rows of the table `methods` whose names hold one of the words given, as far as they are
+Takes the rows of the table `methods` that are called so, or hold such a word, as far as they are
 trained here, on the validation split; as `mllc evaluate` does. Writes `evaluate.csv`, where lines
 of other runs stay. With `--over` it measures nothing, and prints seed by seed what each gains.
 """
 
 import argparse
-import csv
 from collections import defaultdict
 from pathlib import Path
 
 from torch import Tensor
 
-from experiments.run import Job, named, rows
+from experiments.job import Job, lines_of, named, rows
 from experiments.table import gains
 from experiments.trained import data_of, finished, other_lines, trained
 from pyg_mllc.data import OwnSizes, SegmentationDataset
@@ -38,14 +37,13 @@ def measure(job: Job) -> tuple[str, ...]:
 
     stages = evaluate(predict, OwnSizes(val), gallery=1).stages.values()
     student, corrected = (f"{100 * m.miou:.2f}" for m in stages)
-    return job.config, str(job.seed), student, corrected, (job.folder / "commits").read_text()
+    return job.config, str(job.seed), student, corrected, job.commit
 
 
 def figures(words: list[str]) -> dict[str, dict[str, float]]:
     """By row, and by seed, mIoU of the student, and with `correct=true` where that differs."""
     found: dict[str, dict[str, float]] = defaultdict(dict)
-    with (HERE / "evaluate.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
+    lines = lines_of(HERE / "evaluate.csv")
     chosen = named({line["config"].split("/")[1] for line in lines}, words)
     for line in lines:
         name = line["config"].split("/")[1]
@@ -60,21 +58,19 @@ def main() -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="+", help="rows, or words of their names")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--over", help="row that gains are counted from")
     given = parser.parse_args()
     if given.over:
         print(*gains(figures(given.rows), given.over), sep="\n")
         return
     chosen = rows("methods", given.rows)
-    if not chosen:
-        parser.error(f"no rows of methods are called so: {' '.join(given.rows)}")
     jobs = [job for seed in given.seeds for job in finished(chosen, seed)]
     path = HERE / "evaluate.csv"
     for job in jobs:
         line = measure(job)
         print(*line, flush=True)
-        write_csv(path, FIELDS, sorted([*other_lines(path, FIELDS, [job]), line]))
+        write_csv(path, FIELDS, sorted([*other_lines(path, FIELDS, job), line]))
 
 
 if __name__ == "__main__":

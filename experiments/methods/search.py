@@ -8,11 +8,10 @@ to `search.csv` and prints what is best.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
-from experiments.held_out import held_out
-from experiments.run import Job, roots, run
+from experiments.job import Job, lines_of
+from experiments.run import run
 
 HERE = Path(__file__).parent
 METHODS = {
@@ -38,46 +37,48 @@ def best(data: str, method: str) -> tuple[str, ...]:
     """The rate and the weight of a method's best run so far; runs of other options aside."""
     shared, names = {*budget(data), *SIZES[data]}, {"trainer.lr", f"method.{METHODS[method]}"}
     runs = {}
-    with (HERE / "search.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            given = row["overrides"].split()
-            own = tuple(option for option in given if option not in shared)
-            mine = row["config"] == f"{ROWS[data]}_{method}" and row["seed"] == "0"
-            set_by = {option.split("=")[0] for option in own}
-            if mine and shared <= set(given) and {"trainer.lr"} <= set_by <= names:
-                runs[own] = float(row["miou_last"])
+    for line in lines_of(HERE / "search.csv"):
+        given = line["overrides"].split()
+        own = tuple(option for option in given if option not in shared)
+        set_by = {option.split("=")[0] for option in own}
+        mine = (line["config"], line["seed"]) == (f"{ROWS[data]}_{method}", "0")
+        mine &= shared <= set(given) and {"trainer.lr"} <= set_by <= names
+        if mine and line["split"] == "held_out":
+            runs[own] = float(line["miou_last"])
     return max(runs, key=lambda own: runs[own])
 
 
 def main() -> None:
     """Search the rates, then the weights at the best rate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("methods", nargs="*", default=list(METHODS))
+    parser.add_argument("methods", nargs="*", help=f"by default {' '.join(METHODS)}")
     parser.add_argument("--data", choices=list(ROWS), default="camvid")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument(
         "--networks", action="store_true", help="train what the CSV holds, too, if it is not here"
     )
     given = parser.parse_args()
-    data = given.data
-    root = {data: held_out(data, roots()[data])}
+    data, methods = given.data, given.methods or list(METHODS)
+    if unknown := set(methods) - set(METHODS):
+        parser.error(f"there is no search of {', '.join(unknown)}, only of {', '.join(METHODS)}")
 
     def job(method: str, rate: str, weight: str = "1") -> Job:
         name = METHODS[method]
         weights = [f"method.{name}={weight}"] if name else []
-        return Job(f"{ROWS[data]}_{method}", (*budget(data), *SIZES[data], rate, *weights), 0)
+        options = (*budget(data), *SIZES[data], rate, *weights)
+        return Job(f"{ROWS[data]}_{method}", options, 0, held_out=True)
 
     path = HERE / "search.csv"
-    jobs = [job(method, f"trainer.lr={rate}") for rate in RATES[data] for method in given.methods]
-    run(jobs, path, given.jobs, root, given.networks)
+    jobs = [job(method, f"trainer.lr={rate}") for rate in RATES[data] for method in methods]
+    run(jobs, path, given.jobs, given.networks)
     jobs = [
         job(method, best(data, method)[0], weight)
         for weight in WEIGHTS
-        for method in given.methods
+        for method in methods
         if METHODS[method]
     ]
-    run(jobs, path, given.jobs, root, given.networks)
-    for method in given.methods:
+    run(jobs, path, given.jobs, given.networks)
+    for method in methods:
         print(method, *best(data, method))
 
 

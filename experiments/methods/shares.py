@@ -6,34 +6,28 @@ The teacher of the search's run of MLLC with anchors (`experiments.methods.searc
 the training images that the search holds out. Writes `shares.csv`.
 """
 
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+from experiments.job import Job
+from experiments.keep import keep
 from experiments.methods.search import ROWS, budget
-from experiments.run import Job
+from experiments.scores import of_confusion
 from experiments.trained import beliefs, confusions, data_of, trained
-from pyg_mllc.measures import iou
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
-JOB = Job(
-    f"{ROWS['voc']}_mllc_anchors", (*budget("voc"), "trainer.lr=1e-4", "method.lambda_clg=1"), 0
-)
+OPTIONS = (*budget("voc"), "trainer.lr=1e-4", "method.lambda_clg=1")
+JOB = Job(f"{ROWS['voc']}_mllc_anchors", OPTIONS, 0, held_out=True)
 SHARES = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0)
 RULES = ("mean", "bayes")
 
 
-def main() -> None:
+def measure() -> Iterator[tuple[str, ...]]:
     """Correct by each rule with each share, with and without class thresholds."""
-    if not JOB.ended:
-        raise SystemExit(
-            "the network is not trained here; "
-            "python -m experiments.methods.search mllc_anchors --data voc --networks trains it"
-        )
     predictor, val = trained(JOB), data_of(JOB).val
     method, corrector = predictor.method, predictor.seeing.corrector
     known_thresholds = method.thresholds
-    rows = []
     for rule, share, used in product(RULES, SHARES, (True, False)):
         corrector.anchor_rule, corrector.anchor_share = rule, share
         method.thresholds = known_thresholds if used else None
@@ -41,13 +35,20 @@ def main() -> None:
             confusions(logits, sample["label"])
             for sample, logits in beliefs(predictor, val, range(len(val)))
         )
-        right = [100 * float(m.diag().sum() / m.sum()) for m in found]
-        miou = [100 * float(iou(m).nanmean()) for m in found]
-        figures = (" ".join(f"{share:.2f}" for share in each) for each in (right, miou))
-        rows.append((rule, share, "yes" if used else "no", *figures))
-        print(*rows[-1], sep="  ", flush=True)
+        each = zip(*(of_confusion(m) for m in found), strict=True)
+        figures = (" ".join(f"{value:.2f}" for value in values) for values in each)
+        yield rule, str(share), "yes" if used else "no", *figures
+
+
+def main() -> None:
+    """Measure and keep."""
+    if not JOB.ended:
+        raise SystemExit(
+            "the network is not trained here; "
+            "python -m experiments.methods.search mllc_anchors --data voc --networks trains it"
+        )
     head = ("anchor_rule", "anchor_share", "class_thresholds", "accuracy", "miou")
-    write_csv(HERE / "shares.csv", head, rows)
+    keep(HERE / "shares.csv", head, measure())
 
 
 if __name__ == "__main__":

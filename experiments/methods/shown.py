@@ -6,15 +6,16 @@ Writes `shown.csv`: of each draw of labeled images, by class, how many show it w
 pixels, and its share of all labeled pixels, at the size of training.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-from experiments.run import roots
+from experiments.job import data_root
+from experiments.keep import keep
 from pyg_mllc.data import IGNORE
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 ROWS = ("camvid_23_supervised", "camvid_46_supervised", "voc_54_supervised", "voc_27_supervised")
@@ -23,11 +24,10 @@ PIXELS = 50
 HEAD = ("config", "seed", "class", "labeled", "showing_it", "share_of_pixels")
 
 
-def main() -> None:
-    """Count, print and keep."""
-    rows = []
+def count() -> Iterator[tuple]:
+    """A line for each class of each draw."""
     for row in ROWS:
-        root = roots()[row.split("_")[0]]
+        root = data_root(row.split("_")[0])
         for seed in SEEDS:
             options = [f"experiment=methods/{row}", f"seed={seed}", f"data.root={root}"]
             with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
@@ -38,10 +38,8 @@ def main() -> None:
             )
             shown, shares = (counts >= PIXELS).sum(0), counts.sum(0) / counts.sum()
             for name, n, share in zip(splits.spec.classes, shown, shares, strict=True):
-                rows.append((row, seed, name, len(labels), int(n), f"{100 * share:.2f}"))
-                print(*rows[-1])
-    write_csv(HERE / "shown.csv", HEAD, rows)
+                yield row, seed, name, len(labels), int(n), f"{100 * share:.2f}"
 
 
 if __name__ == "__main__":
-    main()
+    keep(HERE / "shown.csv", HEAD, count())

@@ -1,6 +1,7 @@
 """Draw the quality of the teacher's labels over training (the paper's Figure 4).
 
-python -m experiments.run pseudo_labels --seeds 0 && python -m experiments.pseudo_labels.curves
+python -m experiments.run pseudo_labels --seeds 0 --networks
+python -m experiments.pseudo_labels.curves
 
 Writes `curves.csv`, accuracy and mIoU before correction and after each round, at each validation,
 and `curves.png`.
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from experiments.run import Job, rows
+from experiments.job import Job, rows
 from experiments.trained import file_of
 from pyg_mllc.results import Run
 from pyg_mllc.writing import write_csv

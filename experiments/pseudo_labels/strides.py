@@ -7,7 +7,7 @@ may place an outline better than shares do, so this is no bound; it tells what a
 Validation images at the size of the tables. Writes `strides.csv`.
 """
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -16,13 +16,14 @@ from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from torch import Tensor
 
+from experiments.job import data_root
+from experiments.keep import keep
+from experiments.scores import of_confusion
 from experiments.trained import confusions
 from pyg_mllc.losses import upsample
-from pyg_mllc.measures import iou
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
-ROWS = {"camvid": "methods/camvid_46_supervised", "voc2012": "methods/voc_54_supervised"}
+ROWS = {"camvid": "methods/camvid_46_supervised", "voc": "methods/voc_54_supervised"}
 STRIDES = (4, 8, 16)
 
 
@@ -33,24 +34,20 @@ def through(label: Tensor, classes: int, stride: int) -> Tensor:
     return upsample(small, label.shape)[0]
 
 
-def main() -> None:
+def measure() -> Iterator[tuple[str, ...]]:
     """Score the truth of each data set at each stride."""
-    rows = []
-    for folder, row in ROWS.items():
+    for data, row in ROWS.items():
+        options = [f"experiment={row}", f"data.root={data_root(data)}"]
         with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
-            root = Path(os.environ["MLLC_DATA"]) / folder
-            splits = instantiate(compose("train", [f"experiment={row}", f"data.root={root}"]).data)
+            splits = instantiate(compose("train", options).data)
         matrices = []
         for number in range(len(splits.val)):
             truth = splits.val[number]["label"].long()
             seen = [through(truth, splits.spec.num_classes, stride) for stride in STRIDES]
             matrices.append(confusions(torch.stack(seen), truth))
         for stride, matrix in zip(STRIDES, torch.stack(matrices).sum(0), strict=True):
-            shares = (matrix.diag().sum() / matrix.sum(), iou(matrix).nanmean())
-            rows.append((folder, str(stride), *(f"{100 * share:.1f}" for share in shares)))
-            print(*rows[-1], sep="  ", flush=True)
-    write_csv(HERE / "strides.csv", ("data", "stride", "accuracy", "miou"), rows)
+            yield data, str(stride), *(f"{value:.1f}" for value in of_confusion(matrix))
 
 
 if __name__ == "__main__":
-    main()
+    keep(HERE / "strides.csv", ("data", "stride", "accuracy", "miou"), measure())

@@ -18,7 +18,8 @@ from scipy.ndimage import distance_transform_edt
 from skimage.measure import label as components
 from skimage.segmentation import find_boundaries
 
-from experiments.run import Job
+from experiments.job import Job
+from experiments.scores import of_confusion
 from experiments.trained import (
     beliefs,
     confusions,
@@ -29,7 +30,6 @@ from experiments.trained import (
 )
 from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import pseudo_label_weight
-from pyg_mllc.measures import iou
 from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
@@ -85,15 +85,14 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
             counts += [weight[m & mask].sum() for m in (changed, mask)]
             found[name] = np.array(counts) + (found[name] if len(found[name]) else 0)
         matrices.append(confusions(logits, truth))
-    return dict(found), [100 * float(iou(m).nanmean()) for m in torch.stack(matrices).sum(0)]
+    return dict(found), [of_confusion(m)[1] for m in torch.stack(matrices).sum(0)]
 
 
 def main() -> None:
     """Count, and write a line for each group of pixels."""
-    path, jobs = HERE / "where.csv", finished(CONFIGS)
-    rows = other_lines(path, FIELDS, jobs)
-    for job in jobs:
-        found, miou = count(job)
+    path = HERE / "where.csv"
+    for job in finished(CONFIGS):
+        rows, (found, miou) = [], count(job)
         for name, counts in found.items():
             pixels, *right, mended, spoiled, changed, weight = counts
             if not pixels:
@@ -107,7 +106,7 @@ def main() -> None:
             (job.config, str(job.seed), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), *3 * [""])
         )
         print(*rows[-1], sep="  ", flush=True)
-    write_csv(path, FIELDS, rows)
+        write_csv(path, FIELDS, [*other_lines(path, FIELDS, job), *rows])
 
 
 if __name__ == "__main__":

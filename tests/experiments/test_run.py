@@ -1,41 +1,51 @@
 """A table is filled run by run, and goes on where it was stopped."""
 
 import csv
+import fcntl
+import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from experiments import table as tables
+from experiments.job import CONFIGS, Job, rows
 from experiments.methods import evaluate, search
-from experiments.run import Job, main, rows, run
+from experiments.run import add, choices, main, run
 
 TINY = (
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
     "data.size=[32,48]", "data.val=2", "trainer.max_steps=1", "trainer.accelerator=cpu",
 )  # fmt: skip
 JOB = Job("methods/camvid_46_supervised", TINY, 0)
+METHODS = Path(evaluate.__file__).parent
 
 
 @pytest.fixture(scope="module")
 def trained(real_data, tmp_path_factory):
     """A folder in which the job has been trained: the line of its table, and its network."""
-    folder, root = tmp_path_factory.mktemp("trained"), real_data.absolute() / "camvid"
+    folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLLC_DATA", str(real_data.absolute()))
         patch.chdir(folder)
-        run([JOB], folder / "table.csv", 1, {"camvid": root})
+        run([JOB], folder / "table.csv", 1)
     return folder
 
 
 @pytest.fixture
 def table(real_data, tmp_path, monkeypatch):
     """A function that fills a table, and gives its lines."""
-    root = real_data.absolute() / "camvid"
+    monkeypatch.setenv("MLLC_DATA", str(real_data.absolute()))
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "new folder" / "table.csv"
 
     def fill(*jobs, networks=False):
-        run(list(jobs), path, 1, {"camvid": root}, networks)
+        run(list(jobs), path, 1, networks)
         with path.open(newline="") as file:
             return list(csv.DictReader(file))
 
@@ -62,31 +72,144 @@ def test_what_is_in_the_table_is_not_trained_again(table, trained, tmp_path):
     assert result.stat().st_mtime_ns == written
 
 
-def test_a_run_that_fails_says_where_to_look(table, trained, tmp_path):
+def test_a_run_that_fails_says_where_to_look(table, trained, tmp_path, capsys):
     shutil.copytree(trained / "outputs", "outputs")  # its line is still to be written
     bad = JOB._replace(overrides=(*TINY, "method.decay=2"))
-    with pytest.raises(SystemExit, match=r"1 runs failed: .*log\.txt ends with: .*decay"):
+    with pytest.raises(SystemExit, match=r"1 of 2 runs failed:\n.*log\.txt ends with: .*decay"):
         table(bad, JOB)
+    assert "ends with" in capsys.readouterr().err  # told as it happens
     assert [line["overrides"] for line in table()] == [" ".join(TINY)]  # the other one is there
     [log] = tmp_path.glob("outputs/tables/**/*decay-2*/seed0/log.txt")
     assert "decay" in log.read_text()
 
 
-def test_a_run_of_other_images_or_options_is_not_taken_for_this_one(table, trained, tmp_path):
+def test_a_run_of_other_images_or_options_is_not_taken_for_this_one(
+    table, trained, tmp_path, monkeypatch
+):
     shutil.copytree(trained / "outputs", "outputs")
+    [kept] = tmp_path.glob("outputs/tables/**/run.yaml")
+    text = kept.read_text()
+    for was, is_now, message in (  # as if the row's file had changed since
+        ("stride: 4", "stride: 8", r"trained with model\.stride=8, .* has 4 now"),
+        ("  lr: 0.001", "  lr: 0.001\n  extra: 3", r"trainer\.extra=3, .* has no such option now"),
+        ("  lr: 0.001\n", "", r"trainer\.lr=0.0003, .* has 0.001 now"),  # the group's default
+    ):
+        assert was in text
+        kept.write_text(text.replace(was, is_now))
+        with pytest.raises(SystemExit, match=message):
+            table(JOB)
+    kept.write_text(text.replace("  save_every: null\n", ""))  # newer than the run, and as it was
+    assert len(table(JOB)) == 1
+    monkeypatch.setenv("MLLC_DATA", str(tmp_path))
     with pytest.raises(SystemExit, match="trained on other images than"):
-        run([JOB], tmp_path / "other.csv", 1, {"camvid": tmp_path})
-    [kept] = tmp_path.glob("outputs/tables/**/run.yaml")  # as if the row's file had changed since
-    kept.write_text(kept.read_text().replace("stride: 4", "stride: 8"))
-    with pytest.raises(SystemExit, match=r"trained with model\.stride=8, .* has 4 now"):
-        table(JOB)
+        run([JOB], tmp_path / "other.csv", 1)
+
+
+def test_a_run_is_in_a_table_once(table, trained, tmp_path):
+    shutil.copytree(trained / "outputs", "outputs")
+    rewritten = [option.replace("size=16", "size=1_6") for option in TINY]
+    again = JOB._replace(overrides=tuple(reversed(rewritten)))
+    assert len(table(JOB, JOB)) == 1
+    assert len(table(again)) == 1
+    add(tmp_path / "new folder/table.csv", JOB)  # another process has come to its end as well
+    assert len(table()) == 1
+    with pytest.raises(SystemExit, match="options with spaces"):
+        table(JOB._replace(overrides=("name='a b'",)))
+
+
+def test_what_is_held_out_has_a_folder_and_lines_of_its_own(table, trained, real_data):
+    shutil.copytree(trained / "outputs", "outputs")
+    held = JOB._replace(held_out=True)
+    line, other = table(JOB, held)
+    assert (line["split"], other["split"]) == ("val", "held_out")
+    assert JOB.ended and held.ended and JOB.folder != held.folder
+    frames = {
+        split: {path.stem for path in (held.root / split).iterdir()} for split in ("train", "val")
+    }
+    everything = {path.stem for path in (real_data / "camvid" / "train").iterdir()}
+    assert not frames["train"] & frames["val"] and set.union(*frames.values()) == everything
+    for video in {name.split("_")[0] for name in everything}:
+        of_video = {s: sorted(n for n in f if n.startswith(video)) for s, f in frames.items()}
+        assert of_video["train"][-1] < of_video["val"][0]  # the last ones
+        assert 0.15 < len(of_video["val"]) / sum(map(len, of_video.values())) < 0.25
+
+
+@pytest.fixture
+def command(real_data, tmp_path):
+    """A function that starts a table of two runs, and gives it once the first has a checkpoint."""
+    options = [*TINY[:-2], "trainer.max_steps=150", "trainer.val_every=50", TINY[-1]]
+    job = Job(JOB.config, tuple(options), 0)
+    words = [sys.executable, "-m", "experiments.run", "methods", "--rows", "camvid_46_supervised"]
+    words += ["--seeds", "0", "1", "--csv", str(tmp_path / "table.csv"), "--set", *options]
+    paths = {"PYTHONPATH": str(CONFIGS.parents[2]), "MLLC_DATA": str(real_data.absolute())}
+
+    def start():
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(
+                words, cwd=tmp_path, env=os.environ | paths, stdout=log, stderr=log
+            )
+        until = time.monotonic() + 120
+        while not list((tmp_path / job.folder).glob("*/last.ckpt")):
+            assert process.poll() is None and time.monotonic() < until, (
+                tmp_path / "log"
+            ).read_text()
+            time.sleep(0.05)
+        return process
+
+    return start, job
+
+
+@pytest.mark.slow
+def test_a_table_that_is_stopped_leaves_no_training_behind_and_goes_on(command, tmp_path, table):
+    start, job = command
+    process = start()
+    process.terminate()
+    assert process.wait(timeout=60)
+    with (tmp_path / job.folder / "lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody trains there
+    assert not (tmp_path / job._replace(seed=1).folder).exists()
+    assert not job.ended and not (tmp_path / "table.csv").exists()
+
+    made = tmp_path / job.folder / "made.json"
+    made.write_text(json.dumps(json.loads(made.read_text()) | {"commit": ["begun"]}))
+    [line] = table(job)
+    assert line["steps"] == "150" and line["commit"].startswith("begun ")
+    assert "going on" in (tmp_path / job.folder / "log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_a_training_whose_table_was_killed_is_left_alone_and_then_counts(command, tmp_path, table):
+    start, job = command
+    start().kill()
+    with pytest.raises(SystemExit, match="is being trained by another process"):
+        table(job)
+    with (tmp_path / job.folder / "lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # waits for its end
+    assert job.ended
+    [result] = tmp_path.glob("outputs/tables/**/result.json")
+    written = result.stat().st_mtime_ns
+    [line] = table(job)
+    assert line["steps"] == "150" and result.stat().st_mtime_ns == written
+
+
+def test_a_run_begun_anew_counts_for_the_commit_that_trained_it(table, trained):
+    shutil.copytree(trained / "outputs", "outputs")
+    for name in ("result.json", "last.ckpt"):  # as if killed before the first checkpoint
+        [file] = JOB.folder.glob(f"*/{name}")
+        file.unlink()
+    made = JOB.folder / "made.json"
+    made.write_text(json.dumps(JOB.made | {"commit": ["begun"]}))
+    [line] = table(JOB)
+    assert line["commit"] and "begun" not in line["commit"]
 
 
 def test_a_word_means_the_row_of_that_name_or_all_that_hold_it():
     assert rows("methods", ["voc_54_mllc"]) == ["methods/voc_54_mllc"]
     held = rows("methods", ["mllc_anchors", "camvid_all"])
     assert "methods/voc_54_mllc_anchors_lite2" in held and "methods/voc_54_mllc" not in held
-    assert len(held) > 4 and not rows("methods", ["nothing is called so"])
+    assert len(held) > 4
+    with pytest.raises(SystemExit, match="no row is called so, or holds the word: voc_45"):
+        rows("methods", ["voc_54_mllc", "voc_45"])
 
 
 def test_rows_are_files():
@@ -97,10 +220,14 @@ def test_rows_are_files():
     "script, arguments, message",
     [
         (main, ["methods", "--held-out"], "--held-out needs --csv"),
-        (main, ["methods", "--rows", "voc_45"], "no rows are called so: methods voc_45"),
+        (main, ["methods", "--rows", "voc_45"], "no row is called so, or holds the word: voc_45"),
+        (main, ["methods", "--set", "a"], "expected option=value, or option=value,value, got a"),
+        (main, ["methods", "--seeds"], "expected at least one argument"),
         (tables.main, ["metods"], "metods.csv is not there"),
-        (tables.main, ["methods", "--rows", "voc_45"], "no rows that are called so: voc_45"),
-        (evaluate.main, ["voc_45"], "no rows of methods are called so: voc_45"),
+        (tables.main, ["methods", "--rows", "voc_45"], "holds the word: voc_45"),
+        (tables.main, ["methods", "--csv", f"{METHODS}/strides.csv"], "which --changed prints"),
+        (evaluate.main, ["voc_45"], "holds the word: voc_45"),
+        (search.main, ["supervized"], "there is no search of supervized, only of supervised"),
     ],
 )
 def test_what_is_not_there_is_told(script, arguments, message, monkeypatch, capsys):
@@ -110,16 +237,45 @@ def test_what_is_not_there_is_told(script, arguments, message, monkeypatch, caps
     assert stop.value.code and message in f"{stop.value.code} {capsys.readouterr().err}"
 
 
-def test_a_search_takes_no_run_of_another_seed_or_without_a_rate_for_its_best(
+def test_options_given_twice_are_both_taken(monkeypatch):
+    taken = []
+    monkeypatch.setattr("experiments.run.run", lambda jobs, *rest: taken.extend(jobs))
+    words = "methods --rows voc_54_mllc --rows voc_54_unimatch --seeds 0 --seeds 1 --set a.b=1,2"
+    monkeypatch.setattr(sys, "argv", ["script", *words.split(), "--set", "c=[1,2]"])
+    handler = signal.getsignal(signal.SIGTERM)
+    main()
+    signal.signal(signal.SIGTERM, handler)
+    assert len(taken) == 8 and {job.overrides for job in taken} == {
+        ("a.b=1", "c=[1,2]"), ("a.b=2", "c=[1,2]")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "option, values",
+    [
+        ("a.b=1,2", ["a.b=1", "a.b=2"]),
+        ("a=[0.2, 0.8],[0.5,0.5]", ["a=[0.2,0.8]", "a=[0.5,0.5]"]),
+        ("a={x:1,y:2}", ["a={x:1,y:2}"]),
+        ("a=[[1,2],[3,4]]", ["a=[[1,2],[3,4]]"]),
+        ("+a=null", ["+a=null"]),
+    ],
+)
+def test_values_are_told_apart_as_hydra_does(option, values):
+    assert choices(option) == values
+
+
+def test_a_search_takes_no_run_of_another_seed_or_split_or_without_a_rate_for_its_best(
     tmp_path, monkeypatch
 ):
     steps, row = "trainer.max_steps=300 trainer.val_every=300", "methods/voc_54_supervised"
     lines = [
-        f"{row},{steps} trainer.lr=1e-4,0,30",
-        f"{row},{steps} trainer.lr=3e-4,1,40",
-        f"{row},{steps},0,50",
-        f"{row},{steps} trainer.lr=1e-4 model.stride=4,0,60",
+        f"{row},{steps} trainer.lr=1e-4,0,held_out,30",
+        f"{row},{steps} trainer.lr=3e-4,1,held_out,40",
+        f"{row},{steps},0,held_out,50",
+        f"{row},{steps} trainer.lr=1e-4 model.stride=4,0,held_out,60",
+        f"{row},{steps} trainer.lr=3e-4,0,val,70",
     ]
-    (tmp_path / "search.csv").write_text("\n".join(["config,overrides,seed,miou_last", *lines]))
+    head = "config,overrides,seed,split,miou_last"
+    (tmp_path / "search.csv").write_text("\n".join([head, *lines]))
     monkeypatch.setattr(search, "HERE", tmp_path)
     assert search.best("voc", "supervised") == ("trainer.lr=1e-4",)

@@ -42,11 +42,48 @@ def test_every_experiment_composes_and_builds(name):
         assert method.student.segmenter is segmenter
 
 
-def test_no_option_goes_unread():
-    cfg = composed("+method.lambda_x=1", "model.encoder=test_resnet", "model.weights=null")
-    segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model))
-    with pytest.raises(TypeError, match="lambda_x"):
-        instantiate(cfg.method)(segmenter=segmenter, corrector=LabelCorrector(3, 128))
+@pytest.mark.parametrize("part", PARTS)
+def test_no_option_goes_unread(part):
+    cfg = composed(f"+{part}.lambda_x=1", "model.encoder=test_resnet", "model.weights=null")
+    with pytest.raises((TypeError, InstantiationException), match="lambda_x"):
+        built = instantiate(cfg[part])
+        if part == "model":
+            built(num_classes=3)
+        elif part == "corrector":
+            built(num_classes=3, feature_dim=128)
+        elif part == "method":
+            segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model))
+            built(segmenter=segmenter, corrector=LabelCorrector(3, 128))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [  # which the texts take for one training
+        ("evidence/voc_reference", "methods/voc_27_mllc_bayes_teacher"),
+        ("ablation/voc_reference", "graphs/voc_k_20", "layers/voc_affinity"),
+    ],
+)
+def test_rows_of_two_tables_are_the_same_training(names):
+    first, *others = (_trains(name) for name in names)
+    assert others == [first] * len(others)
+
+
+@pytest.mark.parametrize(
+    "few, more", [("voc_27", "voc_54"), ("camvid_23", "camvid_46"), ("camvid_92", "camvid_46")]
+)
+def test_shares_of_the_labels_differ_in_nothing_else(few, more):
+    rows = [name.removeprefix(f"methods/{few}_") for name in EXPERIMENTS if few in name]
+    assert len(rows) > 5
+    for row in rows:
+        left, right = (_trains(f"methods/{part}_{row}") for part in (few, more))
+        assert left["data"].pop("labeled") == int(few.split("_")[1])
+        assert right["data"].pop("labeled") == int(more.split("_")[1])
+        assert left == right, row
+
+
+def _trains(name):
+    cfg = OmegaConf.to_container(composed(f"experiment={name}"), resolve=False)
+    return {part: cfg[part] for part in PARTS}
 
 
 def group(name):
@@ -111,3 +148,5 @@ def test_the_head_of_every_experiment_is_its_command(name):
     lines = (CONFIGS / "experiment" / f"{name}.yaml").read_text().splitlines()
     assert lines[0] == "# @package _global_"
     assert lines[1].split()[:4] == ["#", "mllc", "train", f"experiment={name}"]
+    needs_root = "root" in composed(f"experiment={name}").data
+    assert needs_root == any(word.startswith("data.root=") for word in lines[1].split()[4:])

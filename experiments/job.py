@@ -1,0 +1,91 @@
+"""What a training is called, where its images lie, and where it is kept."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.held_out import held_out
+
+CONFIGS = Path(__file__).parents[1] / "pyg_mllc/configs/experiment"
+FOLDERS = {"camvid": "camvid", "voc": "voc2012", "cityscapes": "cityscapes"}  # of MLLC_DATA
+
+
+class Job(NamedTuple):
+    """One training."""
+
+    config: str  # name of an experiment
+    overrides: tuple[str, ...]
+    seed: int
+    held_out: bool = False  # scored on training images that are held out, not on the validation set
+
+    @property
+    def folder(self) -> Path:
+        """Where it trains."""
+        changed = "_".join(self.overrides).replace("/", "-").replace("=", "-")
+        above = Path("outputs/tables", *["held_out"] * self.held_out)
+        return above / self.config / (changed or "as_is") / f"seed{self.seed}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether its network is here."""
+        return bool(list(self.folder.glob("*/result.json")))
+
+    @property
+    def data(self) -> str:
+        """The data set that it trains on."""
+        return self.config.split("/")[-1].split("_")[0]
+
+    @property
+    def root(self) -> Path:
+        """Where its images lie."""
+        root = data_root(self.data)
+        return held_out(self.data, root) if self.held_out else root
+
+    @property
+    def split(self) -> str:
+        """What it is scored on."""
+        return "held_out" if self.held_out else "val"
+
+    @property
+    def made(self) -> dict[str, list[str]]:
+        """Commits, versions, machines and days of its training; more than one if it went on."""
+        return json.loads((self.folder / "made.json").read_text())
+
+    @property
+    def commit(self) -> str:
+        """The commits that it was trained at."""
+        return " ".join(self.made["commit"])
+
+
+def data_root(data: str) -> Path:
+    """Where a data set lies."""
+    if "MLLC_DATA" not in os.environ:
+        raise SystemExit("MLLC_DATA is not set: give the folder that holds camvid, voc2012, ...")
+    return Path(os.environ["MLLC_DATA"]) / FOLDERS[data]
+
+
+def named(names: Iterable[str], words: Iterable[str]) -> list[str]:
+    """Those names that words mean: a name itself, or all that hold the word; without words all."""
+    names, words = list(names), list(words)
+    for word in words:
+        if not any(word in name for name in names):
+            raise SystemExit(f"no row is called so, or holds the word: {word}")
+    parts = [word for word in words if word not in names]
+    return [n for n in names if not words or n in words or any(part in n for part in parts)]
+
+
+def rows(table: str, words: Iterable[str] = ()) -> list[str]:
+    """The experiments of a table that words mean, see `named`."""
+    files = sorted((CONFIGS / table).glob("*.yaml"))
+    return [f"{table}/{name}" for name in named((file.stem for file in files), words)]
+
+
+def lines_of(path: Path) -> list[dict[str, str]]:
+    """The lines of a CSV; none if it is not there."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
