@@ -236,7 +236,7 @@ def run(jobs: Iterable[Job], path: Path, parallel: int, networks: bool = False) 
     def one(job: Job) -> None:
         try:
             train(job, stop)
-        except ValueError as error:
+        except Exception as error:
             print(f"failed: {error}", file=sys.stderr, flush=True)
             raise
         add(path, job)
@@ -311,7 +311,8 @@ def main() -> None:
         for seed, row, overrides in product(seeds, chosen, product(*map(choices, given.set)))
     ]
     path = Path(given.csv) if given.csv else HERE / given.table / f"{Path(given.table).name}.csv"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sent, lambda *_: sys.exit("stopped; the same command goes on"))
     run(jobs, path, given.jobs, given.networks)
 
 

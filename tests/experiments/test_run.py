@@ -165,6 +165,7 @@ def test_a_table_that_is_stopped_leaves_no_training_behind_and_goes_on(command, 
     process = start()
     process.terminate()
     assert process.wait(timeout=60)
+    assert (tmp_path / "log").read_text().endswith("stopped; the same command goes on\n")
     with (tmp_path / job.folder / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody trains there
     assert not (tmp_path / job._replace(seed=1).folder).exists()
@@ -242,9 +243,8 @@ def test_options_given_twice_are_both_taken(monkeypatch):
     monkeypatch.setattr("experiments.run.run", lambda jobs, *rest: taken.extend(jobs))
     words = "methods --rows voc_54_mllc --rows voc_54_unimatch --seeds 0 --seeds 1 --set a.b=1,2"
     monkeypatch.setattr(sys, "argv", ["script", *words.split(), "--set", "c=[1,2]"])
-    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     main()
-    signal.signal(signal.SIGTERM, handler)
     assert len(taken) == 8 and {job.overrides for job in taken} == {
         ("a.b=1", "c=[1,2]"), ("a.b=2", "c=[1,2]")
     }  # fmt: skip
