@@ -88,4 +88,8 @@ def lines_of(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        lines = list(csv.DictReader(file))
+    for number, line in enumerate(lines, start=2):
+        if "config" not in line or None in line or None in line.values():
+            raise SystemExit(f"{path}, line {number}, is no line of a run, or was cut: take it out")
+    return lines

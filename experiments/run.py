@@ -310,7 +310,11 @@ def main() -> None:
         Job(row, overrides, seed, given.held_out)
         for seed, row, overrides in product(seeds, chosen, product(*map(choices, given.set)))
     ]
+    if given.jobs < 1:
+        parser.error(f"--jobs {given.jobs} trains nothing: give 1 or more")
     path = Path(given.csv) if given.csv else HERE / given.table / f"{Path(given.table).name}.csv"
+    if path.is_dir():
+        parser.error(f"--csv {path} is a folder: give a file")
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, lambda *_: sys.exit("stopped; the same command goes on"))
     run(jobs, path, given.jobs, given.networks)

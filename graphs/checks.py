@@ -1,5 +1,7 @@
 """What every builder asks of its input, and how it says so."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
@@ -40,7 +42,7 @@ def check_neighbors(k: int) -> None:
     Raises:
         ValueError: if so, saying what was given.
     """
-    if not isinstance(k, int) or k < 1:
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise ValueError(f"expected k to be a whole number of neighbors >= 1, got {k!r}")
 
 
@@ -81,6 +83,36 @@ def check_numbers(name: str, value: Tensor, count: int, meaning: str) -> None:
     if not whole or value.dtype == torch.bool or value.shape != (count,):
         raise ValueError(
             f"expected {name} ({count},) of whole numbers, {meaning}, got {describe(value)}"
+        )
+
+
+def check_edges(edge_index: Tensor, edge_weight: Tensor, sources: int | None, targets: int) -> None:
+    """Refuse edges that do not join nodes there are, and weights that are not theirs.
+
+    Args:
+        edge_index: `(2, E)`, source then target.
+        edge_weight: `(E,)`.
+        sources: number of nodes that edges leave; None leaves them unchecked.
+        targets: number of nodes that edges enter.
+
+    Raises:
+        ValueError: if so, saying what was given.
+    """
+    if edge_index.dim() != 2 or len(edge_index) != 2 or edge_weight.shape != edge_index.shape[1:]:
+        raise ValueError(
+            "expected edge_index (2, E) and edge_weight (E,), "
+            f"got {tuple(edge_index.shape)} and {tuple(edge_weight.shape)}"
+        )
+    if edge_index.dtype not in (torch.int64, torch.int32):
+        raise ValueError(f"expected edge_index of whole numbers, got {describe(edge_index)}")
+    if not edge_index.numel():
+        return
+    low, (source, target) = (side.tolist() for side in edge_index.aminmax(dim=1))
+    if min(low) < 0 or target >= targets or (sources is not None and source >= sources):
+        allowed = "" if sources is None else f"sources from 0 to {sources - 1} and "
+        raise ValueError(
+            f"expected {allowed}targets from 0 to {targets - 1}, "
+            f"got {low[0]} to {source} and {low[1]} to {target}"
         )
 
 

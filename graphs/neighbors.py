@@ -113,5 +113,5 @@ def _check_window(x: Tensor, query: Tensor | None, pos: Tensor | None, radius: i
     if pos.is_floating_point() and (pos != pos.round()).any():
         raise ValueError(
             "expected whole rows and columns in pos, got fractions or NaN; for points in space put "
-            "their coordinates among the features, with metric='l2'"
+            "their coordinates among the features, with metric='l2' and an affinity of their scale"
         )

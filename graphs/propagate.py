@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphs.checks import check_edges
+
 EPS = 1e-10
 
 
@@ -27,9 +29,13 @@ def symmetric_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> T
     Returns:
         Normalized weights `(E,)`; in a directed graph 0 at nodes that no edge enters.
 
+    Raises:
+        ValueError: as `propagate`.
+
     >>> symmetric_norm(torch.tensor([[0, 1], [1, 0]]), torch.tensor([3.0, 3.0]), 2).round()
     tensor([1., 1.])
     """
+    check_edges(edge_index, edge_weight, num_nodes, num_nodes)
     source, target = edge_index
     degree = _degree(edge_index, edge_weight, num_nodes)
     scale = degree.rsqrt().masked_fill(degree <= EPS, 0.0)
@@ -50,9 +56,13 @@ def random_walk_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) ->
     Returns:
         Normalized weights `(E,)`.
 
+    Raises:
+        ValueError: as `propagate`.
+
     >>> random_walk_norm(torch.tensor([[0, 1], [1, 1]]), torch.tensor([3.0, 1.0]), 2)
     tensor([0.7500, 0.2500])
     """
+    check_edges(edge_index, edge_weight, None, num_nodes)
     return edge_weight / _degree(edge_index, edge_weight, num_nodes)[edge_index[1]]
 
 
@@ -81,20 +91,9 @@ def propagate(
             [3.]])
     """
     n = len(x) if num_targets is None else num_targets
-    if edge_index.dim() != 2 or len(edge_index) != 2 or edge_weight.shape != edge_index.shape[1:]:
-        raise ValueError(
-            "expected edge_index (2, E) and edge_weight (E,), "
-            f"got {tuple(edge_index.shape)} and {tuple(edge_weight.shape)}"
-        )
     if x.dim() != 2:
         raise ValueError(f"expected values (N, D), got {tuple(x.shape)}")
-    if edge_index.numel():
-        low, (source, target) = (side.tolist() for side in edge_index.aminmax(dim=1))
-        if min(low) < 0 or source >= len(x) or target >= n:
-            raise ValueError(
-                f"expected sources from 0 to {len(x) - 1} and targets from 0 to {n - 1}, "
-                f"got {low[0]} to {source} and {low[1]} to {target}"
-            )
+    check_edges(edge_index, edge_weight, len(x), n)
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         if (edge_index[1].diff() < 0).any():

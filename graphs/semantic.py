@@ -61,7 +61,8 @@ def semantic_graph(
         metric: `cosine`, or `l2` for :math:`-\|F_i - F_j\|^2`.
         affinity: turns similarities into weights in [0, 1]; pairs of weight 0 are not joined. By
             default `cosine_affinity`, or for `l2` `gaussian_affinity`, whose scale fits features
-            of unit length.
+            of unit length; give others a scale of theirs, about the squared distance of pixels that
+            count as alike: `partial(gaussian_affinity, scale=4.0)`.
         search: how neighbors are searched for, see `nearest_neighbors`.
         pos: see `nearest_neighbors`.
         radius: see `nearest_neighbors`.

@@ -107,6 +107,11 @@ def resolve(target: Any, allowed: Sequence[str]) -> type[nn.Module]:
             and found.__module__.split(".")[0] in roots
         ):
             return found
+    if not module:
+        raise InputError(
+            f"a configuration names {target}, which is no class: give it with its module, as in "
+            "mine.Method"
+        )
     raise InputError(
         f"a configuration names {target}, which is no module of {', '.join(allowed)}, so it is not "
         f"built; if it is code of yours, pass allow=[{str(target).split('.')[0]}]"

@@ -1,3 +1,4 @@
+import json
 import re
 import shlex
 import sys
@@ -61,4 +62,10 @@ def test_every_command_of_the_way_from_a_folder_to_a_network_runs(mine, monkeypa
         main()  # any bad end is a SystemExit
     left = {path.name for made in mine.glob("[!m]*") for path in (made, *made.rglob("*"))}
     assert {"report.html", "best.ckpt", "evaluation.html", "issues.csv", "network.onnx"} <= left
+    Image.open(mine / "mine/images/0.png").save("photo.jpg")
+    for block in re.findall(r"```py\n(.*?)```", section, re.DOTALL):
+        names: dict = {}
+        exec(compile(block, "README.md", "exec"), names)
+    classes = json.loads(names["facts"]["classes"])
+    assert names["label"].shape == (64, 96) and names["label"].max() < len(classes)
     assert "explain_0_40_30.png" in left and len(list((mine / "labeled/labels").iterdir())) == 3

@@ -23,7 +23,8 @@ FIRST = {  # files that there are before anything is trained
     RUN, COMMAND, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
 }  # fmt: skip
 CHANGEABLE = (
-    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator", "data.cache",
+    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator",
+    "trainer.on_unreadable", "data.cache",
 )  # fmt: skip
 
 

@@ -74,8 +74,13 @@ def _member(cfg: DictConfig, out: Path) -> float:
     """Train a run of a sweep; where its folder holds this very run, go on with that."""
     from pyg_mllc.results import Run
 
-    if cfg.overwrite or not (out / RUN).is_file() or not same_run(cfg, OmegaConf.load(out / RUN)):
+    if cfg.overwrite or not (out / RUN).is_file():
         return _train(cfg, out)
+    if not same_run(cfg, OmegaConf.load(out / RUN)):
+        raise InputError(
+            f"{short(out)} holds a run of other options, and a sweep goes on with the very same "
+            "command alone: give another output, or pass overwrite=true"
+        )
     if (out / REPORT).exists():
         print(f"ended before: {short(out)}")
         (out / ERROR).unlink(missing_ok=True)

@@ -52,7 +52,9 @@ class ReadableSet(SampleSet):
                 return {**self.samples[position], "index": position}
             except InputError as error:
                 if not self.skip:
-                    raise
+                    raise InputError(
+                        f"{error} Or pass over such images: trainer.on_unreadable=skip."
+                    ) from error
                 log.warning("skipped: %s", error)
         raise InputError("No sample of the data set can be read; the warnings name the files.")
 

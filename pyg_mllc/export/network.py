@@ -67,7 +67,7 @@ class ExportableNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Give logits `(B, C, H, W)` of `images (B, 3, H, W)` in [0, 1]."""
         s = self.segmenter
-        x = s.decoder(s.encoder((images - s.mean) / s.std))
+        x = s.decoder(s.encoder(self._normalize(images)))
         logits = s.class_head(x)
         if self.corrector is not None:
             features = s.embedding_head(self._coarse(x))
@@ -76,6 +76,18 @@ class ExportableNetwork(nn.Module):
             change = self.corrector(coarse, features, look) - coarse
             logits = logits + upsample(change, logits.shape[-2:])
         return upsample(logits, images.shape[-2:])
+
+    def _normalize(self, images: Tensor) -> Tensor:
+        """Normalize in parts, into which only sides fit that are multiples of `multiple`.
+
+        A runtime of ONNX knows no such condition, and would give wrong logits of other sizes.
+        """
+        height, width = images.shape[-2:]
+        m = self.multiple
+        # m first: with it second, torch.export loses track of the sizes.
+        parts = images.view(*images.shape[:2], m, height // m, m, width // m)
+        mean, std = (v.view(3, 1, 1, 1, 1) for v in (self.segmenter.mean, self.segmenter.std))
+        return ((parts - mean) / std).view(images.shape)
 
     def _coarse(self, maps: Tensor) -> Tensor:
         """Maps of the logits' size at the features'."""

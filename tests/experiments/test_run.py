@@ -279,3 +279,10 @@ def test_a_search_takes_no_run_of_another_seed_or_split_or_without_a_rate_for_it
     (tmp_path / "search.csv").write_text("\n".join([head, *lines]))
     monkeypatch.setattr(search, "HERE", tmp_path)
     assert search.best("voc", "supervised") == ("trainer.lr=1e-4",)
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "config,overrides,seed\nmethods/a,,0\nmethods/b"])
+def test_a_table_of_others_or_a_line_that_was_cut_is_told(text, tmp_path):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(SystemExit, match=r"table\.csv, line [23], is no line of a run, or was cut"):
+        tables.read(tmp_path / "table.csv", [])

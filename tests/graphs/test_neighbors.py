@@ -1,5 +1,6 @@
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -202,3 +203,9 @@ def test_a_window_asks_for_one_node_per_pixel():
         nearest_neighbors(x, 1, pos=pos, radius=1)
     with pytest.raises(ValueError, match="whole rows and columns"):
         nearest_neighbors(x, 1, pos=pos + 0.5, radius=1)
+
+
+def test_any_whole_number_is_a_number_of_neighbors():
+    x = torch.randn(9, 4)
+    found, expected = nearest_neighbors(x, np.int64(3)), nearest_neighbors(x, 3)
+    assert torch.equal(found.indices, expected.indices)

@@ -81,6 +81,21 @@ def test_edges_that_do_not_fit_are_refused(edges, weight, x, targets, message):
         propagate(torch.full(edges, 3), torch.zeros(weight), torch.zeros(x), targets)
 
 
+@pytest.mark.parametrize("norm", [symmetric_norm, random_walk_norm])
+@pytest.mark.parametrize(
+    "edges, weight, message",
+    [
+        ([[0, 1], [1, 3]], 2, "targets from 0 to 2, got 0 to 1 and 1 to 3"),
+        ([[0, 1], [1, -1]], 2, "targets from 0 to 2, got 0 to 1 and -1 to 1"),
+        ([[0, 1], [1, 2]], 1, r"edge_weight \(E,\), got \(2, 2\) and \(1,\)"),
+        ([[0.0, 1.0], [1.0, 2.0]], 2, "edge_index of whole numbers, got .*float32"),
+    ],
+)
+def test_norms_refuse_edges_that_do_not_fit(norm, edges, weight, message):
+    with pytest.raises(ValueError, match=message):
+        norm(torch.tensor(edges), torch.ones(weight), 3)
+
+
 def test_functional_gradients_are_the_usual_ones():
     graph = semantic_graph(torch.randn(12, 5).double(), 3)
     x = torch.randn(12, 2).double().requires_grad_()

@@ -53,6 +53,9 @@ def test_onnx_computes_it_with_correction(mllc, checkpoint, tmp_path):
     (logits,) = session.run(["logits"], {"images": images.numpy()})
     expected = pyg_mllc.load(checkpoint)(images, correct=True)[1]
     assert torch.allclose(torch.from_numpy(logits), expected, atol=1e-3)
+    for size in ((58, 64), (64, 65)):  # would be computed, wrongly, but for a shape inside
+        with pytest.raises(Exception, match="cannot be reshaped"):
+            session.run(["logits"], {"images": torch.rand(1, 3, *size).numpy()})
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_started_again_a_sweep_goes_on_and_keeps_what_other_options_trained(mllc
     assert "ended before: mine/0" in out and "going on: mine/1" in out
     assert [line["last_miou"] for line in lines(tmp_path)] == [k["last_miou"] for k in kept]
     code, _, err = mllc(*sweep, "corrector.k=3,4", "seed=5")  # others, which get nobody's figures
-    assert code == 2 and "mine/0 holds a run" in err and "run 1 failed" in err
+    assert code == 2 and "mine/0 holds a run of other options" in err and "run 1 failed" in err
     found = lines(tmp_path)
     assert [line["seed"] for line in found] == ["0", "1"]
     assert {line["options"] for line in found} == {"corrector.k=2"}

@@ -145,7 +145,7 @@ def test_bad_options_and_values_are_refused():
     for options in ({"rounds": -1}, {"feature_dim": 0}):
         with pytest.raises(ValueError, match="feature_dim >= 1 and rounds >= 0, got 3, "):
             LabelCorrector(3, **options)
-    for k in (0, 2.5):
+    for k in (0, 2.5, True):
         with pytest.raises(ValueError, match=f"whole number of neighbors >= 1, got {k}"):
             LabelCorrector(3, k=k)
     with pytest.raises(ValueError, match="temperature above 0, got 0"):
