@@ -58,14 +58,22 @@ def row(truth: list, masks: list, found: list[MaskCorrection]) -> list[Any]:
     return [first, *(f"{100 * v:.1f}" for v in (*shares, before, after / total))]
 
 
+WAYS = (
+    ("none", "mean"),
+    *(
+        (anchors, rule)
+        for anchors in ("the masks themselves", "10 trusted masks")
+        for rule in ("mean", "bayes")
+    ),
+)
 FIELDS = (
-    "noise", "anchors", "wrong_masks_first_of_5", "top_10", "top_30", "top_100", "accuracy_before",
-    "accuracy_after",
+    "noise", "anchors", "rule", "wrong_masks_first_of_5", "top_10", "top_30", "top_100",
+    "accuracy_before", "accuracy_after",
 )  # fmt: skip
 
 
 def measured() -> Iterator[list[Any]]:
-    """A line for each kind of noise and each source of anchors."""
+    """A line for each kind of noise, each source of anchors, and each way that they take part."""
     images, truth = read("val", IMAGES, 9)
     trusted = read("train", TRUSTED, 36)
     for kind in ("confusions", "missing"):
@@ -74,14 +82,15 @@ def measured() -> Iterator[list[Any]]:
             KINDS[kind](t, i, SHARE, rng) if n % 2 else t
             for n, (t, i) in enumerate(zip(truth, images, strict=True))
         ]
-        for anchors in ("none", "the masks themselves", "10 trusted masks"):
-            corrector = MaskCorrector(CLASSES, pixels=8000, anchor_share=0.2)
+        for anchors, rule in WAYS:
+            share = 0.2 if rule == "mean" else 1.0
+            corrector = MaskCorrector(CLASSES, pixels=8000, anchor_rule=rule, anchor_share=share)
             if anchors == "the masks themselves":
                 found = corrector.fit_transform(images, masks)
             else:
                 corrector = corrector if anchors == "none" else corrector.fit(*trusted)
                 found = corrector.transform(images, masks)
-            yield [kind, anchors, *row(truth, masks, found)]
+            yield [kind, anchors, rule, *row(truth, masks, found)]
 
 
 def main() -> None:

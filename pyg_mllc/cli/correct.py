@@ -156,7 +156,9 @@ def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -
         look = EncoderFeatures(cfg["encoder"], cfg["weights"])
     else:
         look = predictor.features
-    options = {key: cfg[key] for key in ("belief", "rounds", "k", "pixels", "anchor_share")}
+    options = {key: cfg[key] for key in ("belief", "rounds", "k", "pixels", "anchor_rule")}
+    if cfg["anchor_share"] is not None or cfg["anchor_rule"] == "mean":
+        options["anchor_share"] = 0.2 if cfg["anchor_share"] is None else cfg["anchor_share"]
     return MaskCorrector(classes, look, device=device, **options)
 
 

@@ -137,6 +137,13 @@ def test_trusted_masks_and_none(correct, truth, tmp_path):
     assert correct("input=masks/d.png", "anchors=trusted", "anchor_share=0.5")[0] == 0
     assert issues(tmp_path)[1][0]["suggested"] == "2"
     assert correct("input=masks/d.png", "output=alone", "anchors=null")[0] == 0
+    evidence = ["input=masks/d.png", "anchors=trusted", "anchor_rule=bayes"]
+    assert correct(*evidence, "output=evidence")[0] == 0
+    assert correct(*evidence, "output=same", "anchor_share=1")[0] == 0
+    mended = [np.asarray(Image.open(tmp_path / f"{o}/labels/d.png")) for o in ("evidence", "same")]
+    assert (mended[0] == mended[1]).all() and (mended[0] == truth["d"]).mean() > 0.95
+    code, _, err = correct(*evidence[:2], "output=bad", "anchor_rule=median")
+    assert code == 2 and "anchor_rule to be 'mean' or 'bayes', got 'median'" in err
     assert correct("input=masks/d.png", "output=single")[0] == 0  # there is no other mask
 
 
