@@ -64,7 +64,7 @@ def train(job: Job, stop: Event) -> None:
             options = [f"resume={job.folder}", "trainer.progress=false"]
         else:
             options = [*_options(job), f"output={job.folder}", "overwrite=true"]
-        _note(job, goes_on)
+        note(job, goes_on)
         with (job.folder / "log.txt").open("a") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "pyg_mllc.cli", "train", *options],
@@ -105,8 +105,8 @@ def _alone(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def _note(job: Job, goes_on: bool) -> None:
-    """Note what trains, before it does; beside what trained until now, if it goes on."""
+def note(job: Job, goes_on: bool) -> None:
+    """Note what trains, before it does; beside what trained until now, if the run goes on."""
     changed = "+" if _git("status", "--porcelain", "--", *CODE) else ""
     now = {
         "commit": _git("rev-parse", "--short", "HEAD") + changed,
@@ -149,8 +149,8 @@ def _composed(options: list[str]) -> tuple[DictConfig, DictConfig]:
     """The configuration of these options, and the same parts without what an experiment changes."""
     with COMPOSING, initialize_config_module("pyg_mllc.configs", version_base="1.3"):
         config = compose("train", options, return_hydra_config=True)
-        choices = config.hydra.runtime.choices
-        usual = compose("train", [f"{part}={choices[part]}" for part in PARTS])
+        groups = config.hydra.runtime.choices
+        usual = compose("train", [f"{part}={groups[part]}" for part in PARTS])
         return config, usual
 
 

@@ -16,7 +16,7 @@ import pytest
 from experiments import table as tables
 from experiments.job import CONFIGS, Job, rows
 from experiments.methods import evaluate, search
-from experiments.run import add, choices, main, run
+from experiments.run import add, choices, main, note, run
 
 TINY = (
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
@@ -193,15 +193,15 @@ def test_a_training_whose_table_was_killed_is_left_alone_and_then_counts(command
     assert line["steps"] == "150" and result.stat().st_mtime_ns == written
 
 
-def test_a_run_begun_anew_counts_for_the_commit_that_trained_it(table, trained):
-    shutil.copytree(trained / "outputs", "outputs")
-    for name in ("result.json", "last.ckpt"):  # as if killed before the first checkpoint
-        [file] = JOB.folder.glob(f"*/{name}")
-        file.unlink()
-    made = JOB.folder / "made.json"
-    made.write_text(json.dumps(JOB.made | {"commit": ["begun"]}))
-    [line] = table(JOB)
-    assert line["commit"] and "begun" not in line["commit"]
+def test_a_run_counts_for_the_commits_that_trained_it(trained, tmp_path, monkeypatch):
+    shutil.copytree(trained / "outputs", tmp_path / "outputs")
+    monkeypatch.chdir(tmp_path)
+    [now] = JOB.made["commit"]
+    (JOB.folder / "made.json").write_text(json.dumps(JOB.made | {"commit": ["begun"]}))
+    note(JOB, goes_on=True)
+    assert JOB.commit == f"begun {now}"
+    note(JOB, goes_on=False)  # killed before its first checkpoint
+    assert JOB.commit == now
 
 
 def test_a_word_means_the_row_of_that_name_or_all_that_hold_it():
