@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -166,6 +167,7 @@ def line_of(job: Job) -> dict[str, str]:
 
     return {
         **_name(job),
+        "overrides": " ".join(job.overrides),
         "labeled": str(options.data.labeled or "all"),
         "steps": str(options.trainer.max_steps),
         "miou_last": percents([found.last_miou]),
@@ -182,28 +184,26 @@ def line_of(job: Job) -> dict[str, str]:
     }
 
 
-def _name(job: Job) -> dict[str, str]:
-    """What a line says of which run it is."""
-    overrides = " ".join(sorted(map(_plain, job.overrides)))
-    return {
-        "config": job.config, "overrides": overrides, "seed": str(job.seed), "split": job.split
-    }  # fmt: skip
+def done(path: Path) -> set[tuple[str, ...]]:
+    """The keys of the runs that a CSV holds, see `_key`."""
+    return {_key(line, line["overrides"].split()) for line in lines_of(path)}
 
 
-def is_in(path: Path, job: Job) -> bool:
-    """Whether a CSV has the line of a run, however its options are ordered and written."""
-    name = _name(job)
-    for line in lines_of(path):
-        line["overrides"] = " ".join(sorted(map(_plain, line["overrides"].split())))
-        if all(line[key] == value for key, value in name.items()):
-            return True
-    return False
+def _key(line: dict[str, str], overrides: Iterable[str]) -> tuple[str, ...]:
+    """Which run a line is of, however its options are ordered and written."""
+    return line["config"], line["seed"], line["split"], *sorted(map(_plain, overrides))
 
 
+@cache
 def _plain(option: str) -> str:
     """An option as Hydra reads it: `lr=1e-4` is `lr=0.0001`."""
     [given] = OverridesParser.create().parse_overrides([option])
     return f"{given.get_key_element()}={given.get_value_element_as_str()}"
+
+
+def _name(job: Job) -> dict[str, str]:
+    """What a line says of which run it is, but for its options."""
+    return {"config": job.config, "seed": str(job.seed), "split": job.split}
 
 
 def add(path: Path, job: Job) -> None:
@@ -211,12 +211,12 @@ def add(path: Path, job: Job) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if is_in(path, job):
+        if _key(_name(job), job.overrides) in done(path):
             return
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         if not path.stat().st_size:
             writer.writeheader()
-        writer.writerow(line_of(job) | {"overrides": " ".join(job.overrides)})
+        writer.writerow(line_of(job))
 
 
 def run(jobs: Iterable[Job], path: Path, parallel: int, networks: bool = False) -> None:
@@ -224,11 +224,11 @@ def run(jobs: Iterable[Job], path: Path, parallel: int, networks: bool = False) 
 
     Only what the CSV does not hold adds a line to it.
     """
-    todo, stop = [], Event()
+    todo, stop, known = [], Event(), done(path)
     for job in dict.fromkeys(jobs):
         if any(character.isspace() for option in job.overrides for character in option):
             raise SystemExit(f"options with spaces have no place in {path.name}: {job.overrides}")
-        if not is_in(path, job) or (networks and not job.ended):
+        if _key(_name(job), job.overrides) not in known or (networks and not job.ended):
             todo.append(job)
         else:
             print(job.config, *job.overrides, "seed", job.seed, "is in", path.name)
