@@ -156,9 +156,10 @@ def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -
         look = EncoderFeatures(cfg["encoder"], cfg["weights"])
     else:
         look = predictor.features
-    options = {key: cfg[key] for key in ("belief", "rounds", "k", "pixels", "anchor_rule")}
-    if cfg["anchor_share"] is not None or cfg["anchor_rule"] == "mean":
-        options["anchor_share"] = 0.2 if cfg["anchor_share"] is None else cfg["anchor_share"]
+    names = "belief", "rounds", "k", "pixels", "anchor_rule", "anchor_share"
+    options = {name: cfg[name] for name in names}
+    if options["anchor_share"] is None and options["anchor_rule"] == "mean":
+        options["anchor_share"] = 0.2
     return MaskCorrector(classes, look, device=device, **options)
 
 
