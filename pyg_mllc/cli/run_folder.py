@@ -2,15 +2,17 @@
 
 import shlex
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.sentences import short
 from pyg_mllc.errors import InputError
 from pyg_mllc.writing import whole_file
 
@@ -19,13 +21,39 @@ PARTITION = "partition"  # lists of its images
 REPORT = "report.html"  # written last
 COMMAND = "command.txt"  # that began the run
 ERROR = "error.txt"  # why a run of a sweep failed
+LOCK = "train.lock"  # of the process that trains in the folder
 FIRST = {  # files that there are before anything is trained
-    RUN, COMMAND, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
+    RUN, COMMAND, LOCK, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
 }  # fmt: skip
 CHANGEABLE = (
     "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator",
     "trainer.on_unreadable", "data.cache",
 )  # fmt: skip
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold the folder of a run, which two trainings at a time would spoil; let go however it ends.
+
+    Of several processes of one training, the first does so.
+
+    Raises:
+        InputError: if another process trains in it.
+    """
+    from lightning.pytorch.utilities import rank_zero_only
+
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        yield
+        return
+    try:
+        held = FileLock(out / LOCK).acquire(blocking=False)
+    except Timeout:
+        raise InputError(
+            f"{short(out)} is being trained by another process; wait for it, stop it, or give "
+            "another output"
+        ) from None
+    with held:
+        yield
 
 
 def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:

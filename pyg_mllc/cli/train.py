@@ -21,6 +21,7 @@ from pyg_mllc.cli.run_folder import (
     ERROR,
     REPORT,
     RUN,
+    alone,
     begin_run,
     clear_run,
     given_changes,
@@ -58,11 +59,12 @@ def _run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
     out = Path(HydraConfig.get().runtime.output_dir)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return _member(cfg, out)  # if one run fails, the others of the sweep go on
+        with alone(out):
+            return _member(cfg, out)  # if one run fails, the others of the sweep go on
     resume = not OmegaConf.is_missing(cfg, "resume")
     fresh = not any(out.iterdir()) and out != Path.cwd()
     try:
-        with one_sentence():  # here, before Hydra adds lines of its own
+        with one_sentence(), alone(out):  # here, before Hydra adds lines of its own
             return _train(kept_options(out, given_changes()) if resume else cfg, out, resume)
     except (SystemExit, KeyboardInterrupt) as stop:
         if fresh and getattr(stop, "code", 2) == 2:

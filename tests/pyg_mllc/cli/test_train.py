@@ -303,20 +303,25 @@ def test_earlier_results_stay(mllc, tmp_path):
     assert all(f.read_bytes() == content for f, content in before.items())
 
 
-def test_who_asks_it_to_stop_gets_a_checkpoint_and_a_sentence(tmp_path):
+def test_one_process_trains_in_a_folder_and_who_stops_it_gets_a_checkpoint(mllc, tmp_path):
     run = subprocess.Popen(
         [sys.executable, "-c", "from pyg_mllc.cli import main; main()", "train", *TINY,
-         "trainer.max_steps=100000", "trainer.log_every=1", "trainer.workers=1"],
+         "trainer.max_steps=100000", "trainer.log_every=1", "trainer.workers=1", "output=out"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
         # A shell's background job ignores Ctrl-C, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     while not list(tmp_path.rglob("mllc/metrics.csv")) and run.poll() is None:
         time.sleep(0.2)
+    before = (tmp_path / "out/run.yaml").read_bytes()
+    for again in (["resume=out"], ["output=out", "overwrite=true", "seed=1", *TINY]):
+        code, _, err = mllc("train", *again)
+        assert code == 2 and "out is being trained by another process; wait for it" in err
+    assert (tmp_path / "out/run.yaml").read_bytes() == before and run.poll() is None
     os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C: the loading processes, too
     assert run.wait(60) == 130
     sentence = run.stderr.read()
-    assert "mllc: stopped; mllc train resume=outputs/train/" in sentence
+    assert "mllc: stopped; mllc train resume=out goes on" in sentence
     assert len(list(tmp_path.rglob("mllc/last.ckpt"))) == 1
 
 
