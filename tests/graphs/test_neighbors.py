@@ -62,6 +62,16 @@ def test_window_gives_the_best_among_the_nodes_around(metric, radius):
         assert found.indices[i].tolist() == best + [-1] * (4 - len(best))
 
 
+def test_window_takes_no_memory_for_the_places_between_nodes():
+    there = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+    x = torch.randn(32, 6)
+    near, far = (
+        nearest_neighbors(x, 30, pos=torch.cat([there - away, there + away]), radius=2).indices
+        for away in (10, 10**8)
+    )
+    assert torch.equal(near, far)
+
+
 def test_few_cells_find_most_neighbors_of_clustered_nodes():
     centers = torch.randn(40, 16)
     x = centers[torch.randint(40, (4000,))] + 0.2 * torch.randn(4000, 16)
