@@ -5,7 +5,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from graphs.checks import check_labels, check_nodes, check_numbers
+from graphs.checks import check_labels, check_nodes, check_numbers, check_positive
 from graphs.index import NeighborIndex, Neighbors, automatic_search
 from graphs.search import MakeSearch
 
@@ -25,6 +25,9 @@ class AnchorMemory(nn.Module):
         seed: of the sampling.
         search: how neighbors are found, see `NeighborIndex`; by default exactly up to 16,384 nodes,
             else approximately.
+
+    Raises:
+        ValueError: if there are no classes or features, or the budget has no node for each class.
 
     >>> memory = AnchorMemory(num_classes=2, feature_dim=3, budget=4)
     >>> memory.add(torch.randn(10, 3), torch.tensor([0] * 9 + [1]))
@@ -46,6 +49,7 @@ class AnchorMemory(nn.Module):
         search: MakeSearch = automatic_search,
     ) -> None:
         super().__init__()
+        check_positive(num_classes=num_classes, feature_dim=feature_dim)
         if budget < num_classes:
             raise ValueError(
                 f"expected a budget of at least one node for each of {num_classes} classes, "

@@ -90,3 +90,16 @@ def test_nodes_of_no_image_are_hidden_from_nobody():
     assert (memory.nearest(torch.randn(3, 2), 5, torch.tensor([-1, -1, 0])).indices >= 0).all()
     with pytest.raises(ValueError, match=r"image \(3,\) of whole numbers"):
         memory.nearest(torch.randn(3, 2), 5, torch.tensor([0]))
+
+
+@pytest.mark.parametrize(
+    "sizes, message",
+    [
+        ((0, 2, 8), "num_classes above 0, got 0"),
+        ((3, 0, 8), "feature_dim above 0, got 0"),
+        ((3, 2, 2), "at least one node for each of 3 classes, got 2"),
+    ],
+)
+def test_a_memory_of_nothing_is_refused(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        AnchorMemory(*sizes)
