@@ -1,6 +1,7 @@
 """Tables of measurements that take minutes."""
 
-from collections.abc import Iterable, Iterator
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,53 @@ def keep(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> li
     Returns:
         The rows.
     """
-    kept = []
-
-    def shown() -> Iterator[tuple]:
-        for row in rows:
-            kept.append(tuple(row))
-            print(*kept[-1], sep="  ", flush=True)
-            yield kept[-1]
-
-    write_csv(path, header, shown())
+    kept: list[tuple] = []
+    write_csv(path, header, _shown(rows, kept))
     return kept
+
+
+def extend(
+    path: Path,
+    header: Sequence[str],
+    work: Mapping[tuple[str, ...], Callable[[], Iterable[Iterable[Any]]]],
+) -> None:
+    """Measure what a CSV lacks, and add it; a stop loses what is being measured, nothing else.
+
+    Args:
+        path: of the CSV.
+        header: its columns; those of the keys come first.
+        work: what to measure: by key, what gives its rows, key included. A key that the CSV holds
+            is left out; take its lines out to measure it anew.
+    """
+    there = _lines(path, header)
+    todo = {
+        key: measure
+        for key, measure in work.items()
+        if not any(tuple(line[: len(key)]) == key for line in there)
+    }
+    print(f"{len(work) - len(todo)} of {len(work)} are in {path.name}", flush=True)
+    for measure in todo.values():
+        rows = list(_shown(measure()))
+        write_csv(path, header, [*_lines(path, header), *rows])  # others may have written, too
+
+
+def _lines(path: Path, header: Sequence[str]) -> list[list[str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        first, *lines = [*csv.reader(file)] or [[]]
+    if first != list(header):
+        raise SystemExit(f"{path} has other columns than {','.join(header)}: move it away")
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(first):
+            raise SystemExit(f"{path}, line {number}, was cut: take it out")
+    return lines
+
+
+def _shown(rows: Iterable[Iterable[Any]], kept: list[tuple] | None = None) -> Iterator[tuple]:
+    """Print the rows that go by, and put them into `kept`."""
+    for row in map(tuple, rows):
+        print(*row, sep="  ", flush=True)
+        if kept is not None:
+            kept.append(row)
+        yield row

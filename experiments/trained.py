@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 import pyg_mllc
-from experiments.job import Job, lines_of
+from experiments.job import Job
 from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SegmentationDataset, Splits
 from pyg_mllc.data.decoding import fitted_size, picture_size
 from pyg_mllc.data.splits import evenly_spaced
@@ -46,11 +46,9 @@ def file_of(job: Job, name: str) -> Path:
     return file
 
 
-def other_lines(path: Path, fields: Sequence[str], job: Job) -> list[tuple[str, ...]]:
-    """The lines that a CSV holds of other runs, whose networks need not be here."""
-    mine = job.config, str(job.seed)
-    lines = (line for line in lines_of(path) if (line["config"], line["seed"]) != mine)
-    return [tuple(line[field] for field in fields) for line in lines]
+def key(job: Job) -> tuple[str, str]:
+    """What a table calls the network of a run."""
+    return job.config, str(job.seed)
 
 
 def trained(job: Job, network: str = "teacher") -> Predictor:

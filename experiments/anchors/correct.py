@@ -3,9 +3,12 @@
 An under-trained network labels 40 unlabeled CamVid images; their truth only scores.
 
 MLLC_DATA=... python -m experiments.anchors.correct
+
+Adds to `anchors.csv` what it lacks.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import numpy as np
 import torch
 
 from experiments.job import data_root
-from experiments.keep import keep
+from experiments.keep import extend
 from experiments.scores import scores
 from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.data import IGNORE, camvid
@@ -113,10 +116,11 @@ def rows(steps: int, seed: int) -> Iterator[tuple[str, ...]]:
 
 
 def main() -> None:
-    """Three seeds of a network after 100 steps, and one after 300; write `anchors.csv`."""
+    """Three seeds of a network after 100 steps, and one after 300."""
     runs = (100, 0), (100, 1), (100, 2), (300, 0)
     header = ["steps", "seed", "labels", "accuracy", "miou"]
-    keep(HERE / "anchors.csv", header, (row for run in runs for row in rows(*run)))
+    work = {(str(steps), str(seed)): partial(rows, steps, seed) for steps, seed in runs}
+    extend(HERE / "anchors.csv", header, work)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 MLLC_DATA=... python -m experiments.label_noise.correct
 
-Writes a row as soon as it is measured, and goes on where it stopped. With `--seconds`: time.
+Adds to `label_noise.csv` what it lacks. With `--seconds`: time.
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from experiments.job import data_root
-from experiments.keep import keep
+from experiments.keep import extend, keep
 from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
 from experiments.scores import scores
@@ -191,33 +190,37 @@ def seconds() -> None:
     keep(HERE / "seconds.csv", ("method", "seconds_per_image"), rows())
 
 
+@lru_cache(maxsize=1)
+def noisy(setting: Setting, kind: str, share: float) -> list[Tensor]:
+    """Logits of each image to correct; what is said of the anchors is as wrong from now on."""
+    rng = np.random.default_rng(1)
+    setting.told = setting.opinion(kind, share)
+    return [noisy_logits(case, kind, share, rng, setting.classes).float() for case in setting.cases]
+
+
+def measure(
+    setting: Setting, correct: Callable[[Tensor, Case], Tensor], key: tuple[str, ...]
+) -> Iterator[tuple[Any, ...]]:
+    """Give the line of one corrector under one kind of noise."""
+    _, kind, share, _ = key
+    given = noisy(setting, kind, float(share))
+    labels = [correct(z, case) for z, case in zip(given, setting.cases, strict=True)]
+    truth = torch.stack([case.truth for case in setting.cases])
+    figures = scores(torch.stack(labels), truth, setting.classes)
+    yield *key, *(f"{value:.2f}" for value in figures), len(given)
+
+
 def main() -> None:
-    """Measure what `label_noise.csv` does not have yet."""
-    file = HERE / "label_noise.csv"
-    done = set()
-    if file.exists():
-        with file.open(newline="") as old:
-            done = {tuple(row[f] for f in FIELDS[:4]) for row in csv.DictReader(old)}
-    else:
-        file.write_text(",".join(FIELDS) + "\n")
+    """Measure each corrector under each kind of noise."""
+    noises = [("network", 0.0), *((kind, share) for kind in KINDS for share in (0.1, 0.2, 0.4))]
     for data in ("camvid", "textures"):
         setting = Setting(data)
-        todo = methods(setting)
-        noises = [(kind, share) for kind in KINDS for share in (0.1, 0.2, 0.4)]
-        for kind, share in [("network", 0.0), *noises]:
-            rng, c = np.random.default_rng(1), setting.classes
-            setting.told = setting.opinion(kind, share)
-            given = [noisy_logits(case, kind, share, rng, c).float() for case in setting.cases]
-            for name, correct in todo.items():
-                if (data, kind, str(share), name) in done:
-                    continue
-                labels = [correct(z, case) for z, case in zip(given, setting.cases, strict=True)]
-                truth = torch.stack([case.truth for case in setting.cases])
-                accuracy, miou = (f"{v:.2f}" for v in scores(torch.stack(labels), truth, c))
-                row = [data, kind, share, name, accuracy, miou, len(given)]
-                with file.open("a", newline="") as out:
-                    csv.writer(out, lineterminator="\n").writerow(row)
-                print(*row, sep="  ", flush=True)
+        work = {}
+        for name, correct in methods(setting).items():
+            for kind, share in noises:
+                key = data, kind, str(share), name
+                work[key] = partial(measure, setting, correct, key)
+        extend(HERE / "label_noise.csv", FIELDS, work)
 
 
 if __name__ == "__main__":

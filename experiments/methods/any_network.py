@@ -7,8 +7,7 @@ the memory; validation labels of the student are corrected, at the size of train
 stand the parts of correction by Bayes' rule, evidence without graphs and graphs without anchors;
 logit adjustment (Menon et al., ICLR 2021, post hoc), which gives rare classes more and looks at
 nothing, alone and after evidence; and the corrector over logits that say no more than the classes'
-shares (*blind*), with the network's class thresholds. Writes `any_network.csv`, where lines of
-other runs stay.
+shares (*blind*), with the network's class thresholds. Adds to `any_network.csv` what it lacks.
 """
 
 import argparse
@@ -23,13 +22,13 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from experiments.job import Job
+from experiments.keep import extend
 from experiments.scores import scores
-from experiments.trained import data_of, finished, other_lines, trained
+from experiments.trained import data_of, finished, key, trained
 from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import upsample
 from pyg_mllc.methods import FrozenFeatures, Method, Supervised
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 STRIDES = {"voc": (16, 32), "camvid": (8, 16)}  # of the encoder's maps
@@ -85,7 +84,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     def line(encoder: str, rule: str, steps: list[list[Tensor]]) -> tuple[str, ...]:
         each = [scores(torch.cat(z).argmax(1), truth, classes) for z in zip(*steps, strict=True)]
         figures = (" ".join(f"{v:.2f}" for v in values) for values in zip(*each, strict=True))
-        return job.config, str(job.seed), encoder, rule, *figures, job.commit
+        return *key(job), encoder, rule, *figures, job.commit
 
     def full(logits: Tensor) -> Tensor:
         return upsample(logits, truth.shape[-2:])
@@ -126,14 +125,9 @@ def main() -> None:
     parser.add_argument("rows", nargs="+", help="names of rows")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     given = parser.parse_args()
-    rows, path = [f"methods/{row}" for row in given.rows], HERE / "any_network.csv"
+    rows = [f"methods/{row}" for row in given.rows]
     jobs = [job for seed in given.seeds for job in finished(rows, seed)]
-    for job in jobs:
-        lines = []
-        for line in measure(job):
-            lines.append(line)
-            print(*line, sep="  ", flush=True)
-        write_csv(path, FIELDS, sorted([*other_lines(path, FIELDS, job), *lines]))
+    extend(HERE / "any_network.csv", FIELDS, {key(job): partial(measure, job) for job in jobs})
 
 
 if __name__ == "__main__":

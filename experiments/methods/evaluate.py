@@ -4,29 +4,31 @@ python -m experiments.methods.evaluate voc_54 --seeds 0 1 2
 python -m experiments.methods.evaluate voc_54 --over voc_54_supervised    # prints what there is
 
 Takes the rows of the table `methods` that are called so, or hold such a word, as far as they are
-trained here, on the validation split; as `mllc evaluate` does. Writes `evaluate.csv`, where lines
-of other runs stay. With `--over` it measures nothing, and prints seed by seed what each gains.
+trained here, on the validation split; as `mllc evaluate` does. Adds to `evaluate.csv` what that
+lacks. With `--over` it measures nothing, and prints seed by seed what each gains.
 """
 
 import argparse
 from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from experiments.job import Job, lines_of, named, rows
+from experiments.keep import extend
 from experiments.table import gains
-from experiments.trained import data_of, finished, other_lines, trained
+from experiments.trained import data_of, finished, key, trained
 from pyg_mllc.data import OwnSizes, SegmentationDataset
 from pyg_mllc.evaluation import evaluate
 from pyg_mllc.losses import upsample
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 FIELDS = ("config", "seed", "student", "corrected", "commit")
 
 
-def measure(job: Job) -> tuple[str, ...]:
+def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Give the line of a run: mIoU (%) of its student, and corrected, the same without rounds."""
     predictor, val = trained(job, "student"), data_of(job).val
     assert isinstance(val, SegmentationDataset)
@@ -37,7 +39,7 @@ def measure(job: Job) -> tuple[str, ...]:
 
     stages = evaluate(predict, OwnSizes(val), gallery=1).stages.values()
     student, corrected = (f"{100 * m.miou:.2f}" for m in stages)
-    return job.config, str(job.seed), student, corrected, job.commit
+    yield *key(job), student, corrected, job.commit
 
 
 def figures(words: list[str]) -> dict[str, dict[str, float]]:
@@ -66,11 +68,7 @@ def main() -> None:
         return
     chosen = rows("methods", given.rows)
     jobs = [job for seed in given.seeds for job in finished(chosen, seed)]
-    path = HERE / "evaluate.csv"
-    for job in jobs:
-        line = measure(job)
-        print(*line, flush=True)
-        write_csv(path, FIELDS, sorted([*other_lines(path, FIELDS, job), line]))
+    extend(HERE / "evaluate.csv", FIELDS, {key(job): partial(measure, job) for job in jobs})
 
 
 if __name__ == "__main__":

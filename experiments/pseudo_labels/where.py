@@ -3,13 +3,14 @@
 python -m experiments.pseudo_labels.where
 
 Takes the runs of the table `methods` (`python -m experiments.run methods --networks`). Truth, which
-training never saw, only scores. Writes `where.csv`: for each group of pixels its share, how many of
-its labels are right before correction and after each round, what the changes were, and how much of
-the weight that the loss gives to these labels lies on changed ones.
+training never saw, only scores. Adds to `where.csv` what it lacks: for each group of pixels its
+share, how many of its labels are right before correction and after each round, what the changes
+were, and how much of the weight that the loss gives to these labels lies on changed ones.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +20,11 @@ from skimage.measure import label as components
 from skimage.segmentation import find_boundaries
 
 from experiments.job import Job
+from experiments.keep import extend
 from experiments.scores import of_confusion
-from experiments.trained import (
-    beliefs,
-    confusions,
-    finished,
-    other_lines,
-    trained,
-    unlabeled_with_truth,
-)
+from experiments.trained import beliefs, confusions, finished, key, trained, unlabeled_with_truth
 from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import pseudo_label_weight
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
 CONFIGS = tuple(
@@ -39,7 +33,9 @@ CONFIGS = tuple(
     for method in ("mllc", "mllc_anchors", "mllc_bayes")
 )
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
-FIELDS = ("config", "seed", "group", "share", "right", "mended", "spoiled", "weight_of_changed")
+FIELDS = (
+    "config", "seed", "group", "share", "right", "mended", "spoiled", "weight_of_changed", "commit",
+)  # fmt: skip
 
 
 def groups(
@@ -88,25 +84,22 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
     return dict(found), [of_confusion(m)[1] for m in torch.stack(matrices).sum(0)]
 
 
-def main() -> None:
-    """Count, and write a line for each group of pixels."""
-    path = HERE / "where.csv"
-    for job in finished(CONFIGS):
-        rows, (found, miou) = [], count(job)
-        for name, counts in found.items():
-            pixels, *right, mended, spoiled, changed, weight = counts
-            if not pixels:
-                continue
+def measure(job: Job) -> Iterator[tuple[str, ...]]:
+    """Give a line for each group of pixels, and one for mIoU (%), before and after each round."""
+    found, miou = count(job)
+    for name, counts in found.items():
+        pixels, *right, mended, spoiled, changed, weight = counts
+        if pixels:
             shares = [f"{100 * n / pixels:.2f}" for n in (*right, mended, spoiled)]
             shares = [" ".join(shares[:-2]), *shares[-2:], f"{100 * changed / weight:.2f}"]
-            whole = f"{100 * pixels / found['all'][0]:.2f}"
-            rows.append((job.config, str(job.seed), name, whole, *shares))
-            print(*rows[-1], sep="  ", flush=True)
-        rows.append(
-            (job.config, str(job.seed), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), *3 * [""])
-        )
-        print(*rows[-1], sep="  ", flush=True)
-        write_csv(path, FIELDS, [*other_lines(path, FIELDS, job), *rows])
+            yield *key(job), name, f"{100 * pixels / found['all'][0]:.2f}", *shares, job.commit
+    yield *key(job), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", "", "", job.commit
+
+
+def main() -> None:
+    """Count in the networks that are here."""
+    jobs = finished(CONFIGS)
+    extend(HERE / "where.csv", FIELDS, {key(job): partial(measure, job) for job in jobs})
 
 
 if __name__ == "__main__":
