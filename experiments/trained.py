@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -17,6 +18,14 @@ from pyg_mllc.data.decoding import fitted_size, picture_size
 from pyg_mllc.data.splits import evenly_spaced
 from pyg_mllc.losses import upsample
 from pyg_mllc.prediction import Predictor
+
+MLLC_RUNS = (  # whose corrections are looked into
+    "methods/camvid_23_mllc",
+    "methods/camvid_23_mllc_anchors",
+    "methods/voc_54_mllc",
+    "methods/voc_54_mllc_anchors",
+    "methods/voc_54_mllc_bayes",
+)
 
 
 def finished(rows: Iterable[str], seed: int = 0) -> list[Job]:
@@ -60,6 +69,14 @@ def data_of(job: Job, **changes: Any) -> Splits:
     """The images of a run, all of them labeled, by default as large as in training."""
     options = OmegaConf.load(job.folder / "run.yaml").data
     return instantiate(options, labeled=None, partition=None, **changes)
+
+
+def splits_of(row: str, seed: int = 0) -> Splits:
+    """The images of a row, which need not be trained."""
+    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+        job = Job(row, (), seed)
+        options = [f"experiment={row}", f"seed={seed}", f"data.root={job.root}"]
+        return instantiate(compose("train", options).data)
 
 
 def unlabeled_with_truth(

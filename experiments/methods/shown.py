@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_module
-from hydra.utils import instantiate
 
-from experiments.job import data_root
 from experiments.keep import keep
+from experiments.trained import splits_of
 from pyg_mllc.data import IGNORE
 
 HERE = Path(__file__).parent
@@ -27,11 +25,8 @@ HEAD = ("config", "seed", "class", "labeled", "showing_it", "share_of_pixels")
 def count() -> Iterator[tuple]:
     """A line for each class of each draw."""
     for row in ROWS:
-        root = data_root(row.split("_")[0])
         for seed in SEEDS:
-            options = [f"experiment=methods/{row}", f"seed={seed}", f"data.root={root}"]
-            with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
-                splits = instantiate(compose("train", options).data)
+            splits = splits_of(f"methods/{row}", seed)
             labels = [splits.labeled[i]["label"] for i in range(len(splits.labeled))]
             counts = torch.stack(
                 [torch.bincount(m[m != IGNORE], minlength=splits.spec.num_classes) for m in labels]

@@ -12,14 +12,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_module
-from hydra.utils import instantiate
 from torch import Tensor
 
-from experiments.job import data_root
 from experiments.keep import keep
 from experiments.scores import of_confusion
-from experiments.trained import confusions
+from experiments.trained import confusions, splits_of
 from pyg_mllc.losses import upsample
 
 HERE = Path(__file__).parent
@@ -37,10 +34,7 @@ def through(label: Tensor, classes: int, stride: int) -> Tensor:
 def measure() -> Iterator[tuple[str, ...]]:
     """Score the truth of each data set at each stride."""
     for data, row in ROWS.items():
-        options = [f"experiment={row}", f"data.root={data_root(data)}"]
-        with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
-            splits = instantiate(compose("train", options).data)
-        matrices = []
+        splits, matrices = splits_of(row), []
         for number in range(len(splits.val)):
             truth = splits.val[number]["label"].long()
             seen = [through(truth, splits.spec.num_classes, stride) for stride in STRIDES]

@@ -22,16 +22,19 @@ from skimage.segmentation import find_boundaries
 from experiments.job import Job
 from experiments.keep import extend
 from experiments.scores import of_confusion
-from experiments.trained import beliefs, confusions, finished, key, trained, unlabeled_with_truth
+from experiments.trained import (
+    MLLC_RUNS,
+    beliefs,
+    confusions,
+    finished,
+    key,
+    trained,
+    unlabeled_with_truth,
+)
 from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import pseudo_label_weight
 
 HERE = Path(__file__).parent
-CONFIGS = tuple(
-    f"methods/{part}_{method}"
-    for part in ("camvid_23", "voc_54")
-    for method in ("mllc", "mllc_anchors", "mllc_bayes")
-)
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
 FIELDS = (
     "config", "seed", "group", "share", "right", "mended", "spoiled", "weight_of_changed", "commit",
@@ -98,7 +101,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     """Count in the networks that are here."""
-    jobs = finished(CONFIGS)
+    jobs = finished(MLLC_RUNS)
     extend(HERE / "where.csv", FIELDS, {key(job): partial(measure, job) for job in jobs})
 
 

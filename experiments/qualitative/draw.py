@@ -7,22 +7,17 @@ Unlabeled images of a run of the table `methods`, evenly spaced; none is picked 
 
 from pathlib import Path
 
-from experiments.trained import beliefs, finished, trained, unlabeled_with_truth
+from experiments.trained import MLLC_RUNS, beliefs, finished, trained, unlabeled_with_truth
 from pyg_mllc.pictures import example_figure
 from pyg_mllc.results import Example
 
 HERE = Path(__file__).parent
-CONFIGS = tuple(
-    f"methods/{part}_{method}"
-    for part in ("camvid_23", "voc_54")
-    for method in ("mllc", "mllc_anchors", "mllc_bayes")
-)
 ROWS = 5
 
 
 def main() -> None:
     """Draw the figure of each run."""
-    for job in finished(CONFIGS):
+    for job in finished(MLLC_RUNS):
         images, places, spec = unlabeled_with_truth(job, ROWS)
         examples = []
         for sample, logits in beliefs(trained(job), images, places):
