@@ -96,7 +96,7 @@ def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
 
 
 def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
-    """For each run a dot, and a triangle where a corrector follows; bars at the means."""
+    """For each run a dot, and a triangle where a corrector follows; bars at means of several."""
     figure = Figure((7, 1.1 + 0.25 * len(table)), dpi=150, layout="constrained")
     axis = figure.subplots()
     for place, runs in enumerate(table.values()):
@@ -108,10 +108,12 @@ def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
         ):
             if values:
                 axis.plot(values, [place + shift] * len(values), marker, color=color, alpha=0.6)
+            if len(values) > 1:
                 axis.plot([mean(values)], [place + shift], "|", color="black", markersize=12)
     axis.plot([], [], "o", color="C0", alpha=0.6, label="the student")
     axis.plot([], [], "^", color="C1", alpha=0.6, label="the teacher, corrected")
-    axis.plot([], [], "|", color="black", markersize=12, label="mean")
+    if any(len(runs) > 1 for runs in table.values()):
+        axis.plot([], [], "|", color="black", markersize=12, label="mean over seeds")
     axis.set_yticks(range(len(table)), list(table))
     axis.set_ylim(-0.6, len(table) - 0.4)
     axis.set_xlabel("mIoU at the last step (%)")

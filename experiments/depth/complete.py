@@ -65,14 +65,15 @@ def main() -> None:
     given = np.where(known, np.nan_to_num(truth, posinf=0) + noise, 0).astype(np.float32)
     at = np.argwhere(known)
     everywhere = tuple(np.indices(truth.shape))
+    nearest, linear = (
+        griddata(at, given[known], everywhere, method=m) for m in ("nearest", "linear")
+    )
     guesses = {
-        "nearest known pixel": griddata(at, given[known], everywhere, method="nearest"),
+        "nearest known pixel": nearest,
+        "nearest, then 7x7 median": median_filter(nearest, 7),
+        "linear interpolation": np.where(np.isnan(linear), nearest, linear),
         "semantic graph": complete(image, given, known).numpy(),
     }
-    guesses["nearest, then 7x7 median"] = median_filter(guesses["nearest known pixel"], 7)
-    linear = griddata(at, given[known], everywhere, method="linear")
-    outside = np.isnan(linear)
-    guesses["linear interpolation"] = np.where(outside, guesses["nearest known pixel"], linear)
     errors = {name: np.abs(guess - truth)[valid & ~known] for name, guess in guesses.items()}
     rows = (
         (name, f"{np.sqrt((error**2).mean()):.2f}", f"{np.median(error):.2f}")
@@ -81,15 +82,19 @@ def main() -> None:
     keep(HERE / "depth.csv", ("method", "rmse", "median_error"), rows)
     shown = {
         "image": image,
-        "known (5%)": np.where(known, given, np.nan),
         "truth": truth,
+        "known (5%)": np.where(known, given, np.nan),
         **guesses,
     }
-    figure = Figure((12, 6), dpi=100, layout="constrained")
-    for axis, (name, picture) in zip(figure.subplots(2, 4).flat, shown.items(), strict=False):
-        axis.imshow(picture, cmap="viridis", vmin=truth[valid].min(), vmax=truth[valid].max())
+    figure = Figure((12, 4.6), dpi=100, layout="constrained")
+    axes = figure.subplots(2, 4)
+    for axis, (name, picture) in zip(axes.flat, shown.items(), strict=False):
+        drawn = axis.imshow(
+            picture, cmap="viridis", vmin=truth[valid].min(), vmax=truth[valid].max()
+        )
         axis.set(title=name, xticks=[], yticks=[])
-    figure.axes[-1].set_visible(len(shown) == 8)
+    axes[1, 3].set_axis_off()
+    figure.colorbar(drawn, ax=axes, shrink=0.6, label="disparity (pixels)")
     figure.savefig(HERE / "depth.png")
 
 

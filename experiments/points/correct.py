@@ -69,13 +69,16 @@ def main() -> None:
         "graph of looks": correct(looks, noisy),
         "graph of looks and place": correct(torch.cat([looks, where], dim=1), noisy),
     }
-    figure = Figure((12, 3.4), dpi=100, layout="constrained")
+    figure = Figure((12, 4.3), dpi=100, layout="constrained")
     right = {name: float((label == truth).float().mean()) for name, label in labels.items()}
     keep(HERE / "points.csv", ("method", "accuracy"), ((n, f"{v:.4f}") for n, v in right.items()))
     for axis, (name, label) in zip(figure.subplots(1, 4), labels.items(), strict=True):
-        axis.scatter(pos[:, 1], -pos[:, 0], c=label, s=1, cmap="tab10", vmax=9)
-        axis.set(title=f"{name}: {right[name]:.1%}", xticks=[], yticks=[], aspect="equal")
-        axis.title.set_fontsize(9)
+        for c, photograph in enumerate(NAMES):
+            mine = pos[label == c]
+            axis.plot(mine[:, 1], -mine[:, 0], ".", markersize=2, color=f"C{c}", label=photograph)
+        axis.set(title=f"{name}:\n{right[name]:.1%} right", xticks=[], yticks=[], aspect="equal")
+    handles, names = axis.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, markerscale=6)
     figure.savefig(HERE / "points.png")
 
 

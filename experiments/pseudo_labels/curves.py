@@ -3,52 +3,78 @@
 python -m experiments.run pseudo_labels --seeds 0 --networks
 python -m experiments.pseudo_labels.curves
 
-Writes `curves.csv`, accuracy and mIoU before correction and after each round, at each validation,
-and `curves.png`.
+Adds to `curves.csv` what it lacks of the runs that are here: accuracy and mIoU before correction
+and after each round, at each validation. Draws all of it, `curves.png`.
 """
 
+import csv
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from experiments.job import Job, rows
-from experiments.trained import file_of
+from experiments.keep import extend
+from experiments.trained import file_of, finished
 from pyg_mllc.results import Run
-from pyg_mllc.writing import write_csv
 
 HERE = Path(__file__).parent
+FIELDS = ("config", "measure", "round", "step", "percent")
 MEASURES = {"label_accuracy": "accuracy (%)", "label_miou": "mIoU (%)"}
-STYLES = (":", "--", "-", "-.")
+TITLES = {  # as the table of the text has them; the first is what the others are compared with
+    "pseudo_labels/voc_fixmatch": "FixMatch: self-training",
+    "pseudo_labels/voc_fixmatch_corrector": "FixMatch, corrector without training",
+    "pseudo_labels/voc_mllc": "MLLC",
+    "pseudo_labels/voc_mllc_anchors": "MLLC, anchors",
+}
 
 
-def history(config: str) -> list[dict]:
-    """The validations of a run."""
-    run = Run.load(file_of(Job(config, (), 0), "result.json"))
-    return [row for row in run.history if "miou" in row]
+def curves(job: Job) -> Iterator[tuple[str, ...]]:
+    """Give a line for each measure, round and validation of a run."""
+    found = [row for row in Run.load(file_of(job, "result.json")).history if "miou" in row]
+    for measure in MEASURES:
+        for r in range(sum(name.startswith(f"{measure}_") for name in found[0])):
+            for row in found:
+                share = row[f"{measure}_{r}"]
+                yield job.config, measure, str(r), str(int(row["step"])), f"{100 * share:.2f}"
+
+
+def draw() -> None:
+    """A column for each run, with the labels of self-training in gray."""
+    lines = defaultdict(list)
+    with (HERE / "curves.csv").open(newline="") as file:
+        for line in csv.DictReader(file):
+            point = int(line["step"]), float(line["percent"])
+            lines[line["config"], line["measure"], int(line["round"])].append(point)
+    first, *others = TITLES
+    figure = Figure((10, 5.6), dpi=120, layout="constrained")
+    axes = figure.subplots(len(MEASURES), len(others), sharex=True, sharey="row")
+    for column, config in enumerate(others):
+        for axis, (measure, unit) in zip(axes[:, column], MEASURES.items(), strict=True):
+            axis.plot(
+                *zip(*lines[first, measure, 0], strict=True), "-", color="gray", lw=3, alpha=0.5
+            )
+            for r, name in enumerate(("before correction", "after round 1", "after round 2")):
+                axis.plot(*zip(*lines[config, measure, r], strict=True), ".-", lw=1, label=name)
+            axis.grid(alpha=0.3)
+            axis.spines[["top", "right"]].set_visible(False)
+            axes[0, column].set_title(TITLES[config], fontsize=10)
+            axes[-1, column].set_xlabel("training step")
+            if not column:
+                axis.set_ylabel(f"teacher's labels, {unit}")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    gray = axes[0, 0].get_lines()[0]
+    figure.legend([gray, *handles], [TITLES[first], *names], loc="outside lower center", ncols=4)
+    figure.savefig(HERE / "curves.png")
 
 
 def main() -> None:
     """Write the curves as numbers and as a figure."""
-    figure = Figure((9, 3.6), dpi=150, layout="constrained")
-    axes = figure.subplots(1, 2)
-    lines = []
-    for number, config in enumerate(rows("pseudo_labels")):
-        found, name = history(config), config.split("voc_")[1].replace("_", " ")
-        for axis, (key, unit) in zip(axes, MEASURES.items(), strict=True):
-            axis.set(xlabel="training step", ylabel=f"teacher's labels, {unit}")
-            axis.grid(alpha=0.3)
-            axis.spines[["top", "right"]].set_visible(False)
-            for r in range(sum(k.startswith(f"{key}_") for k in found[0])):
-                values = [100 * row[f"{key}_{r}"] for row in found]
-                steps = [row["step"] for row in found]
-                label = f"{name}, after round {r}" if r else f"{name}, before correction"
-                axis.plot(steps, values, STYLES[r], color=f"C{number}", label=label)
-                lines += [
-                    (config, key, r, int(s), f"{v:.2f}") for s, v in zip(steps, values, strict=True)
-                ]
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.savefig(HERE / "curves.png")
-    write_csv(HERE / "curves.csv", ("config", "measure", "round", "step", "percent"), lines)
+    work = {(job.config,): partial(curves, job) for job in finished(rows("pseudo_labels"))}
+    extend(HERE / "curves.csv", FIELDS, work)
+    draw()
 
 
 if __name__ == "__main__":
