@@ -2,16 +2,18 @@
 
 python -m experiments.table methods --rows voc_54
 python -m experiments.table methods --rows voc_54 --over voc_54_supervised
+python -m experiments.table methods --rows voc_54 --over voc_54_fixmatch voc_54_unimatch
 
 Reads `experiments/<table>/<table>.csv`, which `experiments.run` writes; rows come in the order of
 the last mIoU. Runs whose options were changed on the command line are left out, unless
 `--changed`. The spread is the standard deviation over seeds. Writes a figure beside the CSV. With
-`--over`, prints seed by seed what each row gains over that one, the teacher's corrected labels too.
+`--over`, prints seed by seed what each row gains over that one, the teacher's corrected labels too;
+with several such rows the means alone, of students.
 """
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -21,6 +23,7 @@ from experiments.job import lines_of, named
 from pyg_mllc.report import tables
 
 HERE = Path(__file__).parent
+CORRECTED = ": the teacher, corrected", ", correct=true"  # what figures of no student are called
 HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "commit")
 
 
@@ -74,25 +77,50 @@ def figures(table: dict[str, list[dict[str, str]]]) -> dict[str, dict[str, float
         found[name] = {run["seed"]: float(run["miou_last"]) for run in runs}
         rounds = {run["seed"]: run["label_miou"].split() for run in runs}
         if all(len(r) > 1 for r in rounds.values()):
-            found[f"{name}: the teacher, corrected"] = {s: float(r[-1]) for s, r in rounds.items()}
+            found[f"{name}{CORRECTED[0]}"] = {s: float(r[-1]) for s, r in rounds.items()}
     return found
+
+
+def _gained(found: dict[str, dict[str, float]], base: str) -> dict[str, dict[str, float]]:
+    """By row, the most first, and by seed, what it gains over `base` on that seed."""
+    start = found[base]
+    more = {
+        name: {seed: values[seed] - start[seed] for seed in values if seed in start}
+        for name, values in found.items()
+    }
+    return {
+        n: more[n] for n in sorted(filter(more.get, more), key=lambda n: -mean(more[n].values()))
+    }
+
+
+def over(found: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[str]:
+    """What `--over` prints: `gains` over one row, or `leads` over several."""
+    for base in bases:
+        if base not in found:
+            raise SystemExit(f"--over {base} is not in the table; there are: {', '.join(found)}")
+    return leads(found, bases) if len(bases) > 1 else gains(found, bases[0])
 
 
 def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
     """Lines of a table, most first: seed by seed, what each row gains over `base` on that seed."""
-    if base not in found:
-        raise SystemExit(f"--over {base} is not in the table; there are: {', '.join(found)}")
-    start = dict(sorted(found[base].items()))
-    more = {
-        name: {seed: values[seed] - start[seed] for seed in start if seed in values}
-        for name, values in found.items()
-    }
+    start, more = dict(sorted(found[base].items())), _gained(found, base)
     yield f"| mIoU (%), gain over {base} | {' | '.join(f'seed {s}' for s in start)} | mean gain |"
     yield "|" + " --- |" * (2 + len(start))
-    for name in sorted(filter(more.get, more), key=lambda name: -mean(more[name].values())):
+    for name in more:
         told = {s: f"{found[name][s]:.1f} ({gain:+z.1f})" for s, gain in more[name].items()}
         cells = [name, *(told.get(s, "") for s in start), spread(list(more[name].values()), "+")]
         yield f"| {' | '.join(cells)} |"
+
+
+def leads(found: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[str]:
+    """Lines of a table, most first: what the student of each row gains over each of `bases`."""
+    more = [_gained(found, base) for base in bases]
+    yield f"| mIoU (points), mean lead over | {' | '.join(bases)} |"
+    yield "|" + " --- |" * (1 + len(bases))
+    for name in more[0]:
+        if not name.endswith(CORRECTED):
+            means = (spread(list(gained[name].values()), "+") for gained in more)
+            yield f"| {name} | {' | '.join(means)} |"
 
 
 def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
@@ -135,7 +163,7 @@ def main() -> None:
         help="only rows that are called so, or hold such a word",
     )
     parser.add_argument("--changed", action="store_true", help="runs with changed options, too")
-    parser.add_argument("--over", help="row that gains are counted from")
+    parser.add_argument("--over", nargs="+", help="rows that gains are counted from")
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
     given = parser.parse_args()
     path = Path(given.csv) if given.csv else HERE / given.table / f"{given.table}.csv"
@@ -149,7 +177,7 @@ def main() -> None:
     for name, runs in reversed(table.items()):
         print("|", " | ".join(line(name, runs)), "|")
     if given.over:
-        print("", *gains(figures(table), given.over), sep="\n")
+        print("", *over(figures(table), given.over), sep="\n")
     if not given.changed:  # whose names are too long for a figure
         draw(table, path.parent / f"{'_'.join([path.stem, *given.rows])}.png")
 

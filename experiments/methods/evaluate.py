@@ -18,7 +18,7 @@ from torch import Tensor
 
 from experiments.job import Job, lines_of, named, rows
 from experiments.keep import extend
-from experiments.table import gains
+from experiments.table import CORRECTED, over
 from experiments.trained import data_of, finished, key, trained
 from pyg_mllc.data import OwnSizes, SegmentationDataset
 from pyg_mllc.evaluation import evaluate
@@ -52,7 +52,7 @@ def figures(words: list[str]) -> dict[str, dict[str, float]]:
         if name in chosen:
             found[name][line["seed"]] = float(line["student"])
             if line["corrected"] != line["student"]:
-                found[f"{name}, correct=true"][line["seed"]] = float(line["corrected"])
+                found[f"{name}{CORRECTED[1]}"][line["seed"]] = float(line["corrected"])
     return found
 
 
@@ -61,10 +61,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="+", help="rows, or words of their names")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--over", help="row that gains are counted from")
+    parser.add_argument("--over", nargs="+", help="rows that gains are counted from")
     given = parser.parse_args()
     if given.over:
-        print(*gains(figures(given.rows), given.over), sep="\n")
+        print(*over(figures(given.rows), given.over), sep="\n")
         return
     chosen = rows("methods", given.rows)
     jobs = [job for seed in given.seeds for job in finished(chosen, seed)]

@@ -41,9 +41,11 @@ def test_gains_are_those_of_the_runs(name, lines_at_least):
     if name == "methods":
         measured.append(evaluate.figures([]))
     for head, lines in tables(folder):
-        if base := re.search(r"gain over (\w+)", head):
+        if told := re.search(r"(gain|mean lead) over (?:\| )?(.+?) \|", head):
             groups = {group(line) for line in lines}
-            printed = [list(table.gains(found, base[1])) for found in measured if base[1] in found]
+            bases = cells(head)[1:] if told[1] == "mean lead" else [told[2]]
+            tables_of = [found for found in measured if found.keys() >= set(bases)]
+            printed = [list(table.over(found, bases)) for found in tables_of]
             whole = [(h, [t for t in more if group(t) in groups]) for h, _, *more in printed]
             assert (head, lines) in whole
             seen += len(lines)

@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.table import figures, gains, line, read, spread
+from experiments.table import figures, line, over, read, spread
 
 
 def table(tmp_path, *lines):
@@ -48,7 +48,7 @@ def test_gains_are_counted_on_the_same_seed(tmp_path):
         "methods/b,,0,41,41,1 1,41 44,abc",
         "methods/b,,2,99,99,1 1,1 1,abc",
     )
-    head, _, *lines = gains(figures(read(path, [])), "a")
+    head, _, *lines = over(figures(read(path, [])), ["a"])
     assert "gain over a" in head and "seed 2" not in head
     assert lines == [
         "| b: the teacher, corrected | 44.0 (+4.0) | 56.0 (+6.0) | +5.0 ± 1.4 |",
@@ -56,4 +56,22 @@ def test_gains_are_counted_on_the_same_seed(tmp_path):
         "| a | 40.0 (+0.0) | 50.0 (+0.0) | +0.0 ± 0.0 |",
     ]
     with pytest.raises(SystemExit, match="c is not in the table; there are: b"):
-        list(gains({"b": {}}, "c"))
+        over({"b": {}}, ["c"])
+
+
+def test_leads_are_means_over_shared_seeds_of_students(tmp_path):
+    path = table(
+        tmp_path,
+        "methods/a,,0,40,40,1,1,abc",
+        "methods/a,,1,50,50,1,1,abc",
+        "methods/b,,0,41,41,1 1,1 1,abc",
+        "methods/b,,1,53,53,1 1,1 1,abc",
+        "methods/c,,1,51,51,1,1,abc",
+    )
+    assert [*over(figures(read(path, [])), ["a", "b"])] == [
+        "| mIoU (points), mean lead over | a | b |",
+        "| --- | --- | --- |",
+        "| b | +2.0 ± 1.4 | +0.0 ± 0.0 |",
+        "| c | +1.0 | -2.0 |",
+        "| a | +0.0 ± 0.0 | -2.0 ± 1.4 |",
+    ]
