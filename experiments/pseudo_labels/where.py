@@ -35,6 +35,7 @@ from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import pseudo_label_weight
 
 HERE = Path(__file__).parent
+CONFIGS = (*MLLC_RUNS, "methods/camvid_46_fixmatch_corrector")
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
 FIELDS = (
     "config", "seed", "group", "share", "right", "mended", "spoiled", "weight_of_changed", "commit",
@@ -44,12 +45,18 @@ FIELDS = (
 def groups(
     truth: np.ndarray, confidence: np.ndarray, names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Pixels `(H, W)` of one image, sorted by what might matter."""
+    """Pixels `(H, W)` of one image, sorted by what might matter.
+
+    Args:
+        truth: `(H, W)`.
+        confidence: `(2, H, W)`, before correction and after it.
+        names: of the classes.
+    """
     known = truth != IGNORE
     near = distance_transform_edt(~find_boundaries(truth)) < NEAR
     regions = components(truth, background=-1, connectivity=1)
     small = np.bincount(regions.ravel())[regions] < SMALL
-    sure = confidence >= 0.95
+    sure, sure_after = confidence >= 0.95
     return {
         "all": known,
         "near a boundary": known & near,
@@ -58,6 +65,7 @@ def groups(
         "in large regions": known & ~small,
         "teacher sure": known & sure,
         "teacher unsure": known & ~sure,
+        "teacher sure after correction": known & sure_after,
         **{name: truth == c for c, name in enumerate(names)},
     }
 
@@ -74,12 +82,13 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
     for sample, logits in beliefs(predictor, images, places):
         truth, labels = sample["label"], logits.argmax(1)
         right = (labels == truth).numpy()  # (K + 1, H, W)
-        confidence = logits[0].softmax(0).amax(0).numpy()
+        confidence = logits[[0, -1]].softmax(1).amax(1)
         changes = [~right[0] & right[-1], right[0] & ~right[-1]]
-        sure = logits[-1:].softmax(1).amax(1)
-        weight = pseudo_label_weight(sure, method.weighting, method.threshold, method.power)
+        rule = getattr(method, "weighting", "hard")  # FixMatch has no other
+        power = getattr(method, "power", 6.0)
+        weight = pseudo_label_weight(confidence[1:], rule, method.threshold, power)
         weight, changed = weight[0].numpy(), (labels[0] != labels[-1]).numpy()
-        for name, mask in groups(truth.numpy(), confidence, spec.classes).items():
+        for name, mask in groups(truth.numpy(), confidence.numpy(), spec.classes).items():
             counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]
             counts += [weight[m & mask].sum() for m in (changed, mask)]
             found[name] = np.array(counts) + (found[name] if len(found[name]) else 0)
@@ -101,7 +110,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     """Count in the networks that are here."""
-    jobs = finished(MLLC_RUNS)
+    jobs = finished(CONFIGS)
     extend(HERE / "where.csv", FIELDS, {key(job): partial(measure, job) for job in jobs})
 
 
