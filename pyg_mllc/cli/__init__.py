@@ -57,7 +57,7 @@ def main() -> None:
         from pyg_mllc.cli.help import print_help
 
         with one_sentence():
-            print_help(name, [a for a in arguments[1:] if not a.startswith("-")])
+            print_help(name, arguments[1:])
         return
     # Hydra then raises what went wrong instead of printing it in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"

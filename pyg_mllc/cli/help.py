@@ -2,8 +2,10 @@
 
 import re
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import rich
@@ -15,7 +17,9 @@ from omegaconf import OmegaConf
 from rich.padding import Padding
 from rich.text import Text
 
+from pyg_mllc.cli.quoting import quoted
 from pyg_mllc.cli.sentences import options_of
+from pyg_mllc.errors import InputError
 
 CONFIGS = "pyg_mllc.configs"
 
@@ -28,13 +32,25 @@ class Option(NamedTuple):
     meaning: str
 
 
-def print_help(command: str, overrides: list[str]) -> None:
-    """Print what a command is for and all options, as `overrides` choose them.
+def print_help(command: str, arguments: list[str]) -> None:
+    """Print what a command is for and all options, as the command line chooses them.
 
     Args:
         command: name of its file of options.
-        overrides: options given, such as `method=fixmatch`, whose options are then listed.
+        arguments: what follows it, such as `method=fixmatch`, whose options are then listed.
+
+    Raises:
+        InputError: if `--config-dir` is no folder.
     """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)  # as Hydra calls it
+    given, words = parser.parse_known_args(arguments)
+    overrides = [quoted(word) for word in words if not word.startswith("-")]
+    if given.config_dir is not None:
+        if not given.config_dir.is_dir():
+            raise InputError(f"--config-dir={given.config_dir} is no folder")
+        place = str(given.config_dir.absolute()).replace("'", r"\'")
+        overrides.append(f"hydra.searchpath=['file://{place}']")
     text = files(CONFIGS).joinpath(f"{command}.yaml").read_text(encoding="utf-8")
     with initialize_config_module(CONFIGS, version_base="1.3"):
         config = compose(command, overrides=overrides, return_hydra_config=True)

@@ -51,6 +51,21 @@ def test_help_lists_the_options_of_what_is_chosen(monkeypatch, capsys):
     assert "method.lambda_clg" not in out and "fixmatch, mllc, mllc_anchors" in out
 
 
+@pytest.mark.parametrize("given", [["--config-dir={}"], ["--config-dir", "{}"], ["-cd", "{}"]])
+def test_help_knows_rows_of_ones_own(given, tmp_path, monkeypatch, capsys):
+    row = tmp_path / "it's mine" / "experiment" / "mine" / "row.yaml"
+    row.parent.mkdir(parents=True)
+    row.write_text("# @package _global_\nseed: 7\n")
+    folder = [word.format(tmp_path / "it's mine") for word in given]
+    monkeypatch.setattr(sys, "argv", ["mllc", "train", *folder, "experiment=mine/row", "--help"])
+    main()
+    assert "seed=7" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["mllc", "train", "--config-dir=nowhere", "--help"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err == "mllc: --config-dir=nowhere is no folder\n"
+
+
 def test_help_for_what_there_is_not_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["mllc", "train", "method=none", "--help"])
     with pytest.raises(SystemExit, match="2"):
