@@ -1,7 +1,6 @@
 """`mllc correct`: find and correct wrong labels in masks or predictions."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.mask_results import kept, summarize, write
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.predict import digest, tell_left_out, tell_others, write_classes
 from pyg_mllc.cli.progress import bar
-from pyg_mllc.cli.sentences import one_sentence, short
+from pyg_mllc.cli.sentences import one_sentence
 from pyg_mllc.errors import InputError
 
-MUCH = 0.25  # share of doubted labels that makes one doubt the doubt
 KINDS = ("labels", "changes", "confidence", "found")
 
 
@@ -55,8 +54,9 @@ def _correct(cfg: dict[str, Any]) -> None:
     }
 
     def done(source: Any) -> bool:
-        kept = _kept(results, source) if results.done(source) else {}
-        return kept.get("rests_on") == rests_on[source.name]
+        return (
+            results.done(source) and kept(results, source).get("rests_on") == rests_on[source.name]
+        )
 
     todo = [source for source in sources if not done(source)]
     write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
@@ -84,11 +84,11 @@ def _correct(cfg: dict[str, Any]) -> None:
             except InputError as error:
                 left_out[source.path] = _naming(source.path, error)
             else:
-                _write(results.paths(source.name), photo, found, spec, rests_on[source.name])
+                write(results.paths(source.name), photo, found, spec, rests_on[source.name])
             advance(1)
     there = [source for source in sources if done(source)]
     if there:
-        _summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
+        summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
     tell_others(results, sources)
     tell_left_out(list(left_out.values()), "masks")
 
@@ -188,70 +188,3 @@ def _state(paths: Iterable[Path]) -> str:
     stats = ((str(path), path.stat() if path.exists() else path.lstat()) for path in paths)
     lines = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
-
-
-def _kept(results: Any, source: Any) -> dict[str, Any]:
-    return json.loads(results.paths(source.name)["found"].read_text())
-
-
-def _write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: str) -> None:
-    from pyg_mllc.data import IGNORE
-    from pyg_mllc.images import as_tensor
-    from pyg_mllc.issues import find_issues
-    from pyg_mllc.palettes import changes_picture, gray_picture, palette_picture, save_picture
-    from pyg_mllc.writing import whole_file
-
-    save_picture(paths["labels"], palette_picture(found.label, spec.colors))
-    shown = found.label, found.changed, found.doubt > 0.5
-    picture = changes_picture(as_tensor(photo), *shown, spec.colors)
-    save_picture(paths["changes"], picture)
-    save_picture(paths["confidence"], gray_picture(found.confidence))
-    known = found.given != IGNORE
-    kept = {**find_issues(found)._asdict(), "known": int(known.sum())}
-    kept["changed"] = int((found.changed & known).sum())
-    kept["rests_on"] = rests_on  # mask and photograph, and all files that anchors come from
-    with whole_file(paths["found"]) as file:
-        file.write(json.dumps(kept).encode())
-
-
-def _summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> None:
-    """Write both tables from what each image left, and print their heads."""
-    import rich
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from pyg_mllc.issues import COLUMNS, ImageIssues, Region, confused_pairs, issue_rows
-    from pyg_mllc.writing import write_csv
-
-    found, changed, known = [], 0, 0
-    for source in sources:
-        kept = _kept(results, source)
-        del kept["rests_on"]
-        regions = [Region(*region) for region in kept.pop("regions")]
-        changed, known = changed + kept.pop("changed"), known + kept.pop("known")
-        found.append((source.name, ImageIssues(**kept, regions=regions)))
-    rows = list(issue_rows(found, classes))
-    pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(found)]
-    write_csv(results.folder / "issues.csv", COLUMNS, rows)
-    write_csv(results.folder / "confusions.csv", ("given", "suggested", "pixels", "images"), pairs)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    for column in ("likeliest wrong", "score", "given", "suggested", "suspected pixels"):
-        table.add_column(
-            column, justify="right" if column in ("score", "suspected pixels") else "left"
-        )
-    for kind in ("image", "region"):
-        for row in [row for row in rows if row[1] == kind][:5]:
-            place = f" at x={row[8]} y={row[7]}" if kind == "region" else ""
-            table.add_row(*(Text(str(v)) for v in (f"{row[2]}{place}", *row[3:7])))
-    rich.print(table)
-    there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
-    told = f"{changed / max(known, 1):.2%} of their labeled pixels changed"
-    print(f"{len(sources)} masks corrected{there}, {told}: {short(results.folder)}")
-    print("suspected: the label is more likely wrong than right; changed: one other is likelier")
-    # Of labels of which so many were wrong, few would be kept at all.
-    if sum(issues.pixels for _, issues in found) > MUCH * known:
-        print(
-            f"more than {MUCH:.0%} of all labels are doubted: the other masks may tell too little; "
-            "try anchors=<folder of trusted masks>, or anchors=null"
-        )
