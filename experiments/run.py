@@ -96,7 +96,10 @@ def _options(job: Job) -> list[str]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[int]:
-    """Give a file descriptor that holds the folder, for this process and whom it is passed to."""
+    """Give a file descriptor that holds the folder, for this process and whom it is passed to.
+
+    A training holds its folder by itself as well; this one covers what is noted beside it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         try:

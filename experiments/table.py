@@ -119,7 +119,8 @@ def leads(found: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[
     yield "|" + " --- |" * (1 + len(bases))
     for name in more[0]:
         if not name.endswith(CORRECTED):
-            means = (spread(list(gained[name].values()), "+") for gained in more)
+            each = (list(gained.get(name, {}).values()) for gained in more)
+            means = (spread(values, "+") if values else "" for values in each)
             yield f"| {name} | {' | '.join(means)} |"
 
 

@@ -41,8 +41,8 @@ def nearest_neighbors(
             thousands of nodes, or `automatic_search`, which chooses between them;
             `functools.partial` sets their options.
         pos: row and column of each node `(N, 2)`, needed with `radius`.
-        radius: choose only among nodes at most so many rows and columns away: exact, linear in N,
-            and instead of `search`.
+        radius: choose only among nodes at most so many rows and columns away: exact, in about
+            linear time, and instead of `search`.
 
     Returns:
         `Neighbors` of each query among `x`: `indices (M, k)` and `similarity (M, k)`.

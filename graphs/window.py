@@ -9,7 +9,7 @@ from graphs.search import Found, Metric, join
 class WindowSearch:
     """Compare each node with those at most `radius` rows and columns away.
 
-    Memory is linear in the nodes, and time but for a search in their sorted places.
+    Memory is linear in the nodes, and so is time, but for a search in their sorted places.
 
     Args:
         x: `(N, D)`.
@@ -23,40 +23,39 @@ class WindowSearch:
         self, x: Tensor, metric: Metric, pos: Tensor, radius: int, budget: int = 2**24
     ) -> None:
         self.x, self.metric, self.radius, self.budget = x, metric, radius, budget
-        pos = pos.long()
-        self.pos = pos - pos.amin(0)
-        self.width = int(self.pos[:, 1].amax()) + 1 + radius  # none beyond an edge is another's
-        self.place, self.order = self._place(self.pos).sort()
-        if (self.place.diff() == 0).any():
+        pos = pos.long() - pos.long().amin(0)
+        # Places row by row; between rows so many are left free that a window never meets others.
+        self.row = int(pos[:, 1].amax()) + 1 + radius
+        self.place = pos[:, 0] * self.row + pos[:, 1]
+        self.taken, self.node = self.place.sort()
+        if (self.taken.diff() == 0).any():
             raise ValueError("expected one node per row and column of an image, got two in one")
 
     def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
         """Only the nodes themselves can be asked for: `query` is None."""
-        x, radius = self.x, self.radius
-        side = torch.arange(-radius, radius + 1, device=x.device)
-        step = torch.cartesian_prod(side, side)
-        step = step[step.any(dim=1)]  # not the node itself
+        x, side = self.x, 2 * self.radius + 1
         found = []
-        chunk = max(1, self.budget // (len(step) * x.size(1)))
-        for rows in torch.arange(len(x), device=x.device).split(chunk):
-            candidate = self._node(self.pos[rows, None] + step)  # (rows, steps)
+        chunk = max(1, self.budget // (side**2 * x.size(1)))
+        for nodes in torch.arange(len(x), device=x.device).split(chunk):
+            candidate = self._around(nodes)
             if self.metric == "cosine":
-                value = torch.einsum("nd,nmd->nm", x[rows], x[candidate])
+                value = torch.einsum("nd,nmd->nm", x[nodes], x[candidate])
             else:
-                value = -(x[rows, None] - x[candidate]).square().sum(-1)
+                value = -(x[nodes, None] - x[candidate]).square().sum(-1)
             value.masked_fill_(candidate < 0, -torch.inf)
             if hidden is not None:
                 value.masked_fill_(hidden[candidate], -torch.inf)
-            value, index = value.topk(min(k, len(step)), dim=1)
+            value, index = value.topk(min(k, side**2), dim=1)
             found.append((candidate.gather(1, index), value))
         return join(found, 0)
 
-    def _place(self, pos: Tensor) -> Tensor:
-        """Row and column as one number; what lies beyond an edge has none of a node."""
-        return pos[..., 0] * self.width + pos[..., 1]
-
-    def _node(self, pos: Tensor) -> Tensor:
-        """Which node is there; -1 if none is."""
-        wanted = self._place(pos)
-        at = torch.searchsorted(self.place, wanted).clamp(max=len(self.place) - 1)
-        return torch.where(self.place[at] == wanted, self.order[at], -1)
+    def _around(self, nodes: Tensor) -> Tensor:
+        """Give the nodes in the window of each `(n, (2 radius + 1)^2)`, -1 where there is none."""
+        radius, side = self.radius, 2 * self.radius + 1
+        step = torch.arange(side, device=nodes.device)
+        first = self.place[nodes, None] + (step - radius) * self.row - radius  # of each row
+        at = torch.searchsorted(self.taken, first)[..., None] + step  # taken ones follow each other
+        inside = at.clamp(max=len(self.taken) - 1)
+        there = (at == inside) & (self.taken[inside] < first[..., None] + side)
+        candidate = torch.where(there, self.node[inside], -1)
+        return torch.where(candidate == nodes[:, None, None], -1, candidate).flatten(1)

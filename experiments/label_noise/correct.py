@@ -215,9 +215,9 @@ def main() -> None:
     noises = [("network", 0.0), *((kind, share) for kind in KINDS for share in (0.1, 0.2, 0.4))]
     for data in ("camvid", "textures"):
         setting = Setting(data)
-        work = {}
-        for name, correct in methods(setting).items():
-            for kind, share in noises:
+        correctors, work = methods(setting), {}
+        for kind, share in noises:
+            for name, correct in correctors.items():
                 key = data, kind, str(share), name
                 work[key] = partial(measure, setting, correct, key)
         extend(HERE / "label_noise.csv", FIELDS, work)

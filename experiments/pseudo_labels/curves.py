@@ -48,6 +48,8 @@ def draw() -> None:
         for line in csv.DictReader(file):
             point = int(line["step"]), float(line["percent"])
             lines[line["config"], line["measure"], int(line["round"])].append(point)
+    if missing := [config for config in TITLES if (config, "label_miou", 0) not in lines]:
+        raise SystemExit(f"curves.csv has no {', '.join(missing)}: train them")
     first, *others = TITLES
     figure = Figure((10, 5.6), dpi=120, layout="constrained")
     axes = figure.subplots(len(MEASURES), len(others), sharex=True, sharey="row")
@@ -60,10 +62,10 @@ def draw() -> None:
                 axis.plot(*zip(*lines[config, measure, r], strict=True), ".-", lw=1, label=name)
             axis.grid(alpha=0.3)
             axis.spines[["top", "right"]].set_visible(False)
-            axes[0, column].set_title(TITLES[config], fontsize=10)
-            axes[-1, column].set_xlabel("training step")
             if not column:
                 axis.set_ylabel(f"teacher's labels, {unit}")
+        axes[0, column].set_title(TITLES[config], fontsize=10)
+        axes[-1, column].set_xlabel("training step")
     handles, names = axes[0, 0].get_legend_handles_labels()
     gray = axes[0, 0].get_lines()[0]
     figure.legend([gray, *handles], [TITLES[first], *names], loc="outside lower center", ncols=4)

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentError, ArgumentParser
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from rich.padding import Padding
 from rich.text import Text
 
-from pyg_mllc.cli.quoting import quoted
+from pyg_mllc.cli.quoting import in_quotes, quoted
 from pyg_mllc.cli.sentences import options_of
 from pyg_mllc.errors import InputError
 
@@ -42,15 +42,17 @@ def print_help(command: str, arguments: list[str]) -> None:
     Raises:
         InputError: if `--config-dir` is no folder.
     """
-    parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config-dir", "-cd", type=Path)  # as Hydra calls it
-    given, words = parser.parse_known_args(arguments)
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config-dir", type=Path)
+    try:
+        given, words = parser.parse_known_args(arguments)
+    except ArgumentError as error:
+        raise InputError(str(error)) from error
     overrides = [quoted(word) for word in words if not word.startswith("-")]
     if given.config_dir is not None:
         if not given.config_dir.is_dir():
             raise InputError(f"--config-dir={given.config_dir} is no folder")
-        place = str(given.config_dir.absolute()).replace("'", r"\'")
-        overrides.append(f"hydra.searchpath=['file://{place}']")
+        overrides.append(f"hydra.searchpath=[{in_quotes(f'file://{given.config_dir.absolute()}')}]")
     text = files(CONFIGS).joinpath(f"{command}.yaml").read_text(encoding="utf-8")
     with initialize_config_module(CONFIGS, version_base="1.3"):
         config = compose(command, overrides=overrides, return_hydra_config=True)

@@ -38,6 +38,11 @@ def quoted(argument: str) -> str:
     whole |= is_path and NO_PATH.fullmatch(value) is not None
     if re.fullmatch(r"\w+\(.*\)", value) or (PLAIN.fullmatch(value) and not whole):
         return argument
+    return f"{option}={in_quotes(value)}"
+
+
+def in_quotes(value: str) -> str:
+    """Put a word in quotes, and what Hydra would read otherwise there."""
     inside = re.sub(r"(\\*)'", lambda m: 2 * m[1] + r"\'", value)
     inside = re.sub(r"(\\+)$", lambda m: 2 * m[1], inside)  # a backslash would quote the end
-    return f"{option}='{inside}'"
+    return f"'{inside}'"

@@ -3,7 +3,7 @@
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,14 +31,20 @@ CHANGEABLE = (
 )  # fmt: skip
 
 
+class OccupiedError(InputError):
+    """Another process trains in the folder."""
+
+
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
     """Hold the folder of a run, which two trainings at a time would spoil; let go however it ends.
 
-    Of several processes of one training, the first does so.
+    Of several processes of one training, the first does so. On a file system that knows no locks
+    nobody does.
 
     Raises:
-        InputError: if another process trains in it.
+        OccupiedError: if another process trains in it.
+        OSError: if it cannot be written to.
     """
     from lightning.pytorch.utilities import rank_zero_only
 
@@ -46,12 +52,17 @@ def alone(out: Path) -> Iterator[None]:
         yield
         return
     try:
-        held = FileLock(out / LOCK).acquire(blocking=False)
+        held: AbstractContextManager[Any] = FileLock(out / LOCK).acquire(blocking=False)
     except Timeout:
-        raise InputError(
+        raise OccupiedError(
             f"{short(out)} is being trained by another process; wait for it, stop it, or give "
-            "another output"
+            f"another output (if none does, remove {short(out / LOCK)})"
         ) from None
+    except (OSError, NotImplementedError) as error:
+        if getattr(error, "filename", None):
+            raise
+        print(f"note: no lock in {short(out)} ({error}); start no second training there")
+        held = nullcontext()
     with held:
         yield
 
@@ -106,11 +117,14 @@ def same_run(cfg: DictConfig, other: Any) -> bool:
 
 
 def clear_run(out: Path) -> None:
-    """Remove the folder of a run that ended before it trained, and those above it left empty."""
+    """Remove the folder of a run that ended before it trained, and those above it left empty.
+
+    Only who holds the folder may, see `alone`.
+    """
     with suppress(OSError):  # something else is in it, or another process has removed it
         left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
         if left <= FIRST:
-            for name in left:
+            for name in sorted(left, key=lambda name: name == LOCK):  # as long as it is held
                 (out / name).unlink()
             above = [folder for folder in out.parents if Path.cwd() in folder.parents]
             for folder in (out / PARTITION, out, *above):

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from rich.text import Text
 
-from pyg_mllc.cli.run_folder import CHANGEABLE, COMMAND, ERROR, RUN
+from pyg_mllc.cli.run_folder import CHANGEABLE, COMMAND, ERROR, RUN, OccupiedError
 from pyg_mllc.cli.sentences import sentence_of, short
 from pyg_mllc.report.tables import plain_table, spread
 from pyg_mllc.results import Run
@@ -72,8 +72,9 @@ def _tell(config: DictConfig, error: BaseException) -> None:
     """Say why a run failed, and keep that in its folder."""
     told = sentence_of(error)
     folder = Path(config.hydra.runtime.output_dir)
-    with whole_file(folder / ERROR) as file:
-        file.write((told or "".join(traceback.format_exception(error))).encode())
+    if not isinstance(error, OccupiedError):  # else the folder is another's
+        with whole_file(folder / ERROR) as file:
+            file.write((told or "".join(traceback.format_exception(error))).encode())
     why = told or f"{type(error).__name__}: {error}, see {short(folder / ERROR)}"
     print(f"mllc: run {config.hydra.job.num} failed: {why}", file=sys.stderr)
 

@@ -19,6 +19,7 @@ from pyg_mllc.cli.run_folder import (
     CHANGEABLE,
     COMMAND,
     ERROR,
+    LOCK,
     REPORT,
     RUN,
     alone,
@@ -62,14 +63,15 @@ def _run(cfg: DictConfig) -> float:
         with alone(out):
             return _member(cfg, out)  # if one run fails, the others of the sweep go on
     resume = not OmegaConf.is_missing(cfg, "resume")
-    fresh = not any(out.iterdir()) and out != Path.cwd()
-    try:
-        with one_sentence(), alone(out):  # here, before Hydra adds lines of its own
-            return _train(kept_options(out, given_changes()) if resume else cfg, out, resume)
-    except (SystemExit, KeyboardInterrupt) as stop:
-        if fresh and getattr(stop, "code", 2) == 2:
-            clear_run(out)
-        raise
+    with one_sentence(), alone(out):
+        fresh = {path.name for path in out.iterdir()} <= {LOCK} and out != Path.cwd()
+        try:
+            with one_sentence():  # here, before Hydra adds lines of its own
+                return _train(kept_options(out, given_changes()) if resume else cfg, out, resume)
+        except (SystemExit, KeyboardInterrupt) as stop:
+            if fresh and getattr(stop, "code", 2) == 2:
+                clear_run(out)
+            raise
 
 
 def _member(cfg: DictConfig, out: Path) -> float:

@@ -67,6 +67,8 @@ def test_leads_are_means_over_shared_seeds_of_students(tmp_path):
         "methods/b,,0,41,41,1 1,1 1,abc",
         "methods/b,,1,53,53,1 1,1 1,abc",
         "methods/c,,1,51,51,1,1,abc",
+        "methods/d,,2,60,60,1,1,abc",
+        "methods/a,,2,61,61,1,1,abc",
     )
     assert [*over(figures(read(path, [])), ["a", "b"])] == [
         "| mIoU (points), mean lead over | a | b |",
@@ -74,4 +76,5 @@ def test_leads_are_means_over_shared_seeds_of_students(tmp_path):
         "| b | +2.0 ± 1.4 | +0.0 ± 0.0 |",
         "| c | +1.0 | -2.0 |",
         "| a | +0.0 ± 0.0 | -2.0 ± 1.4 |",
+        "| d | -1.0 |  |",
     ]

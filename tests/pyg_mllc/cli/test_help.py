@@ -51,7 +51,7 @@ def test_help_lists_the_options_of_what_is_chosen(monkeypatch, capsys):
     assert "method.lambda_clg" not in out and "fixmatch, mllc, mllc_anchors" in out
 
 
-@pytest.mark.parametrize("given", [["--config-dir={}"], ["--config-dir", "{}"], ["-cd", "{}"]])
+@pytest.mark.parametrize("given", [["--config-dir={}"], ["--config-dir", "{}"]])
 def test_help_knows_rows_of_ones_own(given, tmp_path, monkeypatch, capsys):
     row = tmp_path / "it's mine" / "experiment" / "mine" / "row.yaml"
     row.parent.mkdir(parents=True)
@@ -64,6 +64,10 @@ def test_help_knows_rows_of_ones_own(given, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         main()
     assert capsys.readouterr().err == "mllc: --config-dir=nowhere is no folder\n"
+    monkeypatch.setattr(sys, "argv", ["mllc", "train", "--help", "--config-dir"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err == "mllc: argument --config-dir: expected one argument\n"
 
 
 def test_help_for_what_there_is_not_is_one_sentence(monkeypatch, capsys):
