@@ -14,8 +14,8 @@ def keep(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> li
     Returns:
         The rows.
     """
-    kept: list[tuple] = []
-    write_csv(path, header, _shown(rows, kept))
+    kept = list(_shown(rows))
+    write_csv(path, header, kept)
     return kept
 
 
@@ -40,8 +40,8 @@ def extend(
     }
     print(f"{len(work) - len(todo)} of {len(work)} are in {path.name}", flush=True)
     for measure in todo.values():
-        rows = list(_shown(measure()))
-        write_csv(path, header, [*_lines(path, header), *rows])  # others may have written, too
+        found = list(_shown(measure()))
+        write_csv(path, header, [*_lines(path, header), *found])  # others may have written, too
 
 
 def _lines(path: Path, header: Sequence[str]) -> list[list[str]]:
@@ -57,10 +57,8 @@ def _lines(path: Path, header: Sequence[str]) -> list[list[str]]:
     return lines
 
 
-def _shown(rows: Iterable[Iterable[Any]], kept: list[tuple] | None = None) -> Iterator[tuple]:
-    """Print the rows that go by, and put them into `kept`."""
+def _shown(rows: Iterable[Iterable[Any]]) -> Iterator[tuple]:
+    """Print the rows that go by."""
     for row in map(tuple, rows):
         print(*row, sep="  ", flush=True)
-        if kept is not None:
-            kept.append(row)
         yield row
