@@ -16,7 +16,7 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from experiments.job import Job
-from experiments.trained import data_of, trained
+from experiments.trained import data_of, key, trained
 from pyg_mllc.data import IGNORE, DatasetSpec
 from pyg_mllc.losses import resize_labels
 from pyg_mllc.writing import write_csv
@@ -28,6 +28,7 @@ CONFIGS = {
     "MLLC": "methods/voc_54_mllc",
     "MLLC, anchors": "methods/voc_54_mllc_anchors",
 }
+FIELDS = ("config", "seed", "pixels", "percent_of_own_class", "commit")
 EACH, NEAREST = 256, 10
 
 
@@ -68,17 +69,19 @@ def main() -> None:
     for axis, (title, config) in zip(
         figure.subplots(1, len(CONFIGS)), CONFIGS.items(), strict=True
     ):
-        x, y, spec = embeddings(Job(config, (), 0))
-        lines.append((config, 0, len(x), f"{100 * own_class(x, y):.2f}"))
+        job = Job(config, (), 0)
+        x, y, spec = embeddings(job)
+        percent = f"{100 * own_class(x, y):.2f}"
+        lines.append((*key(job), len(x), percent, job.commit))
         print(*lines[-1])
         flat = TSNE(metric="cosine", init="random", random_state=0).fit_transform(x.numpy())
-        for c, (name, color) in enumerate(zip(spec.classes, spec.colors, strict=True)):
-            axis.scatter(*flat[y == c].T, s=2, color=np.divide(color, 255), label=name)
-        axis.set(xticks=[], yticks=[], title=f"{title}\n{lines[-1][-1]}% of own class")
+        for c, name in enumerate(spec.classes):
+            axis.scatter(*flat[y == c].T, s=4, linewidths=0, color=f"C{c}", label=name)
+        axis.set(xticks=[], yticks=[], title=f"{title}\n{percent}% of own class")
     handles = axis.get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=7, markerscale=5, frameon=False)
     figure.savefig(HERE / "features.png")
-    write_csv(HERE / "features.csv", ("config", "seed", "pixels", "percent_of_own_class"), lines)
+    write_csv(HERE / "features.csv", FIELDS, lines)
 
 
 if __name__ == "__main__":

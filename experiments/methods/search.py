@@ -10,7 +10,7 @@ to `search.csv` and prints what is best.
 import argparse
 from pathlib import Path
 
-from experiments.job import Job, lines_of
+from experiments.job import Job, lines_of, rows
 from experiments.run import run
 
 HERE = Path(__file__).parent
@@ -20,6 +20,8 @@ METHODS = {
     "unimatch": "lambda_u",
     "mllc": "lambda_clg",
     "mllc_anchors": "lambda_clg",
+    "mllc_bayes_teacher_views_uniform": "lambda_clg",
+    "fixmatch_bayes": "lambda_u",
 }
 RATES = {"camvid": ("3e-4", "1e-3", "3e-3"), "voc": ("3e-5", "1e-4", "3e-4")}
 WEIGHTS = ("0.3", "1", "3")
@@ -51,16 +53,18 @@ def best(data: str, method: str) -> tuple[str, ...]:
 def main() -> None:
     """Search the rates, then the weights at the best rate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("methods", nargs="*", help=f"by default {' '.join(METHODS)}")
+    parser.add_argument("methods", nargs="*", help=f"of {' '.join(METHODS)}; by default all")
     parser.add_argument("--data", choices=list(ROWS), default="camvid")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument(
         "--networks", action="store_true", help="train what the CSV holds, too, if it is not here"
     )
     given = parser.parse_args()
-    data, methods = given.data, given.methods or list(METHODS)
-    if unknown := set(methods) - set(METHODS):
-        parser.error(f"there is no search of {', '.join(unknown)}, only of {', '.join(METHODS)}")
+    data = given.data
+    there = [name for name in METHODS if f"{ROWS[data]}_{name}" in rows("methods")]
+    methods = given.methods or there
+    if unknown := set(methods) - set(there):
+        parser.error(f"there is no search of {', '.join(unknown)}, only of {', '.join(there)}")
 
     def job(method: str, rate: str, weight: str = "1") -> Job:
         name = METHODS[method]
