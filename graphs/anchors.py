@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphs.checks import check_labels, check_positive, describe
+from graphs.checks import check_labels, check_neighbors, check_positive, describe
 from graphs.memory import AnchorMemory
 from graphs.propagate import propagate
 
@@ -95,6 +95,8 @@ def anchor_graph(
     check_positive(temperature=temperature)
     if not len(memory):
         raise ValueError("expected a memory with nodes, got an empty one; call memory.add first")
+    check_neighbors(k)
+    k = min(k, len(memory))
     found = memory.nearest(x, k, image)
     weight = ((found.similarity - found.similarity[:, :1]) / temperature).exp().flatten()
     source = found.indices.flatten()

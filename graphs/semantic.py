@@ -10,7 +10,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from graphs.adjacency import check_options, describe_transform, store_edges
-from graphs.checks import check_positive
+from graphs.checks import check_batch, check_neighbors, check_nodes, check_positive
 from graphs.index import Neighbors
 from graphs.neighbors import nearest_neighbors
 from graphs.search import ExactSearch, MakeSearch, Metric
@@ -79,10 +79,20 @@ def semantic_graph(
     >>> graph.edge_index.tolist(), graph.edge_weight.tolist()
     ([[0, 1, 0, 1, 2], [0, 0, 1, 1, 2]], [2.0, 2.0, 2.0, 2.0, 2.0])
     """
+    k = _at_most(k, x, batch)
     affinity = affinity or (cosine_affinity if metric == "cosine" else gaussian_affinity)
     neighbors = nearest_neighbors(x, k, batch, metric=metric, search=search, pos=pos, radius=radius)
     edge_index, edge_weight = _symmetric_edges(neighbors, affinity)
     return Data(edge_index=edge_index, edge_weight=edge_weight, num_nodes=len(x))
+
+
+def _at_most(k: int, x: Tensor, batch: Tensor | None) -> int:
+    """No more neighbors than the largest image has, for places of missing ones take memory."""
+    check_nodes(x)
+    check_neighbors(k)
+    check_batch(batch, len(x))
+    sizes = [len(x)] if batch is None else batch.unique(return_counts=True)[1].tolist()
+    return min(k, max([1, *sizes]))
 
 
 def _symmetric_edges(neighbors: Neighbors, affinity: Affinity) -> tuple[Tensor, Tensor]:

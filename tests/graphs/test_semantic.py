@@ -45,6 +45,12 @@ def test_permuting_nodes_permutes_the_graph():
     assert torch.allclose(adjacency(other), adjacency(one)[order][:, order], atol=1e-6)
 
 
+def test_more_neighbors_than_there_are_take_no_memory():
+    x, batch = torch.rand(50, 4), torch.tensor([0] * 20 + [1] * 30)
+    joined = semantic_graph(x, 10**12, batch)
+    assert torch.equal(adjacency(joined), adjacency(semantic_graph(x, 29, batch)))
+
+
 def test_a_single_pixel_keeps_its_own_value():
     graph = semantic_graph(torch.zeros(1, 3), 20)
     assert graph.edge_index.tolist() == [[0], [0]] and graph.edge_weight.tolist() == [2]
