@@ -12,6 +12,7 @@ with several such rows the means alone, of students.
 """
 
 import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -125,24 +126,22 @@ def leads(found: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[
 
 
 def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
-    """For each run a dot, and a triangle where a corrector follows; bars at means of several."""
-    figure = Figure((7, 1.1 + 0.25 * len(table)), dpi=150, layout="constrained")
-    axis = figure.subplots()
-    for place, runs in enumerate(table.values()):
-        rounds = [[float(miou) for miou in run["label_miou"].split()] for run in runs]
-        corrected = [r[-1] for r in rounds if len(r) > 1]
-        for values, marker, color, shift in (
-            (_numbers(runs, "miou_last"), "o", "C0", 0.12),
-            (corrected, "^", "C1", -0.12),
-        ):
-            if values:
-                axis.plot(values, [place + shift] * len(values), marker, color=color, alpha=0.6)
-            if len(values) > 1:
-                axis.plot([mean(values)], [place + shift], "|", color="black", markersize=12)
-    axis.plot([], [], "o", color="C0", alpha=0.6, label="the student")
-    axis.plot([], [], "^", color="C1", alpha=0.6, label="the teacher, corrected")
+    """Write the seed of each run at its figure, above where a corrector follows; bars at means."""
+    figure = Figure((7, 1.1 + 0.3 * len(table)), dpi=150, layout="constrained")
+    axis, place_of = figure.subplots(), {name: place for place, name in enumerate(table)}
+    kinds = {"": (0.17, "C0", "the student"), CORRECTED[0]: (-0.17, "C1", "the teacher, corrected")}
+    for name, values in figures(table).items():
+        end = CORRECTED[0] if name.endswith(CORRECTED[0]) else ""
+        shift, color, _ = kinds[end]
+        height = place_of[name.removesuffix(end)] + shift
+        if len(values) > 1:
+            axis.plot([mean(values.values())], [height], "|", color=color, ms=11, mew=2, alpha=0.5)
+        for seed, value in values.items():
+            axis.plot([value], [height], marker=f"${seed}$", color=color, ms=6, mew=0.3)
+    for _, color, label in kinds.values():
+        axis.plot([], [], ls="", marker="$0$", color=color, label=f"{label}, by seed")
     if any(len(runs) > 1 for runs in table.values()):
-        axis.plot([], [], "|", color="black", markersize=12, label="mean over seeds")
+        axis.plot([], [], "|", color="gray", ms=11, mew=2, label="mean over seeds")
     axis.set_yticks(range(len(table)), list(table))
     axis.set_ylim(-0.6, len(table) - 0.4)
     axis.set_xlabel("mIoU at the last step (%)")
@@ -154,7 +153,9 @@ def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
 
 def main() -> None:
     """Print and draw what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=f"{__doc__.splitlines()[0]} The figure is put beside the CSV."
+    )
     parser.add_argument("table", help="folder of experiments")
     parser.add_argument(
         "--rows",
@@ -180,7 +181,9 @@ def main() -> None:
     if given.over:
         print("", *over(figures(table), given.over), sep="\n")
     if not given.changed:  # whose names are too long for a figure
-        draw(table, path.parent / f"{'_'.join([path.stem, *given.rows])}.png")
+        figure = path.parent / f"{'_'.join([path.stem, *given.rows])}.png"
+        draw(table, figure)
+        print(f"drawn: {figure}", file=sys.stderr)
 
 
 if __name__ == "__main__":
