@@ -62,6 +62,10 @@ class Job(NamedTuple):
 
 def data_root(data: str) -> Path:
     """Where a data set lies."""
+    if data not in FOLDERS:
+        raise SystemExit(
+            f"a row's name begins with its data set, one of {', '.join(FOLDERS)}; got {data}"
+        )
     if "MLLC_DATA" not in os.environ:
         raise SystemExit("MLLC_DATA is not set: give the folder that holds camvid, voc2012, ...")
     return Path(os.environ["MLLC_DATA"]) / FOLDERS[data]

@@ -240,7 +240,8 @@ def run(jobs: Iterable[Job], path: Path, parallel: int, networks: bool = False) 
         try:
             train(job, stop)
         except Exception as error:
-            print(f"failed: {error}", file=sys.stderr, flush=True)
+            word = "stopped" if stop.is_set() else "failed"
+            print(f"{word}: {error}", file=sys.stderr, flush=True)
             raise
         add(path, job)
         line = line_of(job)

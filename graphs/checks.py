@@ -46,6 +46,17 @@ def check_neighbors(k: int) -> None:
         raise ValueError(f"expected k to be a whole number of neighbors >= 1, got {k!r}")
 
 
+def check_whole(least: int, **numbers: int) -> None:
+    """Refuse what is no whole number, or one below `least`.
+
+    Raises:
+        ValueError: if so, saying which.
+    """
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise ValueError(f"expected {name} to be a whole number >= {least}, got {value!r}")
+
+
 def check_batch(batch: Tensor | None, num_nodes: int, name: str = "batch") -> None:
     """Refuse a batch vector that does not give each node its image, in ascending order.
 

@@ -13,6 +13,7 @@ import hydra
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.choices import check_choices
 from pyg_mllc.cli.data import swatch
 from pyg_mllc.cli.sentences import one_sentence, options_of, short
 from pyg_mllc.writing import whole_file
@@ -41,6 +42,7 @@ def _check(cfg: DictConfig) -> int:
 
     from pyg_mllc.data.checks import problems, read_all
 
+    check_choices(cfg)
     begun = time.perf_counter()
     with _warnings() as notes:
         splits = instantiate(cfg.data)

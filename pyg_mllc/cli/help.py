@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from rich.padding import Padding
 from rich.text import Text
 
+from pyg_mllc.cli.choices import check_choices
 from pyg_mllc.cli.quoting import in_quotes, quoted
 from pyg_mllc.cli.sentences import options_of
 from pyg_mllc.errors import InputError
@@ -40,7 +41,7 @@ def print_help(command: str, arguments: list[str]) -> None:
         arguments: what follows it, such as `method=fixmatch`, whose options are then listed.
 
     Raises:
-        InputError: if `--config-dir` is no folder.
+        InputError: if `--config-dir` is no folder, or a choice chooses nothing.
     """
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config-dir", type=Path)
@@ -58,6 +59,7 @@ def print_help(command: str, arguments: list[str]) -> None:
         config = compose(command, overrides=overrides, return_hydra_config=True)
         chosen = {k: v for k, v in config.hydra.runtime.choices.items() if "hydra" not in k}
         choices = {group: _choices(group.split("@")[0]) for group in chosen}
+    check_choices(config)
     values: Any = OmegaConf.to_container(config, resolve=False)
     del values["hydra"]
     listed = list(options(values, dict(_comments(text))))  # before anything is printed

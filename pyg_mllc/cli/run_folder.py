@@ -79,7 +79,10 @@ def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
         with suppress(FileNotFoundError):  # another process was faster
             last.replace(last.with_name("earlier.ckpt"))
     write_partition(splits, out / PARTITION, cfg.data.get("root"))
-    command = shlex.join(["mllc", "train", *HydraConfig.get().overrides.task])
+    hydra = HydraConfig.get()
+    own = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
+    words = [*(f"--config-dir={folder}" for folder in own), *hydra.overrides.task]
+    command = shlex.join(["mllc", "train", *words])
     for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
         with whole_file(out / name) as file:  # the last of them makes it a run
             file.write(text.encode())

@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from pyg_mllc.cli.choices import what_there_is
 from pyg_mllc.errors import InputError
 
 # What comes of an option that cannot be used, or names what is not there.
@@ -82,6 +83,8 @@ def sentence_of(error: BaseException | None) -> str | None:
 
 def _plain(error: BaseException) -> str:
     """Hydra's message in one line; for an unknown option, its advice to add it is left out."""
+    if isinstance(error, MissingConfigException) and (told := what_there_is(error)):
+        return told
     told, *advice = str(error).split("\nTo append to your config")
     told = " ".join(told.split("Config search path")[0].split())
     if not advice:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from pyg_mllc.cli.run_folder import CHANGEABLE, COMMAND, ERROR, RUN, OccupiedError
 from pyg_mllc.cli.sentences import sentence_of, short
-from pyg_mllc.report.tables import plain_table, spread
+from pyg_mllc.report.tables import chain, plain_table, spread
 from pyg_mllc.results import Run
 from pyg_mllc.writing import whole_file, write_csv
 
@@ -119,16 +119,22 @@ def _name(option: str) -> str:
 
 
 def table(jobs: list[Job]) -> Table:
-    """Mean and standard deviation over seeds, the best last mIoU first."""
+    """Mean and standard deviation over seeds, the best last mIoU first.
+
+    Of the teacher's labels the mean before correction, and after the last round.
+    """
     groups: dict[Any, dict[str, Run]] = defaultdict(dict)
     for job in jobs:  # a list of options that was changed may have trained a seed twice
         groups[job.options, job.run.name][job.seed] = job.run
-    shown = plain_table("options", "method", "seeds", "last mIoU", "best mIoU")
+    shown = plain_table("options", "method", "seeds", "last mIoU", "best mIoU", "label mIoU")
     each = [(*key, list(runs.values())) for key, runs in groups.items()]
     order = sorted(each, key=lambda group: -mean(run.last_miou for run in group[2]))
     for options, method, runs in order:
         figures = [spread([getattr(r, key) for r in runs]) for key in ("last_miou", "best_miou")]
-        shown.add_row(*map(Text, ("\n".join(options), method, str(len(runs)), *figures)))
+        rounds = [mean(shares) for shares in zip(*(run.label_miou for run in runs), strict=True)]
+        ends = rounds[:: max(1, len(rounds) - 1)]  # before correction, and after the last round
+        cells = ("\n".join(options), method, str(len(runs)), *figures, chain(ends))
+        shown.add_row(*map(Text, cells))
     return shown
 
 

@@ -4,6 +4,8 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.choices import check_choices, method_name, tell_unread
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.run_folder import (
     CHANGEABLE,
@@ -95,15 +98,11 @@ def _member(cfg: DictConfig, out: Path) -> float:
 
 def _methods(cfg: DictConfig) -> dict[str, DictConfig]:
     """What a run trains, by the names of folders: the baseline, if any, then the method."""
-    own, baseline = _folder(cfg.method), cfg.get("baseline")
+    own, baseline = method_name(cfg.method), cfg.get("baseline")
     if not baseline:
         return {own: cfg.method}
-    name = _folder(baseline)
+    name = method_name(baseline)
     return {f"{name}_baseline" if name == own else name: baseline, own: cfg.method}
-
-
-def _folder(method: DictConfig) -> str:
-    return method._target_.rsplit(".", 1)[-1].lower()
 
 
 def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
@@ -116,6 +115,7 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
 
+    check_choices(cfg)
     if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
         raise InputError(f"seed={cfg.seed} is not a whole number of 0 or more")
     settings, splits = instantiate(cfg.trainer), instantiate(cfg.data)
@@ -154,50 +154,47 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
     networks = {name: _described(cfg, config, splits) for name, config in configs.items()}
     methods = {name: build(config) for name, config in configs.items()}
     if begins:
-        _tell_unread(cfg)
+        tell_unread(cfg, HydraConfig.get().overrides.task)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go
-    runs: list[Any] = []
-    for name in configs:
-        method = methods.pop(name)  # one network at a time takes a device's memory
-        more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
-        rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
-        try:
+    with _goes_on(out):
+        runs: list[Any] = []
+        for name in configs:
+            method = methods.pop(name)  # one network at a time takes a device's memory
+            more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
+            rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
             trained = training.train(
                 method, splits, settings, cfg.seed, out / name, name, resume, networks[name]
             )
-        except KeyboardInterrupt:
-            again = f"mllc train resume={short(out)}"
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                again = f"the same command with output={short(Path(HydraConfig.get().sweep.dir))}"
-            refuse(f"stopped; {again} goes on", 130)
-        runs.append(trained)
-    if rank_and_size()[0]:
-        return runs[-1].last_miou  # one process reports
-    rich.print(comparison_table(runs))
+            runs.append(trained)
+        if rank_and_size()[0]:
+            return runs[-1].last_miou  # one process reports
+        rich.print(comparison_table(runs))
 
-    predict, device = full_size(method.teach, settings.window), next(method.parameters()).device
-    with bar("report", len(splits.val), settings.progress) as advance:
-        evaluation = evaluate(
-            predict, splits.val, workers=settings.workers, device=device, advance=advance
-        )
-    spec, examples = splits.spec, [example for _, example in evaluation.examples]
-    chosen = examples[:: max(1, len(examples) // 4)][:4]
-    with whole_file(out / "examples.png") as file:
-        example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-    facts = _facts(cfg, splits) | {"command": (out / COMMAND).read_text(encoding="utf-8")}
-    write_report(out / REPORT, cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
-    print(f"report: {short(out / REPORT)}")
-    return runs[-1].last_miou
+        predict, device = full_size(method.teach, settings.window), next(method.parameters()).device
+        with bar("report", len(splits.val), settings.progress) as advance:
+            evaluation = evaluate(
+                predict, splits.val, workers=settings.workers, device=device, advance=advance
+            )
+        spec, examples = splits.spec, [example for _, example in evaluation.examples]
+        chosen = examples[:: max(1, len(examples) // 4)][:4]
+        with whole_file(out / "examples.png") as file:
+            example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
+        facts = _facts(cfg, splits) | {"command": (out / COMMAND).read_text(encoding="utf-8")}
+        write_report(out / REPORT, cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
+        print(f"report: {short(out / REPORT)}")
+        return runs[-1].last_miou
 
 
-def _tell_unread(cfg: DictConfig) -> None:
-    """Name the options given that have no effect, for the method does not correct."""
-    if cfg.method.get("correct", True):
-        return
-    name = _folder(cfg.method)
-    for option in HydraConfig.get().overrides.task:
-        if re.match(r"\+*(corrector|method\.(sight|anchors|thresholds))\b", option):
-            print(f"no effect: {option}, for {name} corrects nothing unless method.correct=true")
+@contextmanager
+def _goes_on(out: Path) -> Iterator[None]:
+    """At Ctrl-C, say how the run goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = f"mllc train resume={short(out)}"
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            again = f"the same command with output={short(Path(HydraConfig.get().sweep.dir))}"
+        refuse(f"stopped; {again} goes on", 130)
 
 
 def _described(cfg: DictConfig, method: DictConfig, splits: Any) -> dict[str, Any]:

@@ -30,8 +30,8 @@ class Method(nn.Module):
         student: holds all trained weights.
         weak: makes the weak views.
         decay: of the teacher, the student's moving average; with 0, the student as it is.
-        sight: what the corrector's graphs look at, made from the size of the embedding; by default
-            the embedding.
+        sight: what the corrector's graphs look at, made from the size of the embedding:
+            `FrozenFeatures` of another encoder; by default the embedding.
         anchors: labeled pixels kept as anchors for the corrector, in all; 0 for none. Those of an
             image are replaced each time it is seen, as features move.
         thresholds: of trust per class in the corrector: `counts`, as in MLLC; `ema`, which forgets;

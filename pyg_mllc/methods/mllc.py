@@ -36,7 +36,8 @@ class MLLC(SemiSupervised):
         corrector: its correction rounds, trained along.
         weak: makes the weak views.
         strong: makes the strong views.
-        sight: what graphs look at, made from the size of the embedding; by default the embedding.
+        sight: what graphs look at, made from the size of the embedding: `FrozenFeatures` of another
+            encoder, as in `method=mllc_anchors`; by default the embedding.
         anchors: labeled pixels kept as anchors, in all; 0 for none, as published. An image's are
             replaced each time it is seen, as features move.
         lambda_clg: weight of the teacher's labels.

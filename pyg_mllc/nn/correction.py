@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphs import AnchorMemory, anchor_evidence, anchor_graph
-from graphs.checks import check_neighbors, check_nodes, check_positive
+from graphs.checks import check_neighbors, check_nodes, check_positive, check_whole
 from graphs.pixels import Maps
 from pyg_mllc.nn.conv import Layer
 from pyg_mllc.nn.label_flow import add_anchors, label_graph
@@ -53,7 +53,8 @@ class LabelCorrector(nn.Module):
         blend: weight of the neighbors' opinion for a pixel that is (trusted, not trusted).
         learn_blend: learn these weights, round by round; they start at least 0.001 from 0 and 1.
         conv: what passes labels over the semantic-level graph: `affinity`, the weighted sum of the
-            paper, or any layer of PyG that fits, by name, with options as in
+            paper, or any layer of PyG that fits, by name (`GCNConv`, `GATv2Conv`, `SAGEConv`,
+            `TransformerConv`, `TAGConv`; a wrong name lists all), with options as in
             `{name: GATv2Conv, heads: 4, concat: false}`, or by class or factory (in a
             configuration `{_target_: mine.Layer, _partial_: true}`), see `GraphLayer`; those with
             weights start at random and must be trained.
@@ -100,11 +101,10 @@ class LabelCorrector(nn.Module):
         temperature: float = 0.2,
     ) -> None:
         super().__init__()
-        if num_classes < 2 or (feature_dim is not None and feature_dim < 1) or rounds < 0:
-            raise ValueError(
-                "expected num_classes >= 2, feature_dim >= 1 and rounds >= 0, "
-                f"got {num_classes}, {feature_dim} and {rounds}"
-            )
+        check_whole(2, num_classes=num_classes)
+        check_whole(0, rounds=rounds)
+        if feature_dim is not None:
+            check_whole(1, feature_dim=feature_dim)
         check_neighbors(k)
         if levels not in ("both", "semantic", "class", "none"):
             raise ValueError(

@@ -27,8 +27,7 @@ def comparison_table(runs: Sequence[Run]) -> Table:
     table = plain_table("method", "last mIoU", "best mIoU", "label mIoU", "s/step", "total s")
     for run in runs:
         best = percent(run.best_miou, 1) + ("" if run.best_step is None else f" @{run.best_step}")
-        labels = " → ".join(percent(share, 1) for share in run.label_miou) or "n/a"
-        row = [run.name, percent(run.last_miou, 1), best, labels, *_times(run)]
+        row = [run.name, percent(run.last_miou, 1), best, chain(run.label_miou), *_times(run)]
         table.add_row(*map(Text, row))  # Text: a name may hold [brackets]
     return table
 
@@ -127,12 +126,17 @@ def spread(shares: Sequence[float], sign: str = "") -> str:
     return f"{100 * mean(shares):{sign}z.1f}{deviation}"
 
 
+def chain(shares: Sequence[float], digits: int = 1) -> str:
+    """Give shares before correction and after each round, in percent."""
+    return " → ".join(percent(share, digits) for share in shares) or "n/a"
+
+
 def _times(run: Run) -> tuple[str, str]:
     step = "n/a" if math.isnan(run.step_seconds) else f"{run.step_seconds:.2f}"
     return step, f"{run.seconds:,.0f}"
 
 
 def _rounds(shares: Sequence[float], digits: int) -> str:
-    chain = " → ".join(percent(share, digits) for share in shares) or "n/a"
+    told = chain(shares, digits)
     gain = 100 * (shares[-1] - shares[0]) if len(shares) > 1 else math.nan
-    return chain if math.isnan(gain) else f"{chain} ({gain:+z.{digits}f})"
+    return told if math.isnan(gain) else f"{told} ({gain:+z.{digits}f})"

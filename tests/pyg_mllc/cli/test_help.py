@@ -60,6 +60,11 @@ def test_help_knows_rows_of_ones_own(given, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["mllc", "train", *folder, "experiment=mine/row", "--help"])
     main()
     assert "seed=7" in capsys.readouterr().out
+    row.write_text("seed: 7\n")  # without its first line nothing would read it
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "its first line must be '# @package _global_'" in capsys.readouterr().err
+    row.write_text("# @package _global_\nseed: 7\n")
     monkeypatch.setattr(sys, "argv", ["mllc", "train", "--config-dir=nowhere", "--help"])
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -74,7 +79,7 @@ def test_help_for_what_there_is_not_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["mllc", "train", "method=none", "--help"])
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "Could not find 'method/none'" in capsys.readouterr().err
+    assert "there is no method=none; there are fixmatch, mllc, " in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["mllc", "train", "method._target_=mine.Typo", "--help"])
     with pytest.raises(SystemExit, match="2"):
         main()

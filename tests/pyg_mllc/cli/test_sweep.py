@@ -108,13 +108,15 @@ def test_options_of_the_swept_experiments_alone(mllc):
 
 def test_the_best_group_comes_first():
     def job(options, seed, miou):
-        run = Run("mllc", [{"step": 1, "miou": miou}], [math.nan], [], [], seconds=1.0)
+        labels = [miou, 0.0, miou / 2]
+        run = Run("mllc", [{"step": 1, "miou": miou}], [math.nan], [], labels, seconds=1.0)
         return Job(options, (options,), seed, run)
 
     jobs = [job("k=5", "0", 0.3), job("k=9", "0", 0.5), job("k=5", "1", 0.4)]
     first, *figures = ([str(cell) for cell in column.cells] for column in table(jobs).columns)
     assert first == ["k=9", "k=5"]
     assert figures[1] == ["1", "2"] and figures[2] == ["50.0", "35.0 ± 7.1"]
+    assert figures[-1] == ["50.0 → 25.0", "35.0 → 17.5"]
 
 
 def test_runs_that_ended_at_the_same_time_are_all_in_the_file(tmp_path):

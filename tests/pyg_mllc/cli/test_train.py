@@ -1,5 +1,7 @@
+import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,6 +40,38 @@ def test_layers_are_swapped_by_name(mllc):
     swap = ["corrector.conv=GATv2Conv", "corrector.feature_conv=SAGEConv", "corrector.k=5"]
     code, _, err = mllc("train", "experiment=demo", *TINY, *data, *swap)
     assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    "given, unread",
+    [
+        ([], ["corrector.anchor_share=0.1", "corrector.temperature=9"]),
+        ([], ["corrector=bayes"]),
+        (["corrector.levels=class"], ["corrector.k=1", "corrector.conv=GCNConv"]),
+        (["corrector.levels=none"], ["corrector.feature_conv=GCNConv", "corrector.blend=[1,1]"]),
+        (["method=fixmatch"], ["corrector.rounds=1", "method.anchors=20"]),
+    ],
+)
+def test_options_that_are_told_to_have_no_effect_have_none(given, unread, mllc, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", *TINY, *given]
+    assert mllc("train", *data, "output=without")[0] == 0
+    code, out, _ = mllc("train", *data, *unread, "output=with")
+    assert code == 0 and all(f"no effect: {option}, for " in out for option in unread)
+    found = [json.loads(f.read_text()) for f in sorted(tmp_path.glob("*/*/result.json"))]
+    assert len(found) == 2 and found[0]["history"] == found[1]["history"]
+
+
+def test_the_command_that_is_kept_does_the_same_elsewhere(mllc, tmp_path):
+    row = tmp_path / "conf/experiment/mine/row.yaml"
+    row.parent.mkdir(parents=True)
+    row.write_text("# @package _global_\ncorrector:\n  k: 3\n")
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", *TINY]
+    code, _, err = mllc("train", "--config-dir=conf", "experiment=mine/row", *data, "output=out")
+    assert code == 0, err
+    assert "k: 3" in (tmp_path / "out/run.yaml").read_text()
+    kept = shlex.split((tmp_path / "out/command.txt").read_text())
+    code, _, err = mllc(*kept[1:], "overwrite=true")
+    assert code == 0 and "k: 3" in (tmp_path / "out/run.yaml").read_text(), err
 
 
 MINE = """
@@ -178,7 +212,11 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
     "arguments, message",
     [
         (["tran"], "'tran' is not a command; choose one of: train, data"),
-        (["train", "experiment=nope"], "Could not find 'experiment/nope'.*demo"),
+        (["train", "experiment=nope"], "there is no experiment=nope; there are camvid, .*methods/"),
+        (["train", "experiment=layers"], "is a folder; choose one of: layers/voc_affinity, "),
+        (["train", "experiment=layers/voc_gat2"], "did you mean layers/voc_gatv2 or "),
+        (["train", "baseline=fixmatch"], "names no method; write method@baseline=fixmatch"),
+        (["train", *TINY, "corrector.rounds=two"], "corrector: expected rounds to be a whole "),
         (["train", "model.encoder=resnet5"], "model.encoder=resnet5 is not a model of timm"),
         (["train", "data=camvid", "data.root=nowhere"], "data.root=nowhere does not exist"),
         (["train", "data=camvid"], "data.root=None is not given: pass data.root="),

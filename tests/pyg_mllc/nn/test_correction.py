@@ -142,9 +142,13 @@ def test_sizes_that_do_not_fit_are_refused(logits, features, message):
 
 
 def test_bad_options_and_values_are_refused():
-    for options in ({"rounds": -1}, {"feature_dim": 0}):
-        with pytest.raises(ValueError, match="feature_dim >= 1 and rounds >= 0, got 3, "):
-            LabelCorrector(3, **options)
+    for name, value, least in (("rounds", "two", 0), ("rounds", -1, 0), ("feature_dim", 0, 1)):
+        with pytest.raises(
+            ValueError, match=f"{name} to be a whole number >= {least}, got '?{value}"
+        ):
+            LabelCorrector(3, **{name: value})
+    with pytest.raises(ValueError, match="num_classes to be a whole number >= 2, got 1"):
+        LabelCorrector(1)
     for k in (0, 2.5, True):
         with pytest.raises(ValueError, match=f"whole number of neighbors >= 1, got {k}"):
             LabelCorrector(3, k=k)

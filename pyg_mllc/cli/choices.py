@@ -1,0 +1,99 @@
+"""Choices of the groups of options: which there are, and whether what was chosen is one."""
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig
+
+from pyg_mllc.errors import InputError
+
+
+def check_choices(cfg: DictConfig) -> None:
+    """Refuse options that nothing reads, for a choice was written so that it chooses nothing.
+
+    Raises:
+        InputError: saying how to write it.
+    """
+    stray, baseline = cfg.get("experiment"), cfg.get("baseline")
+    if stray:
+        raise InputError(
+            f"the file of this experiment sets {', '.join(f'experiment.{name}' for name in stray)},"
+            " which nothing reads: its first line must be '# @package _global_'"
+        )
+    if isinstance(baseline, str):
+        raise InputError(f"baseline={baseline} names no method; write method@baseline={baseline}")
+
+
+def method_name(method: DictConfig) -> str:
+    """What a method is called in folders and messages."""
+    return str(method._target_).rsplit(".", 1)[-1].lower()
+
+
+def tell_unread(cfg: DictConfig, options: Iterable[str]) -> None:
+    """Name those options that have no effect as others are chosen."""
+    unread = dict(_unread(cfg))
+    for option in options:
+        for pattern, reason in unread.items():
+            if re.match(rf"\+*({pattern})\b", option):
+                print(f"no effect: {option}, for {reason}")
+                break
+
+
+def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
+    """Give patterns of options that have no effect, and why."""
+    if not cfg.method.get("correct", True):
+        why = f"{method_name(cfg.method)} corrects nothing unless method.correct=true"
+        yield r"corrector|method\.(sight|anchors|thresholds)", why
+    levels, anchors = cfg.corrector.get("levels", "both"), cfg.method.get("anchors")
+    if not anchors:
+        options = r"corrector=bayes|corrector\.(anchor_rule|anchor_share|temperature)"
+        why = "there are no anchors; method.anchors=4000 keeps some"
+        yield rf"{options}|method\.student_anchors", why
+    if levels in ("class", "none"):
+        if not anchors and (levels == "none" or cfg.corrector.get("feature_conv") == "affinity"):
+            yield r"corrector\.k", f"with corrector.levels={levels} no neighbors are looked for"
+        yield (
+            r"corrector\.(conv|blend|learn_blend|rebuild)",
+            f"with corrector.levels={levels} no labels move",
+        )
+    if levels in ("semantic", "none"):
+        yield r"corrector\.feature_conv", f"with corrector.levels={levels} no features move"
+
+
+def what_there_is(error: MissingConfigException) -> str | None:
+    """Say which choices there are, in the packages and folders that Hydra looked into.
+
+    Of a folder that was given, all in it; else those that are called alike, those at the top, and
+    the folders. None if no group is meant.
+    """
+    group, _, wanted = (error.missing_cfg_file or "").partition("/")
+    names = _choices(group, str(error))
+    if not wanted or not names:
+        return None
+    wanted = wanted.rstrip("/")
+    inside = [name for name in names if name.startswith(f"{wanted}/")]
+    if inside:
+        return f"{group}={wanted} is a folder; choose one of: {', '.join(inside)}"
+    near = get_close_matches(wanted, names)
+    meant = f"did you mean {' or '.join(near)}? There are" if near else "there are"
+    top = [name for name in names if "/" not in name]
+    folders = sorted({f"{name.partition('/')[0]}/" for name in names if "/" in name})
+    more = f", and in folders, which {group}=<folder> lists, {', '.join(folders)}" * bool(folders)
+    return f"there is no {group}={wanted}; {meant} {', '.join(top)}{more}"
+
+
+def _choices(group: str, told: str) -> list[str]:
+    """Names of the files of a group, as Hydra's message tells where to look."""
+    found = re.findall(r"path=(pkg|file)://(.+)$", told, re.MULTILINE)
+    roots = [Path(str(files(path))) if kind == "pkg" else Path(path) for kind, path in found]
+    return sorted(
+        {
+            file.relative_to(root / group).with_suffix("").as_posix()
+            for root in roots
+            for file in (root / group).rglob("*.yaml")
+        }
+    )
