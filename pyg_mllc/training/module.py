@@ -135,13 +135,13 @@ class TrainingModule(L.LightningModule):
             "label_accuracy": accuracy,
             "validated_at": self.global_step,
         }
-        shown = {"miou": miou[0], "label_accuracy": accuracy[-1]}
-        self.log_dict(shown, prog_bar=True)
-        self.log("teacher_miou", miou[1])
+        rounds = {f"label_accuracy_{r}": right for r, right in enumerate(accuracy)}  # after round r
+        rounds |= {f"label_miou_{r}": overlap for r, overlap in enumerate(miou[1:])}
+        self.log("miou", miou[0], prog_bar=True)
+        self.log("label_accuracy", accuracy[-1], prog_bar=True, logger=False)
+        self.log_dict(rounds)
         self.log("step", float(self.global_step))
-        row = {"step": float(self.global_step), "miou": miou[0], "teacher_miou": miou[1]}
-        for r, (right, overlap) in enumerate(zip(accuracy, miou[1:], strict=True)):
-            row |= {f"label_accuracy_{r}": right, f"label_miou_{r}": overlap}  # after round r
+        row = {"step": float(self.global_step), "miou": miou[0], "teacher_miou": miou[1], **rounds}
         if self.history and self.history[-1] | row == self.history[-1]:
             return  # a resumed run validates the step that it stopped at once more
         self.history.append(row)

@@ -45,7 +45,13 @@ def test_trains_validates_and_keeps_log_and_checkpoint(method, rounds, tmp_path)
     assert [step for step, _ in result.curve("miou")] == [4, 6]
     assert len(result.label_accuracy) == len(result.label_miou) == rounds + 1
     with open(tmp_path / "metrics.csv") as file:
-        assert {"loss", "miou", "step"} <= set(next(csv.reader(file)))
+        *_, last = [row for row in csv.DictReader(file) if row["miou"]]
+    assert float(last["step"]) == 6 and "loss" in last
+    for r in range(rounds + 1):  # before correction, and after each round
+        assert float(last[f"label_miou_{r}"]) == pytest.approx(result.label_miou[r], abs=1e-5)
+        assert float(last[f"label_accuracy_{r}"]) == pytest.approx(
+            result.label_accuracy[r], abs=1e-5
+        )
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     for name, value in model.state_dict().items():
         assert torch.equal(saved[f"method.{name}"], value), name
