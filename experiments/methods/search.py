@@ -35,8 +35,8 @@ def budget(data: str) -> tuple[str, ...]:
     return f"trainer.max_steps={STEPS[data]}", f"trainer.val_every={STEPS[data]}"
 
 
-def best(data: str, method: str) -> tuple[str, ...]:
-    """The rate and the weight of a method's best run so far; runs of other options aside."""
+def searched(data: str, method: str) -> dict[tuple[str, ...], float]:
+    """By rate and weight, mIoU (%) of a method's runs so far; runs of other options aside."""
     shared, names = {*budget(data), *SIZES[data]}, {"trainer.lr", f"method.{METHODS[method]}"}
     runs = {}
     for line in lines_of(HERE / "search.csv"):
@@ -47,6 +47,12 @@ def best(data: str, method: str) -> tuple[str, ...]:
         mine &= shared <= set(given) and {"trainer.lr"} <= set_by <= names
         if mine and line["split"] == "held_out":
             runs[own] = float(line["miou_last"])
+    return runs
+
+
+def best(data: str, method: str) -> tuple[str, ...]:
+    """The rate and the weight of a method's best run so far."""
+    runs = searched(data, method)
     return max(runs, key=lambda own: runs[own])
 
 

@@ -1,54 +1,80 @@
-"""How anchors should take part, and how much they may weigh: one network's labels, corrected.
+"""How anchors should take part, and whom to trust: one network's labels, corrected in many ways.
 
 python -m experiments.methods.shares
 
 The teacher of the search's run of MLLC with anchors (`experiments.methods.search --data voc`), on
-the training images that the search holds out. Writes `shares.csv`.
+the training images that the search holds out. Adds to `shares.csv` what it lacks.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 from experiments.job import Job
-from experiments.keep import keep
+from experiments.keep import extend
 from experiments.methods.search import ROWS, budget
 from experiments.scores import of_confusion
 from experiments.trained import beliefs, confusions, data_of, trained
+from pyg_mllc.data import SegmentationDataset
+from pyg_mllc.prediction import Predictor
 
 HERE = Path(__file__).parent
 OPTIONS = (*budget("voc"), "trainer.lr=1e-4", "method.lambda_clg=1")
 JOB = Job(f"{ROWS['voc']}_mllc_anchors", OPTIONS, 0, held_out=True)
+
+
+class Way(NamedTuple):
+    """A way to correct."""
+
+    anchor_rule: str = "mean"
+    anchor_share: float = 0.3
+    class_thresholds: bool = True  # beside tau
+    tau: float = 0.95
+    k: int = 20
+
+
 SHARES = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0)
-RULES = ("mean", "bayes")
+PLAIN = (Way(), Way("bayes", 1.0))
+WAYS = [
+    *(Way(*values) for values in product(("mean", "bayes"), SHARES, (True, False))),
+    *(
+        way._replace(tau=tau, class_thresholds=used)
+        for way, tau, used in product(PLAIN, (0.5, 0.8, 0.99), (True, False))
+    ),
+    *(way._replace(k=k) for way, k in product(PLAIN, (5, 10, 50))),
+]
 
 
-def measure() -> Iterator[tuple[str, ...]]:
-    """Correct by each rule with each share, with and without class thresholds."""
-    predictor, val = trained(JOB), data_of(JOB).val
+def measure(predictor: Predictor, val: SegmentationDataset, way: Way) -> Iterator[tuple[str, ...]]:
+    """Give accuracy and mIoU (%) of the labels, before correction and after each round."""
     method, corrector = predictor.method, predictor.seeing.corrector
-    known_thresholds = method.thresholds
-    for rule, share, used in product(RULES, SHARES, (True, False)):
-        corrector.anchor_rule, corrector.anchor_share = rule, share
-        method.thresholds = known_thresholds if used else None
-        found = sum(
-            confusions(logits, sample["label"])
-            for sample, logits in beliefs(predictor, val, range(len(val)))
-        )
-        each = zip(*(of_confusion(m) for m in found), strict=True)
-        figures = (" ".join(f"{value:.2f}" for value in values) for values in each)
-        yield rule, str(share), "yes" if used else "no", *figures
+    corrector.anchor_rule, corrector.anchor_share = way.anchor_rule, way.anchor_share
+    corrector.k = way.k
+    for part in (corrector, *corrector.rounds):
+        part.threshold = way.tau
+    known = method.thresholds
+    method.thresholds = known if way.class_thresholds else None
+    found = sum(
+        confusions(logits, sample["label"])
+        for sample, logits in beliefs(predictor, val, range(len(val)))
+    )
+    method.thresholds = known
+    each = zip(*(of_confusion(m) for m in found), strict=True)
+    yield *map(str, way), *(" ".join(f"{value:.2f}" for value in values) for values in each)
 
 
 def main() -> None:
-    """Measure and keep."""
+    """Measure what is lacking."""
     if not JOB.ended:
         raise SystemExit(
             "the network is not trained here; "
             "python -m experiments.methods.search mllc_anchors --data voc --networks trains it"
         )
-    head = ("anchor_rule", "anchor_share", "class_thresholds", "accuracy", "miou")
-    keep(HERE / "shares.csv", head, measure())
+    predictor, val = trained(JOB), data_of(JOB).val
+    work = {tuple(map(str, way)): partial(measure, predictor, val, way) for way in WAYS}
+    extend(HERE / "shares.csv", (*Way._fields, "accuracy", "miou"), work)
 
 
 if __name__ == "__main__":
