@@ -55,13 +55,11 @@ def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
         yield rf"{options}|method\.student_anchors", why
     if levels in ("class", "none"):
         if not anchors and (levels == "none" or cfg.corrector.get("feature_conv") == "affinity"):
-            yield r"corrector\.k", f"with corrector.levels={levels} no neighbors are looked for"
-        yield (
-            r"corrector\.(conv|blend|learn_blend|rebuild)",
-            f"with corrector.levels={levels} no labels move",
-        )
+            yield r"corrector\.k", f"corrector.levels={levels} looks for no neighbors"
+        options = r"corrector\.(conv|blend|learn_blend|rebuild)"
+        yield options, f"corrector.levels={levels} moves no labels"
     if levels in ("semantic", "none"):
-        yield r"corrector\.feature_conv", f"with corrector.levels={levels} no features move"
+        yield r"corrector\.feature_conv", f"corrector.levels={levels} moves no features"
 
 
 def what_there_is(error: MissingConfigException) -> str | None:
