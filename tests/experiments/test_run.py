@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_module
 
 from experiments import table as tables
-from experiments.job import CONFIGS, Job, rows
+from experiments.job import CONFIGS, Job, data_root, rows
 from experiments.methods import evaluate, search
 from experiments.run import add, choices, main, note, run
 
@@ -224,6 +225,7 @@ def test_rows_are_files():
         (main, ["methods", "--rows", "voc_45"], "no row is called so, or holds the word: voc_45"),
         (main, ["methods", "--set", "a"], "expected option=value, or option=value,value, got a"),
         (main, ["methods", "--seeds"], "expected at least one argument"),
+        (lambda: data_root("k7"), [], "a row's name begins with its data set, one of camvid, voc"),
         (tables.main, ["metods"], "metods.csv is not there"),
         (tables.main, ["methods", "--rows", "voc_45"], "holds the word: voc_45"),
         (tables.main, ["methods", "--csv", f"{METHODS}/strides.csv"], "which --changed prints"),
@@ -279,6 +281,27 @@ def test_a_search_takes_no_run_of_another_seed_or_split_or_without_a_rate_for_it
     (tmp_path / "search.csv").write_text("\n".join([head, *lines]))
     monkeypatch.setattr(search, "HERE", tmp_path)
     assert search.best("voc", "supervised") == ("trainer.lr=1e-4",)
+
+
+@pytest.mark.parametrize(
+    "data, method",
+    [
+        (data, method)
+        for data, row in search.ROWS.items()
+        for method in search.METHODS
+        if f"{row}_{method}" in rows("methods")
+    ],
+)
+def test_rows_train_at_the_rate_and_weight_that_their_search_found(data, method):
+    name = search.METHODS[method]
+    found = {
+        tuple(float(option.split("=")[1]) for option in options): miou
+        for options, miou in search.searched(data, method).items()
+    }
+    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+        row = compose("train", [f"experiment={search.ROWS[data]}_{method}"])
+    used = (row.trainer.lr, row.method[name]) if name else (row.trainer.lr,)
+    assert found[used] > max(found.values()) - 1, f"expected {search.best(data, method)}"
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", "config,overrides,seed\nmethods/a,,0\nmethods/b"])
