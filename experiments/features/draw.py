@@ -71,13 +71,13 @@ def main() -> None:
     ):
         job = Job(config, (), 0)
         x, y, spec = embeddings(job)
-        percent = f"{100 * own_class(x, y):.2f}"
-        lines.append((*key(job), len(x), percent, job.commit))
+        percent = 100 * own_class(x, y)
+        lines.append((*key(job), len(x), f"{percent:.2f}", job.commit))
         print(*lines[-1])
         flat = TSNE(metric="cosine", init="random", random_state=0).fit_transform(x.numpy())
         for c, name in enumerate(spec.classes):
             axis.scatter(*flat[y == c].T, s=4, linewidths=0, color=f"C{c}", label=name)
-        axis.set(xticks=[], yticks=[], title=f"{title}\n{percent}% of own class")
+        axis.set(xticks=[], yticks=[], title=f"{title}\n{percent:.1f}% of own class")
     handles = axis.get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=7, markerscale=5, frameon=False)
     figure.savefig(HERE / "features.png")
