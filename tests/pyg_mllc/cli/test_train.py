@@ -45,8 +45,7 @@ def test_layers_are_swapped_by_name(mllc):
 @pytest.mark.parametrize(
     "given, unread",
     [
-        ([], ["corrector.anchor_share=0.1", "corrector.temperature=9"]),
-        ([], ["corrector=bayes"]),
+        ([], ["corrector=bayes", "corrector.anchor_share=0.1", "corrector.temperature=9"]),
         (["corrector.levels=class"], ["corrector.k=1", "corrector.conv=GCNConv"]),
         (["corrector.levels=none"], ["corrector.feature_conv=GCNConv", "corrector.blend=[1,1]"]),
         (["method=fixmatch"], ["corrector.rounds=1", "method.anchors=20"]),
