@@ -55,7 +55,7 @@ def spread(values: list[float], sign: str = "") -> str:
 def _rounds(runs: list[dict[str, str]], column: str) -> str:
     """Means before correction and after each round."""
     each = zip(*([float(v) for v in run[column].split()] for run in runs), strict=True)
-    return " → ".join(f"{mean(values):.1f}" for values in each)
+    return tables.chain([mean(values) / 100 for values in each])
 
 
 def line(name: str, runs: list[dict[str, str]]) -> tuple[str, ...]:

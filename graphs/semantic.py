@@ -91,7 +91,7 @@ def _at_most(k: int, x: Tensor, batch: Tensor | None) -> int:
     check_nodes(x)
     check_neighbors(k)
     check_batch(batch, len(x))
-    sizes = [len(x)] if batch is None else batch.unique(return_counts=True)[1].tolist()
+    sizes = [len(x)] if batch is None else batch.unique_consecutive(return_counts=True)[1].tolist()
     return min(k, max([1, *sizes]))
 
 
