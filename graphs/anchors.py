@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 from graphs.checks import check_labels, check_neighbors, check_positive, describe
 from graphs.memory import AnchorMemory
 from graphs.propagate import propagate
+from graphs.taper import taper, tapered_count
 
 FLOOR = 0.01  # of a class's share of the evidence
 
@@ -69,6 +70,7 @@ def anchor_graph(
     k: int = 20,
     temperature: float = 0.1,
     image: Tensor | None = None,
+    smooth: bool = False,
 ) -> HeteroData:
     r"""Join each node to the nodes of a memory that look most like it, wherever they come from.
 
@@ -83,6 +85,8 @@ def anchor_graph(
         temperature: T.
         image: number of the image that each node is from `(N,)`; the memory's nodes from the same
             image are not reached.
+        smooth: let weights fall to zero at the last of about 3k/2 anchors, see `taper`, so that
+            they change continuously with the features; else k anchors keep their weight.
 
     Returns:
         A bipartite graph: node types `anchor` (M) and `pixel` (N), and of the edge type
@@ -96,11 +100,13 @@ def anchor_graph(
     if not len(memory):
         raise ValueError("expected a memory with nodes, got an empty one; call memory.add first")
     check_neighbors(k)
-    k = min(k, len(memory))
-    found = memory.nearest(x, k, image)
-    weight = ((found.similarity - found.similarity[:, :1]) / temperature).exp().flatten()
-    source = found.indices.flatten()
-    target = torch.arange(len(x), device=x.device).repeat_interleave(k)
+    asked = min(tapered_count(k) + 1 if smooth else k, len(memory))
+    found = memory.nearest(x, asked, image)
+    weight, indices = ((found.similarity - found.similarity[:, :1]) / temperature).exp(), found[0]
+    if smooth and asked > tapered_count(k):  # else all anchors are neighbors
+        weight, indices = weight[:, :-1] * taper(found.similarity, k), indices[:, :-1]
+    weight, source = weight.flatten(), indices.flatten()
+    target = torch.arange(len(x), device=x.device).repeat_interleave(indices.size(1))
     kept = source >= 0
     graph = HeteroData()
     graph["anchor"].num_nodes, graph["pixel"].num_nodes = len(memory), len(x)

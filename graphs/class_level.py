@@ -10,7 +10,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphs.adjacency import check_options, describe_transform, store_edges
 from graphs.checks import check_neighbors
-from graphs.hubs import agreement
+from graphs.hubs import Agree, agreement, check_agree
 
 Form = Literal["sampled", "dense"]
 
@@ -23,7 +23,7 @@ def class_graph(
     *,
     form: Form = "sampled",
     k: int = 20,
-    agree: Literal["label", "overlap"] = "label",
+    agree: Agree = "label",
     threshold: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Data:
@@ -57,8 +57,7 @@ def class_graph(
     q, label, batch = agreement(logits, label, batch)
     if form not in ("sampled", "dense"):
         raise ValueError(f"expected form 'sampled' or 'dense', got {form!r}")
-    if agree not in ("label", "overlap"):
-        raise ValueError(f"expected agree 'label' or 'overlap', got {agree!r}")
+    check_agree(agree)
     check_neighbors(k)
     if not 0 <= threshold <= 1:
         raise ValueError(f"expected threshold in [0, 1], got {threshold!r}")

@@ -1,6 +1,6 @@
 """Class-level graph, all of it: who agrees, joined through hubs."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,9 @@ from graphs.checks import check_batch, check_labels, check_nodes, describe
 from graphs.propagate import EPS
 
 
+Agree = Literal["label", "overlap"]
+
+
 class ClassHubs(NamedTuple):
     r"""The class-level graph, factored through hubs.
 
@@ -19,7 +22,7 @@ class ClassHubs(NamedTuple):
     through C hubs: node -> hub -> node costs O(N C D) and gives the same as all pairs.
     """
 
-    order: Tensor  # (N,), nodes sorted by block (image and label)
+    order: Tensor  # (N,), nodes sorted by block (image and label, or image)
     sizes: list[int]  # nodes in each block
     weight: Tensor  # (N, C), joins each node to the C hubs of its block
 
@@ -43,6 +46,15 @@ class ClassHubs(NamedTuple):
             values = x.index_select(0, self.order)
             out = _by_block(weight, values, self.sizes)
             return torch.zeros_like(x).index_copy(0, self.order, out)
+
+    def weights_to(self, node: int) -> Tensor:
+        r"""Return the weights :math:`\hat G_{ij}` of one node i's neighbors j `(N,)`."""
+        place = int((self.order == node).nonzero())
+        ends = torch.tensor(self.sizes).cumsum(0)
+        block = int(torch.searchsorted(ends, place, right=True))
+        members = self.order[int(ends[block]) - self.sizes[block] : int(ends[block])]
+        joined = self.weight[members] @ self.weight[node]
+        return self.weight.new_zeros(len(self.weight)).index_copy(0, members, joined)
 
     def to_hetero(self) -> HeteroData:
         """Give the hubs as a bipartite PyG graph: node to hub, and hub to node.
@@ -92,6 +104,12 @@ def _by_block(weight: Tensor, values: Tensor, sizes: list[int]) -> Tensor:
     return (q @ (q.transpose(1, 2) @ x)).flatten(0, 1).index_select(0, slot)
 
 
+def check_agree(agree: str) -> None:
+    """Raise if nodes cannot agree in that way."""
+    if agree not in ("label", "overlap"):
+        raise ValueError(f"expected agree 'label' or 'overlap', got {agree!r}")
+
+
 def agreement(
     logits: Tensor, label: Tensor | None, batch: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,7 +125,11 @@ def agreement(
 
 @torch.no_grad()
 def class_hubs(
-    logits: Tensor, label: Tensor | None = None, batch: Tensor | None = None
+    logits: Tensor,
+    label: Tensor | None = None,
+    batch: Tensor | None = None,
+    *,
+    agree: Agree = "label",
 ) -> ClassHubs:
     r"""Join all nodes of an image that agree on their label, exactly, through hubs.
 
@@ -122,6 +144,8 @@ def class_hubs(
         logits: `Z (N, C)`, finite.
         label: `y (N,)`, by which nodes agree; by default the largest logit.
         batch: image of each node `(N,)`, ascending; by default all belong to one image.
+        agree: on the `label`, or, whatever the label, by the `overlap` of the posteriors:
+            :math:`G_{ij} = q_i^\top q_j`, which changes continuously with the logits.
 
     Returns:
         `ClassHubs`, normalized.
@@ -133,8 +157,10 @@ def class_hubs(
     >>> hubs.propagate(torch.tensor([[1.0], [3.0], [5.0]])).round(decimals=3).flatten()
     tensor([2., 2., 5.])
     """
+    check_agree(agree)
     q, label, batch = agreement(logits, label, batch)
-    block, order = (batch * logits.size(1) + label).sort(stable=True)
+    block = batch * logits.size(1) + label if agree == "label" else batch
+    block, order = block.sort(stable=True)
     sizes = block.unique_consecutive(return_counts=True)[1].tolist()
     place = torch.empty_like(order).index_copy_(0, order, _numbered(block))
     total = q.new_zeros(len(sizes), q.size(1)).index_add_(0, place, q)

@@ -56,6 +56,13 @@ def nodes_to_maps(x: Tensor, height: int, width: int) -> Tensor:
     return x.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)  # (B*h*w, D) -> (B, D, h, w)
 
 
+def pixel_positions(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Return row and column of each pixel of a map `(h * w, 2)`, row by row."""
+    row, column = torch.arange(height, device=device), torch.arange(width, device=device)
+    grid = row[:, None].expand(height, width), column.expand(height, width)
+    return torch.stack(grid, dim=2).flatten(0, 1)
+
+
 def pixel_batch(features: Maps, **values: Maps) -> Batch:
     """Make one PyG graph an image, without edges, of maps of one size or of different sizes.
 
@@ -93,8 +100,7 @@ def pixel_batch(features: Maps, **values: Maps) -> Batch:
                 f"expected maps of one number of channels, got {len(features[0])} and {len(map_)}"
             )
         height, width = map_.shape[-2:]
-        rows = torch.arange(height, device=map_.device)
-        pos = torch.cartesian_prod(rows, torch.arange(width, device=map_.device)).view(-1, 2)
+        pos = pixel_positions(height, width, map_.device)
         graph = Data(x=_flat(map_), pos=pos, map_size=pos.new_tensor([[height, width]]))
         for name, maps in values.items():
             if len(maps) != len(features):

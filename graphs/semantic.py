@@ -14,6 +14,7 @@ from graphs.checks import check_batch, check_neighbors, check_nodes, check_posit
 from graphs.index import Neighbors
 from graphs.neighbors import nearest_neighbors
 from graphs.search import ExactSearch, MakeSearch, Metric
+from graphs.taper import taper, tapered_count
 
 Affinity = Callable[[Tensor], Tensor]
 
@@ -45,6 +46,7 @@ def semantic_graph(
     search: MakeSearch = ExactSearch,
     pos: Tensor | None = None,
     radius: int | None = None,
+    smooth: bool = False,
 ) -> Data:
     r"""Join each node to the nodes of its image that look most like it.
 
@@ -66,6 +68,8 @@ def semantic_graph(
         search: how neighbors are searched for, see `nearest_neighbors`.
         pos: see `nearest_neighbors`.
         radius: see `nearest_neighbors`.
+        smooth: let weights fall to zero at the last of about 3k/2 neighbors, see `taper`, so that
+            the graph changes continuously with the features; else k neighbors keep their weight.
 
     Returns:
         An undirected graph: `edge_index (2, E)`, source then target, sorted by target, each pair
@@ -79,35 +83,41 @@ def semantic_graph(
     >>> graph.edge_index.tolist(), graph.edge_weight.tolist()
     ([[0, 1, 0, 1, 2], [0, 0, 1, 1, 2]], [2.0, 2.0, 2.0, 2.0, 2.0])
     """
-    k = _at_most(k, x, batch)
+    check_neighbors(k)
     affinity = affinity or (cosine_affinity if metric == "cosine" else gaussian_affinity)
-    neighbors = nearest_neighbors(x, k, batch, metric=metric, search=search, pos=pos, radius=radius)
-    edge_index, edge_weight = _symmetric_edges(neighbors, affinity)
+    asked = _at_most(tapered_count(k) + 1 if smooth else k, x, batch)
+    found = nearest_neighbors(
+        x, asked, batch, metric=metric, search=search, pos=pos, radius=radius
+    )
+    weight = affinity(found.similarity)
+    if smooth and asked > tapered_count(k):  # else all nodes are neighbors
+        weight = weight[:, :-1] * taper(found.similarity, k)
+        found = Neighbors(found.indices[:, :-1], found.similarity[:, :-1])
+    edge_index, edge_weight = _symmetric_edges(found.indices, weight)
     return Data(edge_index=edge_index, edge_weight=edge_weight, num_nodes=len(x))
 
 
 def _at_most(k: int, x: Tensor, batch: Tensor | None) -> int:
     """No more neighbors than the largest image has, for places of missing ones take memory."""
     check_nodes(x)
-    check_neighbors(k)
     check_batch(batch, len(x))
     sizes = [len(x)] if batch is None else batch.unique_consecutive(return_counts=True)[1].tolist()
     return min(k, max([1, *sizes]))
 
 
-def _symmetric_edges(neighbors: Neighbors, affinity: Affinity) -> tuple[Tensor, Tensor]:
+def _symmetric_edges(indices: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Edges of S + S^T, with S_ii = 1, pairs that look alike both ways merged."""
-    n, k = neighbors.indices.shape
-    node = torch.arange(n, device=neighbors.indices.device)
-    weight = affinity(neighbors.similarity).flatten()
+    n, k = indices.shape
+    node = torch.arange(n, device=indices.device)
+    weight = weight.flatten()
     # Written so that NaN fails, too; rounding may pass 1.
     if not ((weight >= 0) & (weight < 1.001)).all():
         raise ValueError(
             "expected affinities in [0, 1], got others; cosine_affinity is for metric='cosine', "
             "gaussian_affinity for metric='l2'"
         )
-    kept = (weight > 0) & (neighbors.indices.flatten() >= 0)
-    source, weight = neighbors.indices.flatten()[kept], weight[kept]
+    kept = (weight > 0) & (indices.flatten() >= 0)
+    source, weight = indices.flatten()[kept], weight[kept]
     target = node.repeat_interleave(k)[kept]
     key = torch.cat([target * n + source, source * n + target, node * (n + 1)])
     weight = torch.cat([weight, weight, weight.new_full((n,), 2)])
@@ -129,7 +139,7 @@ class SemanticLevelGraph(BaseTransform):
             `edge_weight`.
         name: start of the names under which the edges are stored, for more than one graph over the
             same nodes: with `semantic`, `semantic_edge_index` and so on.
-        **options: `affinity`, `metric`, `search`, `radius` of `semantic_graph`; with `radius`, the
+        **options: `affinity`, `metric`, `search`, `radius`, `smooth` of `semantic_graph`; with `radius`, the
             window lies around `data.pos`.
 
     >>> data = Data(x=torch.eye(4)[[0, 0, 1, 1]])

@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphs import class_hubs
 from pyg_mllc.errors import InputError
 from pyg_mllc.images import Picture, as_tensor
 from pyg_mllc.losses import upsample
-from pyg_mllc.nn import trusted
+from pyg_mllc.nn import trust
 from pyg_mllc.prediction import Predictor
 
 
@@ -20,7 +19,7 @@ class RoundView(NamedTuple):
     before: Tensor  # (C,), probabilities of the node before the round
     after: Tensor  # (C,), and after it
     label: Tensor  # (h, w), labels of all nodes before the round
-    trusted: bool  # whether it is sure enough to listen little
+    trusted: bool  # whether it is confident enough to listen little
     heed: float  # weight of the neighbors' opinion, 0..1
     neighbors: Tensor  # (M,), nodes that look like it, the node itself among them
     weight: Tensor  # (M,), of each; together what the opinion is made of
@@ -101,8 +100,8 @@ def explain(predictor: Predictor, image: Picture, x: int, y: int) -> Explanation
 def _view(step: Any, given: Any, made: Any, node: int, size: tuple[int, int]) -> RoundView:
     logits, _, batch, graph, eta = given
     n, label = len(logits), logits.argmax(1)
-    sure = bool(trusted(logits, step.threshold, eta)[node])
-    heed = 0.0 if graph is None else float(step.blend_weights(logits)[0 if sure else 1])
+    sure = bool(trust(logits, step.threshold, eta, step.smooth)[node] > 0.5)
+    heed = 0.0 if graph is None else float(step.neighbor_weight(logits, eta)[node])
     source = weight = classes = anchor_weight = logits.new_zeros(0)
     source, classes = source.long(), classes.long()
     if graph is not None:
@@ -117,8 +116,7 @@ def _view(step: Any, given: Any, made: Any, node: int, size: tuple[int, int]) ->
         source, weight = source[order], weight[order]
     agreement = logits.new_zeros(n)
     if step.class_level:
-        hubs = class_hubs(made[0], label, batch)
-        agreement = torch.where(label == label[node], hubs.weight @ hubs.weight[node], 0.0)
+        agreement = step.hubs(made[0], label, batch).weights_to(node)
     return RoundView(
         logits[node].softmax(0), made[0][node].softmax(0), label.view(size), sure, heed,
         source, weight, classes, anchor_weight, agreement.view(size),

@@ -5,7 +5,7 @@ from pyg_mllc.nn.correction import Correction, LabelCorrector
 from pyg_mllc.nn.export import ExportableCorrector
 from pyg_mllc.nn.label_flow import label_logits
 from pyg_mllc.nn.prediction import Prediction
-from pyg_mllc.nn.rounds import CorrectionRound, trusted
+from pyg_mllc.nn.rounds import CorrectionRound, trust
 from pyg_mllc.nn.segmenter import CorrectedSegmenter, Segmenter
 from pyg_mllc.nn.thresholds import ClassThresholds, class_thresholds
 
@@ -21,5 +21,5 @@ __all__ = [
     "Segmenter",
     "class_thresholds",
     "label_logits",
-    "trusted",
+    "trust",
 ]

@@ -6,10 +6,12 @@ from torch import Tensor, nn
 
 from graphs import AnchorMemory
 from graphs.anchors import class_parts, log_share
+from graphs.pixels import pixel_positions
 from graphs.propagate import EPS
+from graphs.taper import taper, tapered_count
 from pyg_mllc.nn.correction import LabelCorrector
-from pyg_mllc.nn.label_flow import CERTAINTY, label_logits
-from pyg_mllc.nn.rounds import CorrectionRound, trusted
+from pyg_mllc.nn.label_flow import CERTAINTY, label_logits, look_alike_features, precise
+from pyg_mllc.nn.rounds import SHARPNESS, CorrectionRound
 from pyg_mllc.nn.thresholds import class_thresholds
 
 
@@ -82,25 +84,44 @@ class ExportableCorrector(nn.Module):
         if told is not None and self.corrector.anchor_rule == "bayes":
             assert self.told is not None
             z, told = z + self.corrector.anchor_share * log_share(told, self.told), None
-        graph = None
+        graph, looks = None, [look]
+        pos = pixel_positions(logits.size(2), logits.size(3), logits.device)
         for step in _rounds(self.corrector):
             if self.corrector.flows and (
                 graph is None or (self.corrector.rebuild and graph_features is None)
             ):
-                graph = _semantic(look, self.corrector.k)
+                graph = self._graph(looks, pos).to(z)
             z, f = self._round(step, z, f, graph, told)
-            look = f
+            looks = [look, f]
         return z.transpose(1, 2).unflatten(2, logits.shape[-2:])
 
     def _told(self, look: Tensor) -> Tensor:
         """What the anchors tell each node `(B, N, C)`."""
         assert self.anchors is not None and self.center is not None and self.told is not None
-        x, look = self.anchors.to(look), look - self.center.to(look)
-        inner = look @ x.T  # (B, N, M)
-        distance = look.square().sum(2, keepdim=True) - 2 * inner + x.square().sum(1)
-        found = (-distance).topk(min(self.corrector.k, len(x)), dim=2)
-        weight = (found.values / self.corrector.temperature).softmax(2)  # (B, N, k)
-        return torch.zeros_like(inner).scatter(2, found.indices, weight) @ self.told.to(look)
+        x, temperature = precise(self.anchors), self.corrector.temperature
+        near = precise(look) - precise(self.center)
+        distance = near.square().sum(2, keepdim=True) - 2 * near @ x.T + x.square().sum(1)
+        k = self.corrector.k
+        smooth = self.corrector.smooth and len(x) > tapered_count(k)
+        weight = _nearest(-distance, k, smooth)
+        # Relative to the nearest, so that far ones do not vanish; missing ones stay 0.
+        least = distance.amin(2, keepdim=True)
+        weight = weight * ((least - distance) / temperature).exp()
+        return (weight / weight.sum(2, keepdim=True)).to(look) @ self.told.to(look)
+
+    def _graph(self, looks: list[Tensor], pos: Tensor) -> Tensor:
+        r"""The semantic-level graph :math:`\hat A (B, N, N)`, see `label_graph`."""
+        smooth = self.corrector.smooth
+        if smooth:
+            u = look_alike_features(looks, pos)
+        else:
+            u, looks = F.normalize(precise(looks[-1]), dim=2), looks[-1:]
+        square = u.square().sum(2)
+        distance = square[:, :, None] + square[:, None] - 2 * u @ u.transpose(1, 2)
+        itself = torch.eye(u.size(1), dtype=torch.bool, device=u.device)
+        weight = _nearest((-distance).masked_fill(itself, -torch.inf), self.corrector.k, smooth)
+        s = weight * (1 - distance / (2 * len(looks))).clamp(min=0) + itself.to(u)
+        return _normalized(s + s.transpose(1, 2))
 
     def _round(
         self,
@@ -112,18 +133,17 @@ class ExportableCorrector(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         label = z.argmax(2)
         if graph is not None:
-            trust = trusted(z.flatten(0, 1), step.threshold, self.eta).view_as(label)
-            of_trusted, of_others = step.blend_weights(z).unbind()
-            a = torch.where(trust, of_trusted, of_others)[..., None]
+            a = step.neighbor_weight(z.flatten(0, 1), self.eta).view_as(label)[..., None]
             opinion = graph @ z
             if told is not None:
                 opinion = opinion + self.corrector.anchor_share * (told - opinion)
             z = (1 - a) * z + a * opinion
         z = step.class_transform(z)
         if step.class_level:
-            q = F.normalize(z.softmax(2), dim=2)
-            agree = label[:, :, None] == label[:, None]
-            f = _normalized(q @ q.transpose(1, 2) * agree) @ f
+            q = F.normalize((z / SHARPNESS if step.smooth else z).softmax(2), dim=2)
+            g = q @ q.transpose(1, 2)
+            g = g if step.smooth else g * (label[:, :, None] == label[:, None])
+            f = _normalized(g) @ f
         return z, step.feature_transform(f)
 
 
@@ -131,13 +151,14 @@ def _nodes(maps: Tensor) -> Tensor:
     return maps.flatten(2).transpose(1, 2)
 
 
-def _semantic(f: Tensor, k: int) -> Tensor:
-    unit = F.normalize(f, dim=2)
-    cosine = (unit @ unit.transpose(1, 2)).clamp(min=0)
-    itself = torch.eye(f.size(1), dtype=torch.bool, device=f.device)
-    value, index = cosine.masked_fill(itself, -1).topk(k, dim=2)
-    s = torch.zeros_like(cosine).scatter(2, index, value) + itself.to(f)
-    return _normalized(s + s.transpose(1, 2))
+def _nearest(similarity: Tensor, k: int, smooth: bool) -> Tensor:
+    """Weights `(B, N, M)` of the nearest of M nodes, 0 for all others."""
+    if not smooth:
+        found = similarity.topk(min(k, similarity.size(2)), dim=2)
+        return torch.zeros_like(similarity).scatter(2, found.indices, 1.0)
+    found = similarity.topk(tapered_count(k) + 1, dim=2)
+    weight = taper(found.values.flatten(0, 1), k).unflatten(0, found.values.shape[:2])
+    return torch.zeros_like(similarity).scatter(2, found.indices[..., :-1], weight)
 
 
 def _normalized(a: Tensor) -> Tensor:

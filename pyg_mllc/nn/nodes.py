@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphs import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
-from graphs.pixels import Maps
+from graphs.pixels import Maps, pixel_positions
 from pyg_mllc.nn.prediction import Prediction
 
 
@@ -20,6 +20,7 @@ class Nodes(NamedTuple):
     f: Tensor  # (N, D), features
     look: Tensor | None  # (N, D'), by which nodes are found to look alike, if not by the features
     batch: Tensor  # (N,), image of each node
+    pos: Tensor | None  # (N, 2), row and column of each node, where nodes are pixels
     images: int
     back: Callable[[Tensor], Any]  # node values in the form given
 
@@ -48,7 +49,9 @@ def pixel_nodes(
         look: Any = graph_features
         z, f = logits.logits, logits.x
         images = logits.num_graphs
-        return Nodes(Prediction(z, f), z, f, look, logits.batch, images, lambda value: value)
+        # Only of `pixel_batch` are positions known to be rows and columns.
+        pos = logits.pos if "map_size" in logits else None
+        return Nodes(Prediction(z, f), z, f, look, logits.batch, pos, images, lambda value: value)
     if features is None:
         raise ValueError("expected features beside logits, got none")
     given = Prediction(logits, features)  # type: ignore[arg-type]
@@ -57,13 +60,17 @@ def pixel_nodes(
         pixels = pixel_batch(features, logits=logits, **more)
         back: Any = partial(batch_to_maps, batch=pixels)
         look = pixels.get("graph_features")
-        return Nodes(given, pixels.logits, pixels.x, look, pixels.batch, len(logits), back)
+        return Nodes(
+            given, pixels.logits, pixels.x, look, pixels.batch, pixels.pos, len(logits), back
+        )
     f, batch = maps_to_nodes(_fitting(features, "features", logits))
     look = None
     if graph_features is not None:
         look, _ = maps_to_nodes(_fitting(graph_features, "graph_features", logits))
-    back = partial(nodes_to_maps, height=logits.size(2), width=logits.size(3))
-    return Nodes(given, maps_to_nodes(logits)[0], f, look, batch, len(logits), back)
+    height, width = logits.shape[-2:]
+    pos = pixel_positions(height, width, logits.device).repeat(len(logits), 1)
+    back = partial(nodes_to_maps, height=height, width=width)
+    return Nodes(given, maps_to_nodes(logits)[0], f, look, batch, pos, len(logits), back)
 
 
 def _fitting(maps: Maps, name: str, logits: Tensor) -> Tensor:

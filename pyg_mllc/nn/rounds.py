@@ -6,32 +6,50 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from graphs import class_graph, class_hubs, propagate, random_walk_norm
+from graphs import ClassHubs, class_graph, class_hubs, propagate, random_walk_norm
 from pyg_mllc.nn.conv import GraphLayer, Layer
 
 Levels = Literal["both", "semantic", "class", "none"]
+TRUST_RAMP = 0.05  # of the confidence, below the threshold
+SHARPNESS = 0.3  # difference of logits by which a class must lead for a label to be clear
 IDENTITY_RANGE = 8.0  # far beyond what an embedding head gives, small enough for float32
 
 
-def trusted(logits: Tensor, threshold: float, eta: Tensor | None = None) -> Tensor:
-    r"""Tell which nodes are confident enough to keep their label.
+def trust(
+    logits: Tensor, threshold: float, eta: Tensor | None = None, smooth: bool = True
+) -> Tensor:
+    r"""Compute how far nodes are confident enough to keep their label.
 
     .. math::
-        t_i = [m_i \ge \tau] \lor [m_i \ge \eta_{y_i}], \qquad
-        m_i = \max \mathrm{softmax}(Z_i), \; y_i = \arg\max Z_i
+        t_i = \min\big(1, \max(0, 1 - (\theta_i - m_i) / 0.05)\big), \qquad
+        m_i = \max \mathrm{softmax}(Z_i), \;
+        \theta_i = \textstyle\sum_c r_{ic} \min(\tau, \eta_c)
+
+    with :math:`r_i = \mathrm{softmax}(Z_i / 0.3)`, nearly the label of node i. As published it is a
+    step: :math:`t_i = [m_i \ge \tau] \lor [m_i \ge \eta_{y_i}]`, :math:`y_i = \arg\max Z_i`.
 
     Args:
         logits: `Z (N, C)`.
         threshold: tau, in [0, 1].
         eta: class thresholds `(C,)`; by default only tau counts.
+        smooth: a ramp, which changes continuously with the logits, rather than a step.
 
     Returns:
-        `(N,)` bool.
+        `(N,)`, in [0, 1]: 1 for nodes that are trusted.
     """
     confidence, label = logits.softmax(1).max(1)
-    if eta is None:
-        return confidence >= threshold
-    return confidence >= eta.to(confidence)[label].clamp(max=threshold)
+    least = torch.full_like(confidence, threshold)
+    if eta is not None:
+        of_class = eta.to(confidence).clamp(max=threshold)
+        least = soft_labels(logits) @ of_class if smooth else of_class[label]
+    if not smooth:
+        return (confidence >= least).to(confidence)
+    return (1 - (least - confidence) / TRUST_RAMP).clamp(0, 1)
+
+
+def soft_labels(logits: Tensor) -> Tensor:
+    """Return labels `(N, C)` that change continuously: nearly one-hot but where classes tie."""
+    return (logits / SHARPNESS).softmax(1)
 
 
 class CorrectionRound(nn.Module):
@@ -42,8 +60,9 @@ class CorrectionRound(nn.Module):
         F' = \hat G F, \quad F_r = V_2 \mathrm{relu}(V_1 F' + a_1) + a_2
 
     with :math:`\hat A` the semantic-level graph of the features F, :math:`\hat G` the class-level
-    graph of the corrected logits and the labels before, and :math:`a_i` small where node i is
-    trusted. Starts as the identity transform around the propagation, for features above -8.
+    graph of the corrected logits, :math:`G_{ij} = q_i^\top q_j` for :math:`q_i` the unit vector
+    along :math:`\mathrm{softmax}(Z_{ri} / 0.3)`, and :math:`a_i` small where node i is trusted.
+    Starts as the identity transform around the propagation, for features above -8.
 
     Args:
         num_classes: C.
@@ -55,6 +74,9 @@ class CorrectionRound(nn.Module):
         conv: passes labels, in place of :math:`\hat A Z`: `affinity`, or a layer, see `GraphLayer`.
         feature_conv: passes features, in place of :math:`\hat G F`, likewise.
         levels: graphs that messages flow over.
+        smooth: see `LabelCorrector`; else as published, trust is a step, and nodes agree only if
+            they have the same label before the round: :math:`G_{ij} = [y_i = y_j]\, q_i^\top q_j`
+            with q along :math:`\mathrm{softmax}(Z_r)`.
     """
 
     def __init__(
@@ -69,9 +91,10 @@ class CorrectionRound(nn.Module):
         conv: Layer,
         feature_conv: Layer,
         levels: Levels,
+        smooth: bool = True,
     ) -> None:
         super().__init__()
-        self.k, self.threshold = k, threshold
+        self.k, self.threshold, self.smooth = k, threshold, smooth
         semantic, self.class_level = levels in ("both", "semantic"), levels in ("both", "class")
         self.blend, self.blending = tuple(blend), None
         if learn_blend and semantic:
@@ -116,14 +139,18 @@ class CorrectionRound(nn.Module):
         """
         label = logits.detach().argmax(1)
         if graph is not None:
-            trust = trusted(logits.detach(), self.threshold, eta)
-            of_trusted, of_others = self.blend_weights(logits).unbind()
-            a = torch.where(trust, of_trusted, of_others)[:, None]
+            a = self.neighbor_weight(logits, eta)[:, None]
             logits = (1 - a) * logits + a * self._opinion(graph, logits)
         logits = self.class_transform(logits)
         if self.class_level:
             features = self._agreement(logits.detach(), label, batch, features)
         return logits, self.feature_transform(features)
+
+    def neighbor_weight(self, logits: Tensor, eta: Tensor | None) -> Tensor:
+        """Return the weight a of the neighbors' opinion for each node `(N,)`."""
+        t = trust(logits.detach(), self.threshold, eta, self.smooth)
+        of_trusted, of_others = self.blend_weights(logits).unbind()
+        return of_others + t * (of_trusted - of_others)
 
     def blend_weights(self, like: Tensor) -> Tensor:
         """Weight a of the neighbors' opinion for nodes that are (trusted, not trusted)."""
@@ -149,13 +176,19 @@ class CorrectionRound(nn.Module):
     def _agreement(self, logits: Tensor, label: Tensor, batch: Tensor, features: Tensor) -> Tensor:
         """What the features of those that agree with each node are like."""
         if self.feature_conv is None:
-            return class_hubs(logits, label, batch).propagate(features)
+            return self.hubs(logits, label, batch).propagate(features)
         if self.training:
             graph = class_graph(logits, label, batch, k=self.k)
         else:
             graph = self._same_partners(logits, label, batch)
         weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(logits))
         return self.feature_conv(features, graph.edge_index, weight.to(features))
+
+    def hubs(self, logits: Tensor, label: Tensor, batch: Tensor) -> ClassHubs:
+        """Build the class-level graph of the corrected logits and the labels before."""
+        if self.smooth:
+            return class_hubs(logits / SHARPNESS, batch=batch, agree="overlap")
+        return class_hubs(logits, label, batch)
 
     def _same_partners(self, logits: Tensor, label: Tensor, batch: Tensor) -> Data:
         """Draw as always for an image, whatever images are beside it."""

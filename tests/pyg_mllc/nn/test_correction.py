@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from dense import class_level, normalize, semantic
+from dense import class_level, normalize, semantic, smooth_semantic, tapered
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from graphs import AnchorMemory, anchor_evidence, anchor_graph, maps_to_nodes, pixel_batch
 from pyg_mllc.data import textures
-from pyg_mllc.nn import LabelCorrector, class_thresholds, label_logits, trusted
+from pyg_mllc.nn import LabelCorrector, class_thresholds, label_logits, trust
 from pyg_mllc.nn.label_flow import label_graph
 
 
@@ -21,7 +21,7 @@ def test_reproduces_the_authors_arithmetic(dtype, tolerance, device, real_data):
     if not file.is_file():
         pytest.skip("there is no folder golden/ beside MLLC_DATA")
     golden = {name: value.to(device, dtype) for name, value in load_file(file).items()}
-    corrector = LabelCorrector(num_classes=5, feature_dim=256, rounds=2, k=20)
+    corrector = LabelCorrector(num_classes=5, feature_dim=256, rounds=2, k=20, smooth=False)
     places = {"class.0": "class_transform.0", "class.1": "class_transform.1"}
     places |= {"feature.0": "feature_transform.0", "feature.1": "feature_transform.2"}
     corrector.load_state_dict(
@@ -69,14 +69,32 @@ def test_a_fresh_corrector_is_the_identity_around_the_propagation():
         assert torch.allclose(one.features, other.features, atol=1e-4)
 
 
-def test_one_round_is_the_equations():
+def test_two_rounds_are_the_equations():
+    """The second graph is found by the original features and the moved ones, side by side."""
+    logits, features = torch.randn(1, 4, 5, 7).double(), torch.randn(1, 6, 5, 7).double()
+    z, f = (m[0].flatten(1).T for m in (logits, features))
+    pos = torch.cartesian_prod(torch.arange(5.0), torch.arange(7.0)).double()
+    first = f
+    for number in range(2):
+        maps = (first, f)[: number + 1]
+        m = z.softmax(1).max(1).values
+        a = (0.8 - 0.6 * (1 - (0.95 - m) / 0.05).clamp(0, 1))[:, None]
+        z = (1 - a) * z + a * normalize(smooth_semantic(maps, 8, pos)) @ z
+        q = torch.nn.functional.normalize((z / 0.3).softmax(1), dim=1)
+        f = normalize(q @ q.T) @ f
+    out = LabelCorrector(4, rounds=2, k=8)(logits, features)[-1]
+    assert torch.allclose(out.logits[0].flatten(1).T, z)
+    assert torch.allclose(out.features[0].flatten(1).T, f)
+
+
+def test_one_published_round_is_the_equations():
     logits, features = torch.randn(1, 4, 5, 7).double(), torch.randn(1, 6, 5, 7).double()
     z, f = (m[0].flatten(1).T for m in (logits, features))
     batch = torch.zeros(35, dtype=torch.long)
     a = torch.where(z.softmax(1).max(1).values >= 0.95, 0.2, 0.8)[:, None]
     z1 = (1 - a) * z + a * normalize(semantic(f, 8, batch)) @ z
     f1 = normalize(class_level(z1, z.argmax(1), batch)) @ f
-    out = LabelCorrector(4, rounds=1, k=8)(logits, features)[-1]
+    out = LabelCorrector(4, rounds=1, k=8, smooth=False)(logits, features)[-1]
     assert torch.allclose(out.logits[0].flatten(1).T, z1)
     assert torch.allclose(out.features[0].flatten(1).T, f1)
 
@@ -120,11 +138,31 @@ def test_computes_in_float32_under_autocast(device):
     assert torch.equal(out.logits, expected.logits)
 
 
-def test_trust_asks_less_of_rare_classes():
+@pytest.mark.parametrize("smooth", [True, False])
+def test_trust_asks_less_of_rare_classes(smooth):
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [5.0, 0.0]])  # confidence 0.88, 0.88, 0.99
-    assert trusted(logits, 0.95).tolist() == [False, False, True]
+    assert trust(logits, 0.95, smooth=smooth).tolist() == [0, 0, 1]
     eta = class_thresholds(torch.tensor([10.0, 5.0]), 0.95)
-    assert trusted(logits, 0.95, eta).tolist() == [False, True, True]
+    assert trust(logits, 0.95, eta, smooth=smooth).tolist() == [0, 1, 1]
+
+
+def test_trust_is_a_ramp_or_a_step():
+    confidence = torch.linspace(0.88, 0.97, 901).double()
+    logits = torch.stack([(confidence / (1 - confidence)).log(), torch.zeros(901)], 1)
+    for eta in (None, torch.tensor([0.95, 0.2])):
+        smooth, step = (trust(logits, 0.95, eta, smooth=s) for s in (True, False))
+        assert smooth[0] == 0 and smooth[-1] == 1 and smooth.diff().max() < 0.01
+        assert step.unique().tolist() == [0, 1] and torch.equal(step > 0, confidence >= 0.95)
+    everything = trust(logits, 0.0)
+    assert (everything == 1).all()
+
+
+def test_trust_follows_the_label_where_two_classes_tie():
+    """Two classes of other thresholds: a node between them is trusted in part."""
+    lead = torch.linspace(-2, 2, 401).double()
+    logits = torch.stack([lead / 2, -lead / 2], 1)
+    t = trust(logits, 1.0, torch.tensor([1.0, 0.0]))
+    assert t[0] == 1 and t[-1] == 0 and t.diff().abs().max() < 0.2
 
 
 @pytest.mark.parametrize(
@@ -376,23 +414,27 @@ def test_anchors_tell_pixels_their_label(conv):
     assert (own.argmax(1) == truth).float().mean() < 0.5  # an image's own anchors are hidden
 
 
-def test_anchors_and_neighbors_are_one_weighted_sum():
+@pytest.mark.parametrize("smooth", [True, False])
+def test_anchors_and_neighbors_are_one_weighted_sum(smooth):
     logits, features = inputs(1, 3, 4, 4, 4)
     logits, features = logits.double(), features.double()
-    memory = AnchorMemory(3, 4, budget=6).double()
-    memory.add(torch.randn(6, 4).double(), torch.tensor([0, 0, 1, 1, 2, 2]))
-    corrector = LabelCorrector(3, rounds=1, k=3, anchor_share=0.3, blend=(1, 1))
+    memory = AnchorMemory(3, 4, budget=9).double()
+    memory.add(torch.randn(9, 4).double(), torch.arange(9) // 3)
+    options = {"rounds": 1, "k": 3, "anchor_share": 0.3, "blend": (1, 1), "smooth": smooth}
     z, f = (m[0].flatten(1).T for m in (logits, features))
-    a_hat = normalize(semantic(f, 3, torch.zeros(16).long()))
     d = torch.cdist(f, memory.x).square()
-    near = d.topk(3, largest=False)
-    r = torch.zeros_like(d).scatter(
-        1, near.indices, (-(near.values - near.values[:, :1]) / 0.2).exp()
-    )
+    r = (-(d - d.amin(1, keepdim=True)) / 0.2).exp()
+    if smooth:
+        pos = torch.cartesian_prod(torch.arange(4.0), torch.arange(4.0)).double()
+        a = smooth_semantic([f], 3, pos)
+        r = r * torch.stack([tapered(-row, 3) for row in d])
+    else:
+        a = semantic(f, 3, torch.zeros(16).long())
+        r = r * (d <= d.sort(1).values[:, 2:3])
     r = r / r.sum(1, keepdim=True)
     known = math.log(0.99 / 0.01 * 2) * torch.eye(3).double()[memory.label]
-    expected = 0.7 * a_hat @ z + 0.3 * r @ known
-    out = corrector(logits, features, anchors=memory)[-1].logits
+    expected = 0.7 * normalize(a) @ z + 0.3 * r @ known
+    out = LabelCorrector(3, **options)(logits, features, anchors=memory)[-1].logits
     assert torch.allclose(out[0].flatten(1).T, expected)
 
 
@@ -458,7 +500,8 @@ class LargestTensor(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
-                self.largest = max(self.largest, tensor.untyped_storage().nbytes() // 4)
+                size = tensor.untyped_storage().nbytes() // tensor.element_size()
+                self.largest = max(self.largest, size)
         return out
 
 
