@@ -102,5 +102,10 @@ class NeighborIndex:
         return F.normalize(x, dim=1) if self.metric == "cosine" else x - self.center
 
 
+def precise(x: Tensor) -> Tensor:
+    """Return features in float64, on devices that have it, to tell apart what looks nearly alike."""
+    return x if x.device.type == "mps" else x.double()
+
+
 def _float(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()

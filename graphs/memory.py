@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from graphs.checks import check_labels, check_nodes, check_numbers, check_positive
-from graphs.index import NeighborIndex, Neighbors, automatic_search
+from graphs.index import NeighborIndex, Neighbors, automatic_search, precise
 from graphs.search import MakeSearch
 
 
@@ -136,7 +136,7 @@ class AnchorMemory(nn.Module):
         self._index = None
 
     def nearest(self, x: Tensor, k: int, image: Tensor | None = None) -> Neighbors:
-        """Find the `k` nodes nearest to each of `x (N, D)` by squared distance.
+        """Find the `k` nodes nearest to each of `x (N, D)` by squared distance, in float64.
 
         The memory is prepared for it once, and anew after it has changed.
 
@@ -154,17 +154,19 @@ class AnchorMemory(nn.Module):
             ValueError: as `NeighborIndex`.
         """
         if self._index is None:
-            self._index = NeighborIndex(self.x, "l2", self.search)
+            self._index = NeighborIndex(precise(self.x), "l2", self.search)
+        dtype = torch.promote_types(torch.promote_types(x.dtype, self.slots.dtype), torch.float32)
         if image is None:
-            return self._index(x, k)
+            found = self._index(x, k)
+            return Neighbors(found.indices, found.similarity.to(dtype))
         indices = torch.full((len(x), k), -1, device=x.device)
-        similarity = self._index.center.new_full((len(x), k), -torch.inf)
+        similarity = x.new_full((len(x), k), -torch.inf, dtype=dtype)
         check_numbers("image", image, len(x), "one per node")
         for number in image.unique().tolist():
             mine = image == number
             hidden = self.image == number if number >= 0 else None
             found = self._index(x[mine], k, hidden)
-            indices[mine], similarity[mine] = found.indices, found.similarity
+            indices[mine], similarity[mine] = found.indices, found.similarity.to(dtype)
         return Neighbors(indices, similarity)
 
     def _apply(self, *args: Any, **kwargs: Any) -> Self:  # to another device or dtype

@@ -86,9 +86,7 @@ def semantic_graph(
     check_neighbors(k)
     affinity = affinity or (cosine_affinity if metric == "cosine" else gaussian_affinity)
     asked = _at_most(tapered_count(k) + 1 if smooth else k, x, batch)
-    found = nearest_neighbors(
-        x, asked, batch, metric=metric, search=search, pos=pos, radius=radius
-    )
+    found = nearest_neighbors(x, asked, batch, metric=metric, search=search, pos=pos, radius=radius)
     weight = affinity(found.similarity)
     if smooth and asked > tapered_count(k):  # else all nodes are neighbors
         weight = weight[:, :-1] * taper(found.similarity, k)

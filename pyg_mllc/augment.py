@@ -6,6 +6,7 @@ from kornia.constants import DataKey, Resample
 from torch import Tensor, nn
 
 from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.losses import at_least_float32
 
 
 class WeakView(nn.Module):
@@ -44,7 +45,8 @@ class WeakView(nn.Module):
         # kornia pads with 0, which is a class: shift the labels by one, so that 0 is void.
         shifted = (label.long() + 1) % (IGNORE + 1)
         with torch.autocast(image.device.type, enabled=False):  # half precision moves them apart
-            image, shifted = self.geometry(image.float(), shifted[:, None].float())
+            image = at_least_float32(image)
+            image, shifted = self.geometry(image, shifted[:, None].to(image))
         return image, (shifted[:, 0].round().long() - 1) % (IGNORE + 1)
 
 
@@ -70,7 +72,7 @@ class StrongView(nn.Module):
     def forward(self, image: Tensor, label: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
         """Give a strong view of `image (B, 3, H, W)`, `label` and `weight` `(B, H, W)`."""
         with torch.autocast(image.device.type, enabled=False):
-            image = self.color(image.float())
+            image = self.color(at_least_float32(image))
         if self.mix == "none":
             return image, label, weight
         return paste(

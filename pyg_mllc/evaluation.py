@@ -9,7 +9,7 @@ from torch import Tensor
 from pyg_mllc.data import IGNORE, OwnSizes, SampleSet, eval_loader
 from pyg_mllc.data.samples import check_count
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import upsample
+from pyg_mllc.losses import at_least_float32, upsample
 from pyg_mllc.measures import Measures
 from pyg_mllc.nn import Prediction
 from pyg_mllc.results import Evaluation, Example, ImageFigures
@@ -74,7 +74,9 @@ def full_size(
     def beliefs(view: Tensor) -> Tensor:
         history = teach(view)
         counts[:] = [len(history)]
-        return torch.cat([upsample(p.logits.float(), view.shape[-2:]) for p in history], 1)
+        return torch.cat(
+            [upsample(at_least_float32(p.logits), view.shape[-2:]) for p in history], 1
+        )
 
     def predict(images: Tensor) -> list[Tensor]:
         found = beliefs(images) if window is None else sliding_window(beliefs, images, window)

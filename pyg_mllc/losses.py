@@ -8,6 +8,11 @@ from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.processes import mean_over_processes
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return a tensor in float32, or in float64 if it is that already."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def upsample(logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     """Bring maps `(B, C, h, w)` to `size` (H, W), bilinearly."""
     return F.interpolate(logits, size, mode="bilinear", align_corners=False)
@@ -36,7 +41,7 @@ def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = 
     >>> masked_cross_entropy(torch.zeros(1, 4, 2, 2), torch.full((1, 2, 2), IGNORE))
     tensor(0.)
     """
-    logits = upsample(logits.float(), label.shape[-2:])
+    logits = upsample(at_least_float32(logits), label.shape[-2:])
     loss = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
     if weight is not None:
         loss = loss * weight
@@ -98,7 +103,7 @@ def info_nce(features: Tensor, label: Tensor, temperature: float = 0.1) -> Tenso
     pair = pair & ~torch.eye(label.size(-1), dtype=torch.bool, device=label.device)
     positive = pair & (label[..., :, None] == label[..., None, :])
     with torch.autocast(features.device.type, enabled=False):  # in half precision it errs by tenths
-        unit = F.normalize(features.float(), dim=-1)
+        unit = F.normalize(at_least_float32(features), dim=-1)
         similarity = unit @ unit.transpose(-1, -2) / temperature
     floor = torch.finfo(similarity.dtype).min  # finite: a node without pairs gives no NaN
     log_p = similarity.masked_fill(~pair, floor).log_softmax(-1).masked_fill(~positive, 0)
@@ -126,7 +131,8 @@ def prototype_loss(
         A scalar; zero, and still differentiable, if no node takes part.
     """
     with torch.autocast(features.device.type, enabled=False):
-        cosine = F.normalize(features.float(), dim=-1) @ F.normalize(prototypes, dim=-1).T
+        unit = F.normalize(at_least_float32(features), dim=-1)
+        cosine = unit @ F.normalize(prototypes, dim=-1).T
     logits = (scale * cosine).masked_fill(~seen, torch.finfo(cosine.dtype).min)
     takes_part = (label != IGNORE) & seen[label.clamp(max=len(seen) - 1)]
     target = torch.where(takes_part, label, IGNORE)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.losses import at_least_float32
 from pyg_mllc.processes import sum_over_processes
 
 
@@ -38,7 +39,7 @@ class Prototypes(nn.Module):
         Every process calls it; together they move the prototypes.
         """
         known = label != IGNORE
-        unit, label = F.normalize(features[known].float(), dim=1), label[known]
+        unit, label = F.normalize(at_least_float32(features[known]), dim=1), label[known]
         count = torch.bincount(label, minlength=len(self.seen))
         total = torch.zeros_like(self.mean).index_add_(0, label, unit)
         count, total = sum_over_processes(count), sum_over_processes(total)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pyg_mllc.augment import StrongView
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import upsample
+from pyg_mllc.losses import at_least_float32, upsample
 from pyg_mllc.methods.method import Method
 from pyg_mllc.nn import CorrectedSegmenter, Prediction
 
@@ -78,7 +78,8 @@ class SemiSupervised(Method):
         known = torch.where(valid, 0, IGNORE)
         view, known = self.weak(images, known)
         history = self.teach(view)
-        confidence, label = upsample(history[-1].logits.float(), view.shape[-2:]).softmax(1).max(1)
+        logits = upsample(at_least_float32(history[-1].logits), view.shape[-2:])
+        confidence, label = logits.softmax(1).max(1)
         return Guess(view, torch.where(known == IGNORE, IGNORE, label), confidence, history[0])
 
     def trusted(self, guess: Guess) -> Tensor:

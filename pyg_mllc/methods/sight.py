@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphs import join_features
 from pyg_mllc.errors import InputError
+from pyg_mllc.losses import at_least_float32
 from pyg_mllc.nn.decoders import Stages
 from pyg_mllc.nn.encoder import create_encoder
 
@@ -72,6 +73,6 @@ class FrozenFeatures(nn.Module):
         if size != list(images.shape[-2:]):  # vision transformers need whole patches
             images = F.interpolate(images, size, mode="bilinear", antialias=True)
         stages = self.stages((images - self.mean) / self.std)
-        maps = [embedding.float(), *(stages[i].float() for i in self.taken)]
+        maps = [at_least_float32(m) for m in (embedding, *(stages[i] for i in self.taken))]
         joined = join_features(maps)
         return joined if self.embedding else joined[:, embedding.size(1) :]

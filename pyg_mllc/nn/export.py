@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from graphs import AnchorMemory
 from graphs.anchors import class_parts, log_share
+from graphs.index import precise
 from graphs.pixels import pixel_positions
 from graphs.propagate import EPS
 from graphs.taper import taper, tapered_count
 from pyg_mllc.nn.correction import LabelCorrector
-from pyg_mllc.nn.label_flow import CERTAINTY, label_logits, look_alike_features, precise
+from pyg_mllc.nn.label_flow import CERTAINTY, label_logits, look_alike_features
 from pyg_mllc.nn.rounds import SHARPNESS, CorrectionRound
 from pyg_mllc.nn.thresholds import class_thresholds
 

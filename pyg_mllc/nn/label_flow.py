@@ -10,6 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
 from graphs import automatic_search, random_walk_norm, semantic_graph, symmetric_norm
+from graphs.index import precise
 
 CERTAINTY = 0.99  # of an anchor's label
 POSITION = 3e-3  # weight of a pixel's row and column beside unit vectors
@@ -127,11 +128,6 @@ def label_graph(
 def _mean_cosine(similarity: Tensor, maps: int) -> Tensor:
     """Turn minus the squared distance of M unit vectors each into their mean cosine, if above 0."""
     return (1 + similarity / (2 * maps)).clamp(min=0)
-
-
-def precise(x: Tensor) -> Tensor:
-    """Return a tensor in double precision, on devices that have it."""
-    return x if x.device.type == "mps" else x.double()
 
 
 @torch.no_grad()

@@ -78,7 +78,9 @@ class ClassThresholds(nn.Module):
             logits: `(B, C, h, w)`.
             valid: `(B, h, w)` bool, pixels that may count; by default all.
         """
-        confidence, label = logits.float().softmax(1).max(1)
+        confidence, label = (
+            logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1).max(1)
+        )
         sure = confidence >= self.threshold
         sure = sure if valid is None else sure & valid
         new = torch.bincount(label[sure], minlength=len(self.counts))

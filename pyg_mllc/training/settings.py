@@ -14,7 +14,7 @@ CHOICES = {
     "on_nonfinite": ("stop", "skip"),
     "on_unreadable": ("stop", "skip"),
 }
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16")
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true", "32", "16", "bf16", "64")
 LOGGERS = ("csv", "tensorboard", "mlflow", "wandb")
 
 
@@ -44,7 +44,8 @@ class TrainerSettings:
         accelerator: `auto`, `cpu`, `gpu`, ...
         devices: of one machine, one process each.
         nodes: machines.
-        precision: `32-true`, `16-mixed` or `bf16-mixed`, or Lightning's short 32, 16, `bf16`.
+        precision: `32-true`, `16-mixed`, `bf16-mixed` or `64-true`, or Lightning's short 32, 16,
+            `bf16`, 64.
         channels_last: lay images out as (B, H, W, C) in memory, which convolutions do faster.
         workers: processes that load images; with 0, the main process loads.
         on_nonfinite: what a loss or gradient that is not finite does: `stop`, or `skip` the step,
