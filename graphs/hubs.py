@@ -10,7 +10,6 @@ from torch_geometric.data import HeteroData
 from graphs.checks import check_batch, check_labels, check_nodes, describe
 from graphs.propagate import EPS
 
-
 Agree = Literal["label", "overlap"]
 
 

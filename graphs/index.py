@@ -103,7 +103,7 @@ class NeighborIndex:
 
 
 def precise(x: Tensor) -> Tensor:
-    """Return features in float64, on devices that have it, to tell apart what looks nearly alike."""
+    """Return features in float64, on devices that have it: it tells apart what looks alike."""
     return x if x.device.type == "mps" else x.double()
 
 

@@ -137,8 +137,8 @@ class SemanticLevelGraph(BaseTransform):
             `edge_weight`.
         name: start of the names under which the edges are stored, for more than one graph over the
             same nodes: with `semantic`, `semantic_edge_index` and so on.
-        **options: `affinity`, `metric`, `search`, `radius`, `smooth` of `semantic_graph`; with `radius`, the
-            window lies around `data.pos`.
+        **options: `affinity`, `metric`, `search`, `radius`, `smooth` of `semantic_graph`; with
+            `radius`, the window lies around `data.pos`.
 
     >>> data = Data(x=torch.eye(4)[[0, 0, 1, 1]])
     >>> SemanticLevelGraph(k=1)(data)

@@ -70,7 +70,7 @@ def look_alike_features(maps: Sequence[Tensor], pos: Tensor | None = None) -> Te
         u_i = [F^1_i / \|F^1_i\|, \dots, F^M_i / \|F^M_i\|, \; \lambda\, pos_i], \qquad
         \|u_i - u_j\|^2 = 2 \sum_m (1 - \cos(F^m_i, F^m_j)) + \lambda^2 \|pos_i - pos_j\|^2
 
-    The weight of the position, three thousandths per pixel, is so small that it decides only among nodes
+    The weight of the position, lambda, is three thousandths per pixel: it decides only among nodes
     that look exactly alike. In double precision, which tells those apart that nearly look alike, on
     all devices that have it.
 

@@ -1,0 +1,143 @@
+"""What is corrected to see whether two machines agree: generated scenes, real images, networks."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from experiments.job import data_root
+from experiments.label_noise.noise import KINDS
+from graphs import join_features
+from pyg_mllc.data import IGNORE, camvid, textures, voc
+from pyg_mllc.methods import MLLC
+from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
+from pyg_mllc.training import TrainerSettings, train
+
+ROUNDS, SIZE, STEPS = 3, (48, 64), 100
+KINDS_OF_SCENES = (  # classes, feature size, height, width, noise of the features
+    (2, 16, 20, 28, 1.0), (6, 32, 24, 32, 0.5), (6, 32, 24, 32, 2.0), (12, 64, 20, 28, 1.0),
+    (6, 32, 24, 32, 0.0),
+)  # fmt: skip
+
+
+class Group(NamedTuple):
+    """Images of one kind, corrected with the same anchors and the same weights."""
+
+    data: str
+    logits: Tensor  # (B, C, h, w)
+    features: Tensor  # (B, D, h, w)
+    truth: Tensor  # (B, h, w)
+    anchors: tuple[Tensor, Tensor]  # features (M, D) and labels (M,)
+    weights: dict[str, Tensor]  # of a trained corrector; empty for one without weights
+
+
+def groups() -> Iterator[Group]:
+    """Give everything that is corrected: 100 scenes, 20 real images, 12 of trained networks."""
+    for kind in KINDS_OF_SCENES:
+        yield _scenes(*kind, images=20)
+    for name in ("camvid", "voc"):
+        yield _real(name, images=10)
+    for name in ("textures", "camvid", "voc"):
+        yield _trained(name, images=4)
+
+
+def _scenes(classes: int, size: int, height: int, width: int, noise: float, images: int) -> Group:
+    """Regions of one class each, with noisy features; 10 to 40% of the labels are wrong."""
+    g = torch.Generator().manual_seed(1000 * classes + size + int(10 * noise))
+    means = torch.randn(classes, size, generator=g)
+    margin = math.log(0.8 * (classes - 1) / 0.2)
+
+    def draw(count: int) -> tuple[Tensor, Tensor]:
+        at = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
+        centers = torch.rand(count, 10, 2, generator=g) * torch.tensor([height, width])
+        nearest = torch.cdist(at.flatten(1).T.expand(count, -1, 2).float(), centers).argmin(2)
+        truth = torch.randint(classes, (count, 10), generator=g).gather(1, nearest)
+        truth = truth.view(count, height, width)
+        x = means[truth] + noise * torch.randn(count, height, width, size, generator=g)
+        return join_features([x.permute(0, 3, 1, 2)]), truth
+
+    features, truth = draw(images)
+    share = torch.linspace(0.1, 0.4, images).view(-1, 1, 1)
+    wrong = torch.rand(truth.shape, generator=g) < share
+    label = torch.where(wrong, torch.randint(classes, truth.shape, generator=g), truth)
+    logits = margin * F.one_hot(label, classes) + 0.3 * torch.randn(
+        *label.shape, classes, generator=g
+    )
+    x, y = draw(4)
+    anchors = x.permute(0, 2, 3, 1).flatten(0, 2), y.flatten()
+    return Group("scenes", logits.permute(0, 3, 1, 2), features, truth, anchors, {})
+
+
+def _splits(name: str, labeled: int, images: int) -> Any:
+    if name == "textures":
+        return textures(labeled=labeled, unlabeled=12, val=images, size=SIZE)
+    load = {"camvid": camvid, "voc": voc}[name]
+    return load(data_root(name), labeled=labeled, val=images, size=SIZE)
+
+
+def _stack(samples: Any) -> tuple[Tensor, Tensor]:
+    parts = [samples[i] for i in range(len(samples))]
+    image, label = (torch.stack([part[key] for part in parts]) for key in ("image", "label"))
+    return image / 255, label
+
+
+@torch.no_grad()
+def _look(image: Tensor) -> Tensor:
+    """Stages 1 to 3 of a frozen encoder, side by side, at the size of the image."""
+    frozen = Segmenter(2, weights="package").eval()
+    first, *others = frozen.encode(image)[1:4]
+    return join_features([F.interpolate(first, SIZE, mode="bilinear"), *others])
+
+
+def _known(look: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    x, y = look[..., ::2, ::2].permute(0, 2, 3, 1).flatten(0, 2), label[:, ::2, ::2].flatten()
+    return x[y != IGNORE], y[y != IGNORE]
+
+
+def _real(name: str, images: int) -> Group:
+    """Wrong masks of real images: single pixels, or regions."""
+    splits = _splits(name, 8, images)
+    (image, truth), classes = _stack(splits.val), splits.spec.num_classes
+    labels = []
+    for i, (picture, mask) in enumerate(zip(image, truth, strict=True)):
+        kind = KINDS[("flips", "confusions")[i % 2]]
+        rng = np.random.default_rng(i)
+        pixels = (255 * picture).byte().permute(1, 2, 0).numpy()
+        labels.append(torch.from_numpy(kind(mask.numpy(), pixels, 0.2, rng)))
+    logits = label_logits(torch.stack(labels), classes).permute(0, 3, 1, 2)
+    anchors = _known(*((lambda i, y: (_look(i), y))(*_stack(splits.labeled))))
+    return Group(f"{name}, wrong masks", logits, _look(image), truth, anchors, {})
+
+
+def _trained(name: str, images: int) -> Group:
+    """What a network says that was trained with its corrector, and that corrector."""
+    torch.manual_seed(0)
+    splits = _splits(name, 8, images)
+    classes = splits.spec.num_classes
+    segmenter = Segmenter(classes, weights="package", feature_dim=64, feature_stride=8)
+    corrector = LabelCorrector(classes, 64, rounds=ROUNDS)
+    method = MLLC(segmenter, corrector, total_steps=STEPS, warmup=0.2)
+    settings = TrainerSettings(
+        max_steps=STEPS, val_every=STEPS, accelerator="cpu", batch_size=4, unlabeled_batch_size=4
+    )
+    train(method, splits, settings, seed=0, out=Path("outputs/stability") / name, name=name)
+    method.eval()
+    (image, truth), (known, label) = _stack(splits.val), _stack(splits.labeled)
+    with torch.no_grad():
+        logits, features = segmenter(image)
+        size = features.shape[-2:]
+        logits = F.interpolate(logits, size, mode="area")
+        _, of_known = segmenter(known)
+    label, truth = (
+        F.interpolate(y[:, None].float(), size, mode="nearest-exact")[:, 0].long()
+        for y in (label, truth)
+    )
+    x, y = of_known.permute(0, 2, 3, 1).flatten(0, 2), label.flatten()
+    anchors = x[y != IGNORE], y[y != IGNORE]
+    weights = {name: value.detach() for name, value in corrector.state_dict().items()}
+    return Group(f"{name}, trained network", logits, features, truth, anchors, weights)
