@@ -57,10 +57,10 @@ class ExportableNetwork(nn.Module):
 
     @property
     def smallest(self) -> int:
-        """Pixels that each side has at least, so that every pixel has its k neighbors."""
+        """Pixels that each side has at least, so that every pixel has its neighbors."""
         if self.corrector is None:
             return 2 * self.multiple  # torch takes sides of a single pixel for another case
-        nodes = math.isqrt(self.corrector.corrector.k) + 1  # a side of the graph
+        nodes = math.isqrt(self.corrector.corrector.neighbors) + 1  # a side of the graph
         steps = math.ceil(nodes * self.segmenter.feature_stride / self.multiple)
         return self.multiple * max(2, steps)
 

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 from graphs import AnchorMemory, anchor_evidence, anchor_graph
 from graphs.checks import check_neighbors, check_nodes, check_positive, check_whole
 from graphs.pixels import Maps
+from graphs.taper import tapered_count
 from pyg_mllc.nn.conv import Layer
 from pyg_mllc.nn.label_flow import add_anchors, label_graph
 from pyg_mllc.nn.nodes import Nodes, pixel_nodes
@@ -289,6 +290,11 @@ class LabelCorrector(nn.Module):
         if isinstance(logits, Tensor):
             label, confidence, changed = (torch.stack(part) for part in maps)
         return Correction(label, confidence, changed, moves)
+
+    @property
+    def neighbors(self) -> int:
+        """Number of neighbors, besides itself, that have a say in a pixel's label."""
+        return tapered_count(self.k) if self.smooth else self.k
 
     def check_anchors(self, anchors: AnchorMemory) -> None:
         """Refuse anchors that cannot take part.

@@ -76,7 +76,7 @@ class ExportableCorrector(nn.Module):
 
         Args:
             logits: `Z (B, C, h, w)`.
-            features: `F (B, D, h, w)`; h * w more than k.
+            features: `F (B, D, h, w)`; h * w more than the corrector's `neighbors`.
             graph_features: see `LabelCorrector`.
         """
         z, f = _nodes(logits), _nodes(features)  # (B, N, C), (B, N, D)
@@ -102,9 +102,10 @@ class ExportableCorrector(nn.Module):
         x, temperature = precise(self.anchors), self.corrector.temperature
         near = precise(look) - precise(self.center)
         distance = near.square().sum(2, keepdim=True) - 2 * near @ x.T + x.square().sum(1)
-        k = self.corrector.k
-        smooth = self.corrector.smooth and len(x) > tapered_count(k)
-        weight = _nearest(-distance, k, smooth)
+        smooth = self.corrector.smooth and len(x) > self.corrector.neighbors
+        weight = _nearest(
+            -distance, self.corrector.k if smooth else self.corrector.neighbors, smooth
+        )
         # Relative to the nearest, so that far ones do not vanish; missing ones stay 0.
         least = distance.amin(2, keepdim=True)
         weight = weight * ((least - distance) / temperature).exp()

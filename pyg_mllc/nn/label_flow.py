@@ -121,7 +121,8 @@ def label_graph(
         )
     else:
         graph = semantic_graph(precise(maps[-1]), k, batch, search=automatic_search)
-    graph.edge_weight = symmetric_norm(graph.edge_index, graph.edge_weight, graph.num_nodes)
+    weight = symmetric_norm(graph.edge_index, graph.edge_weight, graph.num_nodes)
+    graph.edge_weight = weight.to(torch.promote_types(maps[0].dtype, torch.float32))
     return graph
 
 

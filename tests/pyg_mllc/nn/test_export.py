@@ -8,17 +8,16 @@ from pyg_mllc.nn import ExportableCorrector, LabelCorrector
 
 @pytest.fixture
 def corrector():
-    # In double precision: features that the first round made alike nearly tie in the second.
-    corrector = LabelCorrector(4, feature_dim=8, k=5, learn_blend=True).eval().double()
+    corrector = LabelCorrector(4, feature_dim=8, k=5, learn_blend=True).eval()
     for weight in corrector.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     return corrector
 
 
 @pytest.mark.parametrize("levels", ["both", "semantic", "class", "none"])
-@pytest.mark.parametrize("feature_dim", [None, 8])
-def test_computes_what_the_corrector_computes(levels, feature_dim, device):
-    corrector = LabelCorrector(4, feature_dim, k=5, levels=levels).to(device)
+@pytest.mark.parametrize("feature_dim, smooth", [(None, True), (8, True), (8, False)])
+def test_computes_what_the_corrector_computes(levels, feature_dim, smooth, device):
+    corrector = LabelCorrector(4, feature_dim, k=5, levels=levels, smooth=smooth).to(device)
     logits, features = torch.randn(2, 4, 6, 7), torch.randn(2, 8, 6, 7)
     logits, features = logits.to(device), features.to(device)
     counts = torch.tensor([10, 1, 0, 5], device=device)
@@ -27,12 +26,15 @@ def test_computes_what_the_corrector_computes(levels, feature_dim, device):
     assert torch.allclose(out, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [30, 6])  # with 6, all of them are neighbors
+@pytest.mark.parametrize("smooth", [True, False])
 @pytest.mark.parametrize("rule", ["mean", "bayes"])
-def test_anchors_take_part_as_they_do_in_the_corrector(rule):
-    corrector = LabelCorrector(4, k=5, anchor_rule=rule, anchor_share=0.4).double()
+def test_anchors_take_part_as_they_do_in_the_corrector(rule, smooth, count):
+    options = {"anchor_rule": rule, "anchor_share": 0.4, "smooth": smooth}
+    corrector = LabelCorrector(4, k=5, **options).double()
     logits, features = torch.randn(2, 4, 6, 7).double(), torch.randn(2, 8, 6, 7).double()
     memory = AnchorMemory(4, 8, budget=40).double()
-    memory.add(torch.randn(30, 8).double(), torch.randint(3, (30,)))
+    memory.add(torch.randn(count, 8).double(), torch.randint(3, (count,)))
     expected = corrector(logits, features, anchors=memory)[-1].logits
     out = ExportableCorrector(corrector, anchors=memory)(logits, features)
     assert torch.allclose(out, expected, atol=1e-6)
@@ -42,25 +44,25 @@ SIZES = {0: Dim("b", max=64), 2: Dim("h", min=4, max=512), 3: Dim("w", min=4, ma
 
 
 def traced(corrector):
-    example = torch.randn(2, 4, 9, 8).double(), torch.randn(2, 8, 9, 8).double()
+    example = torch.randn(2, 4, 9, 8), torch.randn(2, 8, 9, 8)
     return export(ExportableCorrector(corrector), example, dynamic_shapes=(SIZES, SIZES))
 
 
 def test_exports_with_sizes_other_than_the_traced_one(corrector):
     program = traced(corrector).module()
-    logits, features = torch.randn(3, 4, 5, 12).double(), torch.randn(3, 8, 5, 12).double()
+    logits, features = torch.randn(3, 4, 5, 12), torch.randn(3, 8, 5, 12)
     expected = corrector(logits, features)[-1].logits
-    assert torch.allclose(program(logits, features), expected, atol=1e-6)
+    assert torch.allclose(program(logits, features), expected, atol=1e-4)
 
 
 def test_onnxruntime_computes_the_same(corrector, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     torch.onnx.export(traced(corrector), f=tmp_path / "corrector.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "corrector.onnx")
-    logits, features = torch.randn(3, 4, 5, 12).double(), torch.randn(3, 8, 5, 12).double()
+    logits, features = torch.randn(3, 4, 5, 12), torch.randn(3, 8, 5, 12)
     (out,) = session.run(None, {"logits": logits.numpy(), "features": features.numpy()})
     expected = corrector(logits, features)[-1].logits
-    assert torch.allclose(torch.from_numpy(out), expected, atol=1e-6)
+    assert torch.allclose(torch.from_numpy(out), expected, atol=1e-4)
 
 
 def test_other_layers_are_refused():
