@@ -11,12 +11,15 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from pyg_mllc.cli.sentences import short
 from pyg_mllc.errors import InputError
 from pyg_mllc.writing import whole_file
 
 RUN = "run.yaml"  # all options of a run, in its folder
+PARTS = ("data", "trainer", "model", "corrector", "method")  # what it must hold
 PARTITION = "partition"  # lists of its images
 REPORT = "report.html"  # written last
 COMMAND = "command.txt"  # that began the run
@@ -27,7 +30,7 @@ FIRST = {  # files that there are before anything is trained
 }  # fmt: skip
 CHANGEABLE = (
     "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator",
-    "trainer.on_unreadable", "data.cache",
+    "trainer.on_unreadable", "data.cache", "allow",
 )  # fmt: skip
 
 
@@ -102,12 +105,42 @@ def given_changes() -> list[str]:
 
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
     """The options of an earlier run, and what changes of them."""
-    cfg = OmegaConf.load(out / RUN)
+    cfg = read_run(out)
+    cfg.allow = []  # whoever wrote the file may not allow anything
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())
     if (out / PARTITION / "labeled.txt").is_file():
         cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
+    return cfg
+
+
+def read_run(out: Path) -> DictConfig:
+    """Return the options of a run, which somebody else may have written.
+
+    Raises:
+        InputError: if the file holds no options of a run, or more than plain values.
+    """
+    file = out / RUN
+    try:
+        cfg = OmegaConf.load(file)
+        plain = OmegaConf.to_container(cfg, resolve=False)
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError, RecursionError) as error:
+        if getattr(error, "filename", None):
+            raise
+        raise InputError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    if "${" in str(plain):
+        raise InputError(f"{file} holds ${{...}}, which no run writes; put values in its place")
+    parts = plain if isinstance(plain, dict) else {}
+    missing = [n for n in PARTS if not isinstance(parts.get(n), dict) or "_target_" not in parts[n]]
+    if missing:
+        raise InputError(f"{file} is of no run: it says nothing of {', '.join(missing)}")
     return cast(DictConfig, cfg)
+
+
+def resuming(out: Path, allow: Sequence[str] = ()) -> str:
+    """Return the command that goes on with a run."""
+    more = f" allow=[{','.join(allow)}]" if allow else ""
+    return f"mllc train resume={short(out)}{more}"
 
 
 def same_run(cfg: DictConfig, other: Any) -> bool:
