@@ -33,43 +33,50 @@ def build(config: dict[str, Any], allow: str | Sequence[str] = (), **given: Any)
     """
     check(config, packages(allow))
     try:
-        return make(_without_weights({**config, "_partial_": False}), **given)
+        return make(_without_weights(config), **given)
     except (AttributeError, KeyError, RuntimeError) as error:
         raise InputError(f"{config['_target_']} cannot be built so: {error}") from error
 
 
-def make(value: Any, name: str = "", **given: Any) -> Any:
+def make(config: dict[str, Any], name: str = "", **given: Any) -> Any:
     """Build what a checked configuration describes, and all that is in it.
 
     Args:
-        value: the configuration; anything but a mapping with `_target_` stands for itself.
+        config: with `_target_` and its options.
         name: of it, for messages.
         **given: further options of the outermost one.
 
     Raises:
         InputError: naming the entry, if its options cannot be used.
     """
-    if isinstance(value, list | tuple):
-        return [make(entry, name) for entry in value]
-    if not isinstance(value, dict):
-        return value
-    options = {k: make(v, f"{name}.{k}".lstrip(".")) for k, v in value.items() if k not in KEYS}
-    if "_target_" not in value:
-        return options
-    module, _, last = value["_target_"].rpartition(".")
-    made = partial(getattr(import_module(module), last), **options, **given)
-    if value.get("_partial_"):
-        return made
+    options = {k: _made(v, f"{name}.{k}".lstrip(".")) for k, v in config.items() if k not in KEYS}
+    module, _, last = config["_target_"].rpartition(".")
+    function = getattr(import_module(module), last)
     try:
-        return made()
+        return function(**options, **given)
     except InputError:
         raise
     except MISFITS as error:
         reason = " ".join(str(error).split())
         if "required positional" in reason:
             reason += "; with _partial_: true it is made later"
-        place = name or f"{value['_target_']} cannot be built so"
+        place = name or f"{config['_target_']} cannot be built so"
         raise InputError(f"{place}: {reason}") from error
+
+
+def _made(value: Any, name: str) -> Any:
+    """Return what an option stands for; anything but a mapping with `_target_` is itself."""
+    if isinstance(value, list | tuple):
+        return [_made(entry, name) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if "_target_" in value and not value.get("_partial_"):
+        return make(value, name)
+    options = {k: _made(v, f"{name}.{k}".lstrip(".")) for k, v in value.items() if k not in KEYS}
+    if "_target_" not in value:
+        return options
+    module, _, last = value["_target_"].rpartition(".")
+    return partial(getattr(import_module(module), last), **options)
 
 
 def _without_weights(value: Any) -> Any:

@@ -10,6 +10,7 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.own_code import find_named
 
 NETWORK = ("model", "corrector", "method", "baseline")
+TRAINED = ("data", "trainer", "model", "corrector", "method")  # what a training needs
 NAMED = {  # what parts that are no networks are made by
     "data": tuple(
         f"pyg_mllc.data.{name}" for name in ("camvid", "folder", "published", "textures", "voc")
@@ -41,7 +42,9 @@ def trusted(cfg: DictConfig) -> list[str]:
     return [*words, *sorted(root for root in named - {*words, "pyg_mllc"} if root.isidentifier())]
 
 
-def checked_parts(cfg: DictConfig, allow: Sequence[str]) -> dict[str, Any]:
+def checked_parts(
+    cfg: DictConfig, allow: Sequence[str], needed: Sequence[str] = ("data",)
+) -> dict[str, Any]:
     """Return the parts of a configuration in plain containers, all that they name being allowed.
 
     Modules of the packages allowed are found in the current folder, too, from here on.
@@ -49,6 +52,7 @@ def checked_parts(cfg: DictConfig, allow: Sequence[str]) -> dict[str, Any]:
     Args:
         cfg: options of a command.
         allow: packages whose code may run beside that of pyg_mllc.
+        needed: parts that there must be.
 
     Returns:
         What there is of data, trainer, model, corrector, method and baseline, by name.
@@ -60,8 +64,10 @@ def checked_parts(cfg: DictConfig, allow: Sequence[str]) -> dict[str, Any]:
 
     find_named(os.getcwd(), allow)
     parts = {name: _plain(cfg, name) for name in (*NAMED, *NETWORK)}
-    parts = {name: part for name, part in parts.items() if part is not None}
+    parts = {name: part for name, part in parts.items() if part is not None or name in needed}
     for name, part in parts.items():
+        if not isinstance(part, dict) or "_target_" not in part:
+            raise InputError(f"{name}={part} is no part of a run: it needs options and a _target_")
         if name in NAMED:
             check(part, allow, name, NAMED[name])
         else:

@@ -19,7 +19,6 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.writing import whole_file
 
 RUN = "run.yaml"  # all options of a run, in its folder
-PARTS = ("data", "trainer", "model", "corrector", "method")  # what it must hold
 PARTITION = "partition"  # lists of its images
 REPORT = "report.html"  # written last
 COMMAND = "command.txt"  # that began the run
@@ -106,7 +105,7 @@ def given_changes() -> list[str]:
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
     """The options of an earlier run, and what changes of them."""
     cfg = read_run(out)
-    cfg.allow = []  # whoever wrote the file may not allow anything
+    cfg.pop("allow", None)  # whoever wrote the file may not allow anything
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())
     if (out / PARTITION / "labeled.txt").is_file():
@@ -130,10 +129,8 @@ def read_run(out: Path) -> DictConfig:
         raise InputError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     if "${" in str(plain):
         raise InputError(f"{file} holds ${{...}}, which no run writes; put values in its place")
-    parts = plain if isinstance(plain, dict) else {}
-    missing = [n for n in PARTS if not isinstance(parts.get(n), dict) or "_target_" not in parts[n]]
-    if missing:
-        raise InputError(f"{file} is of no run: it says nothing of {', '.join(missing)}")
+    if not isinstance(plain, dict) or not plain:
+        raise InputError(f"{file} holds no options of a run")
     return cast(DictConfig, cfg)
 
 

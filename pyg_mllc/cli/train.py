@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.cli.choices import check_choices, method_name, tell_unread
-from pyg_mllc.cli.parts import allowed, checked_parts, trusted
+from pyg_mllc.cli.parts import TRAINED, allowed, checked_parts, trusted
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.run_folder import (
     CHANGEABLE,
@@ -124,9 +124,9 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     from pyg_mllc.report import comparison_table, write_report
 
     check_choices(cfg)
-    if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
-        raise InputError(f"seed={cfg.seed} is not a whole number of 0 or more")
-    parts = checked_parts(cfg, allow)
+    if type(cfg.get("seed")) is not int or not 0 <= cfg.seed < 2**32:
+        raise InputError(f"seed={cfg.get('seed')} is not a whole number of 0 or more")
+    parts = checked_parts(cfg, allow, TRAINED)
     settings, splits = make(parts["trainer"], "trainer"), make(parts["data"], "data")
     processes = settings.devices * settings.nodes
     if processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
@@ -148,14 +148,11 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
 
     def build(name: str) -> Any:
         L.seed_everything(cfg.seed, verbose=False)
-        model, corrector, method = (
-            {**parts[part], "_partial_": False} for part in ("model", "corrector", name)
-        )
         classes = splits.spec.num_classes
-        segmenter = make(model, "model", num_classes=classes)
+        segmenter = make(parts["model"], "model", num_classes=classes)
         dim = segmenter.feature_dim
-        rounds = make(corrector, "corrector", num_classes=classes, feature_dim=dim)
-        return make(method, name, segmenter=segmenter, corrector=rounds)
+        rounds = make(parts["corrector"], "corrector", num_classes=classes, feature_dim=dim)
+        return make(parts[name], name, segmenter=segmenter, corrector=rounds)
 
     trained = _methods(cfg)
     networks = {name: _described(parts, part, splits) for name, part in trained.items()}
@@ -186,8 +183,12 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
         chosen = examples[:: max(1, len(examples) // 4)][:4]
         with whole_file(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-        facts = _facts(cfg, splits) | {"command": (out / COMMAND).read_text(encoding="utf-8")}
-        write_report(out / REPORT, cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
+        facts = _facts(cfg, settings, splits) | {
+            "command": (out / COMMAND).read_text(encoding="utf-8")
+        }
+        write_report(
+            out / REPORT, str(cfg.get("name")), runs, evaluation, spec.classes, spec.colors, facts
+        )
         print(f"report: {short(out / REPORT)}")
         return runs[-1].last_miou
 
@@ -212,17 +213,17 @@ def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 
 
-def _facts(cfg: DictConfig, splits: Any) -> dict[str, str]:
+def _facts(cfg: DictConfig, settings: Any, splits: Any) -> dict[str, str]:
     """What made the results, for the head of the report."""
     import torch
 
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
-    batch = f"{cfg.trainer.batch_size} labeled + {cfg.trainer.unlabeled_batch_size} unlabeled"
+    batch = f"{settings.batch_size} labeled + {settings.unlabeled_batch_size} unlabeled"
     machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
     return {
         "data": f"{splits.spec.name}: {labeled} labeled, {unlabeled} unlabeled, {val} validation",
-        "steps": f"{cfg.trainer.max_steps:,}, each of {batch} images",
-        "encoder": cfg.model.encoder,
+        "steps": f"{settings.max_steps:,}, each of {batch} images",
+        "encoder": str(cfg.model.get("encoder")),
         "seed": str(cfg.seed),
         "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",
     }
