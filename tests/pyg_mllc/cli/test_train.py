@@ -18,6 +18,8 @@ TINY = [
     "data.size=[32,48]", "trainer.max_steps=2", "trainer.progress=false", "trainer.accelerator=cpu",
 ]  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("coarse")
+
 
 def test_help_lists_the_commands(mllc):
     code, out, _ = mllc("--help")
