@@ -62,7 +62,7 @@ def train(job: Job, stop: Event) -> None:
             return  # but its line was not written
         goes_on = kept.exists() and bool(list(job.folder.glob("*/last.ckpt")))
         if goes_on:
-            options = [f"resume={job.folder}", "trainer.progress=false"]
+            options = [f"resume={job.folder}", "trainer.progress=false", "allow=[experiments]"]
         else:
             options = [*_options(job), f"output={job.folder}", "overwrite=true"]
         note(job, goes_on)

@@ -145,7 +145,7 @@ def anchor_evidence(graph: HeteroData, label: Tensor, num_classes: int) -> Tenso
     >>> anchor_evidence(graph, memory.label, num_classes=2).argmax(1)
     tensor([0, 1])
     """
-    check_labels(label, graph["anchor"].num_nodes, num_classes)
+    label = check_labels(label, graph["anchor"].num_nodes, num_classes)
     edges, part = graph["anchor", "tells", "pixel"], class_parts(label, num_classes)
     nodes, part = graph["pixel"].num_nodes, part.to(edges.edge_weight)
     return log_share(propagate(edges.edge_index, edges.edge_weight, part, nodes), part)

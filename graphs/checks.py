@@ -57,48 +57,66 @@ def check_whole(least: int, **numbers: int) -> None:
             raise ValueError(f"expected {name} to be a whole number >= {least}, got {value!r}")
 
 
-def check_batch(batch: Tensor | None, num_nodes: int, name: str = "batch") -> None:
-    """Refuse a batch vector that does not give each node its image, in ascending order.
+def check_batch(batch: Tensor | None, num_nodes: int, name: str = "batch") -> Tensor | None:
+    """Check that a batch vector gives each node its image, in ascending order.
+
+    Returns:
+        The image numbers as int64 `(N,)`, or None.
 
     Raises:
-        ValueError: if so, saying what was given.
+        ValueError: if it does not, saying what was given.
     """
     if batch is None:
-        return
-    check_numbers(name, batch, num_nodes, "one image number per node")
-    if (batch.diff() < 0).any():
+        return None
+    batch = check_numbers(name, batch, num_nodes, "one image number per node")
+    if (batch[1:] < batch[:-1]).any():  # differences of far numbers would wrap around
         raise ValueError(f"expected {name} in ascending order; sort the nodes by image first")
+    return batch
 
 
-def check_labels(label: Tensor, num_nodes: int, num_classes: int) -> None:
-    """Refuse labels that do not name a class for each node.
+def check_labels(label: Tensor, num_nodes: int, num_classes: int) -> Tensor:
+    """Check that labels name a class for each node.
+
+    Returns:
+        The labels as int64 `(N,)`.
 
     Raises:
-        ValueError: if so, saying what was given.
+        ValueError: if they do not, saying what was given.
     """
-    check_numbers("label", label, num_nodes, "one per node")
+    label = check_numbers("label", label, num_nodes, "one per node")
     if len(label) and (label.min() < 0 or label.max() >= num_classes):
         raise ValueError(
             f"expected labels from 0 to {num_classes - 1}, got {int(label.min())} to "
             f"{int(label.max())}; leave void nodes out of the graph"
         )
+    return label
 
 
-def check_numbers(name: str, value: Tensor, count: int, meaning: str) -> None:
-    """Refuse what is no vector of `count` whole numbers.
+def check_numbers(name: str, value: Tensor | None, count: int, meaning: str) -> Tensor:
+    """Check that a tensor is a vector of `count` whole numbers.
+
+    Returns:
+        The same numbers as int64: products of small integers wrap around, and torch takes indices
+        of uint8 for a mask.
 
     Raises:
-        ValueError: if so, saying what was given.
+        ValueError: if it is not, saying what was given.
     """
-    whole = isinstance(value, Tensor) and not (value.is_floating_point() or value.is_complex())
-    if not whole or value.dtype == torch.bool or value.shape != (count,):
+    if not isinstance(value, Tensor) or not _is_whole(value) or value.shape != (count,):
         raise ValueError(
             f"expected {name} ({count},) of whole numbers, {meaning}, got {describe(value)}"
         )
+    return value.long()
 
 
-def check_edges(edge_index: Tensor, edge_weight: Tensor, sources: int | None, targets: int) -> None:
-    """Refuse edges that do not join nodes there are, and weights that are not theirs.
+def _is_whole(value: Tensor) -> bool:
+    return not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
+
+
+def check_edges(
+    edge_index: Tensor, edge_weight: Tensor, sources: int | None, targets: int
+) -> Tensor:
+    """Check that edges join nodes there are, and that weights are theirs.
 
     Args:
         edge_index: `(2, E)`, source then target.
@@ -106,18 +124,22 @@ def check_edges(edge_index: Tensor, edge_weight: Tensor, sources: int | None, ta
         sources: number of nodes that edges leave; None leaves them unchecked.
         targets: number of nodes that edges enter.
 
+    Returns:
+        The edges as int64 `(2, E)`.
+
     Raises:
-        ValueError: if so, saying what was given.
+        ValueError: if they do not, saying what was given.
     """
     if edge_index.dim() != 2 or len(edge_index) != 2 or edge_weight.shape != edge_index.shape[1:]:
         raise ValueError(
             "expected edge_index (2, E) and edge_weight (E,), "
             f"got {tuple(edge_index.shape)} and {tuple(edge_weight.shape)}"
         )
-    if edge_index.dtype not in (torch.int64, torch.int32):
+    if not _is_whole(edge_index):
         raise ValueError(f"expected edge_index of whole numbers, got {describe(edge_index)}")
+    edge_index = edge_index.long()
     if not edge_index.numel():
-        return
+        return edge_index
     low, (source, target) = (side.tolist() for side in edge_index.aminmax(dim=1))
     if min(low) < 0 or target >= targets or (sources is not None and source >= sources):
         allowed = "" if sources is None else f"sources from 0 to {sources - 1} and "
@@ -125,6 +147,7 @@ def check_edges(edge_index: Tensor, edge_weight: Tensor, sources: int | None, ta
             f"expected {allowed}targets from 0 to {targets - 1}, "
             f"got {low[0]} to {source} and {low[1]} to {target}"
         )
+    return edge_index
 
 
 def check_positive(**numbers: float) -> None:

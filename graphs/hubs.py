@@ -112,14 +112,13 @@ def check_agree(agree: str) -> None:
 def agreement(
     logits: Tensor, label: Tensor | None, batch: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit posteriors q `(N, C)`, labels and images of the nodes, all checked."""
+    """Return unit posteriors q `(N, C)` of the nodes, labels, and images 0, 1, ..., all checked."""
     check_nodes(logits, "logits")
-    label = logits.argmax(1) if label is None else label
-    check_labels(label, *logits.shape)
-    check_batch(batch, len(logits))
+    label = check_labels(logits.argmax(1) if label is None else label, *logits.shape)
+    batch = check_batch(batch, len(logits))
     with torch.autocast(logits.device.type, enabled=False):
         q = F.normalize(logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1))
-    return q, label, torch.zeros_like(label) if batch is None else batch
+    return q, label, torch.zeros_like(label) if batch is None else _numbered(batch)
 
 
 @torch.no_grad()

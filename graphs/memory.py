@@ -102,13 +102,13 @@ class AnchorMemory(nn.Module):
         check_nodes(x)
         if x.size(1) != self.slots.size(-1):
             raise ValueError(f"expected features (N, {self.slots.size(-1)}), got {tuple(x.shape)}")
-        check_labels(label, len(x), self.num_classes)
+        label = check_labels(label, len(x), self.num_classes)
         # What is drawn depends on seed and state alone, so that a resumed run draws the same.
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + int(self.calls))
         new_key = torch.randint(2**62, (len(x),), generator=generator).to(self.key)
         image = torch.as_tensor(image, device=self.source.device)
         image = image.expand(len(x)) if image.dim() == 0 else image
-        check_numbers("image", image, len(x), "one per node")
+        image = check_numbers("image", image, len(x), "one per node")
         self.calls += 1
         self._index = None
         for c in label.unique().tolist():
@@ -127,6 +127,7 @@ class AnchorMemory(nn.Module):
         Args:
             image: their numbers `(B,)`.
         """
+        image = check_numbers("image", image, image.numel(), "one per image")
         self.key[torch.isin(self.source, image.to(self.source))] = -1
         self._index = None
 
@@ -161,7 +162,7 @@ class AnchorMemory(nn.Module):
             return Neighbors(found.indices, found.similarity.to(dtype))
         indices = torch.full((len(x), k), -1, device=x.device)
         similarity = x.new_full((len(x), k), -torch.inf, dtype=dtype)
-        check_numbers("image", image, len(x), "one per node")
+        image = check_numbers("image", image, len(x), "one per node")
         for number in image.unique().tolist():
             mine = image == number
             hidden = self.image == number if number >= 0 else None

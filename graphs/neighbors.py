@@ -58,7 +58,7 @@ def nearest_neighbors(
     """
     check_nodes(x)
     check_neighbors(k)
-    check_batch(batch, len(x))
+    batch = check_batch(batch, len(x))
     _check_window(x, query, pos, radius)
     if query is None:
         query_batch = batch
@@ -66,7 +66,7 @@ def nearest_neighbors(
         if (batch is None) != (query_batch is None):
             raise ValueError("expected batch and query_batch together, got one without the other")
         check_queries(query, x.size(1))
-        check_batch(query_batch, len(query), "query_batch")
+        query_batch = check_batch(query_batch, len(query), "query_batch")
     ids = _image_ids(batch, query_batch)
     sizes = _image_sizes(ids, batch, len(x))
     asked: Any = [None] * len(sizes)

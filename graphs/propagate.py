@@ -35,7 +35,7 @@ def symmetric_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> T
     >>> symmetric_norm(torch.tensor([[0, 1], [1, 0]]), torch.tensor([3.0, 3.0]), 2).round()
     tensor([1., 1.])
     """
-    check_edges(edge_index, edge_weight, num_nodes, num_nodes)
+    edge_index = check_edges(edge_index, edge_weight, num_nodes, num_nodes)
     source, target = edge_index
     degree = _degree(edge_index, edge_weight, num_nodes)
     scale = degree.rsqrt().masked_fill(degree <= EPS, 0.0)
@@ -62,7 +62,7 @@ def random_walk_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) ->
     >>> random_walk_norm(torch.tensor([[0, 1], [1, 1]]), torch.tensor([3.0, 1.0]), 2)
     tensor([0.7500, 0.2500])
     """
-    check_edges(edge_index, edge_weight, None, num_nodes)
+    edge_index = check_edges(edge_index, edge_weight, None, num_nodes)
     return edge_weight / _degree(edge_index, edge_weight, num_nodes)[edge_index[1]]
 
 
@@ -93,7 +93,7 @@ def propagate(
     n = len(x) if num_targets is None else num_targets
     if x.dim() != 2:
         raise ValueError(f"expected values (N, D), got {tuple(x.shape)}")
-    check_edges(edge_index, edge_weight, len(x), n)
+    edge_index = check_edges(edge_index, edge_weight, len(x), n)
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         if (edge_index[1].diff() < 0).any():

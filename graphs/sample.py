@@ -61,7 +61,7 @@ def sample_nodes(
     chance = torch.rand(len(batch.batch), generator=generator, device=batch.batch.device)
     if rule == "class":
         # The order of a node among those of its image and label: round after round, one of each.
-        label = _one_per_node("label", label, batch)
+        label = check_numbers("label", label, len(batch.batch), "one per node")
         chance = _rank(chance, _groups(batch.batch, label)) + chance
     if rule == "uncertainty":
         # The smallest of exponential times with these rates: a draw without replacement.
@@ -104,7 +104,7 @@ def spread_sample(
             the wrong kind; or if an image has no chosen node.
     """
     check_positive(temperature=temperature)
-    check_numbers("chosen", chosen, len(value), "numbers of nodes")
+    chosen = check_numbers("chosen", chosen, len(value), "numbers of nodes")
     if value.dim() != 2 or not value.is_floating_point():
         raise ValueError(f"expected floating-point values (S, C), got {describe(value)}")
     if (chosen.diff() <= 0).any() or (len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(x)):
@@ -148,6 +148,7 @@ def _groups(*keys: Tensor) -> Tensor:
 
 def _rank(value: Tensor, group: Tensor) -> Tensor:
     """Place of each node among those of its group, the smallest value first."""
+    group = group.unique(return_inverse=True)[1]  # 0, 1, ...: numbers of images may be any
     order = value.argsort()
     order = order[group[order].argsort(stable=True)]
     size = torch.bincount(group)

@@ -98,7 +98,7 @@ def semantic_graph(
 def _at_most(k: int, x: Tensor, batch: Tensor | None) -> int:
     """No more neighbors than the largest image has, for places of missing ones take memory."""
     check_nodes(x)
-    check_batch(batch, len(x))
+    batch = check_batch(batch, len(x))
     sizes = [len(x)] if batch is None else batch.unique_consecutive(return_counts=True)[1].tolist()
     return min(k, max([1, *sizes]))
 

@@ -26,6 +26,8 @@ class WindowSearch:
         pos = pos.long() - pos.long().amin(0)
         # Places row by row; between rows so many are left free that a window never meets others.
         self.row = int(pos[:, 1].amax()) + 1 + radius
+        if (int(pos[:, 0].amax()) + 1) * self.row >= 2**63:
+            raise ValueError("expected rows and columns of an image in pos, got some too far apart")
         self.place = pos[:, 0] * self.row + pos[:, 1]
         self.taken, self.node = self.place.sort()
         if (self.taken.diff() == 0).any():

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pyg_mllc.building import build, check, packages, targets
+from pyg_mllc.building import build
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods import Method
+from pyg_mllc.targets import check, packages, targets
 from pyg_mllc.writing import whole_file
 
 FORMAT = 1

@@ -1,8 +1,12 @@
 """The command line, one command a file. Hydra enters here and nowhere else."""
 
+import sys
+
+if sys.argv[:1] == ["-m"] and "pyg_mllc.cli" in sys.orig_argv and not sys.flags.safe_path:
+    del sys.path[0]  # `python -m` offers whatever lies in the current folder to every import
+
 import logging
 import os
-import sys
 from importlib import import_module
 from importlib.metadata import version
 
@@ -50,9 +54,6 @@ def main() -> None:
     if name not in COMMANDS:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # what it logs, it raises as well
-    own = name == "train" or arguments[:2] == ["data", "check"]
-    if own or any(word.startswith("allow=") for word in arguments):
-        sys.path.append(os.getcwd())  # for layers and methods of one's own; else no code there runs
     if name != "data" and {"-h", "--help"} & set(arguments):
         from pyg_mllc.cli.help import print_help
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
 from pyg_mllc.cli.choices import check_choices
 from pyg_mllc.cli.data import swatch
-from pyg_mllc.cli.sentences import one_sentence, options_of, short
+from pyg_mllc.cli.parts import checked_parts, trusted
+from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.writing import whole_file
 
 if TYPE_CHECKING:
@@ -40,14 +40,17 @@ def _check(cfg: DictConfig) -> int:
     from rich.markup import escape
     from rich.progress import track
 
+    from pyg_mllc.building import make
     from pyg_mllc.data.checks import problems, read_all
+    from pyg_mllc.targets import packages, resolve
 
     check_choices(cfg)
+    allow = trusted(cfg)
+    parts = checked_parts(cfg, allow)
+    method: Any = resolve(parts["method"]["_target_"], packages(allow), "method")
     begun = time.perf_counter()
     with _warnings() as notes:
-        splits = instantiate(cfg.data)
-    with options_of("method"):
-        method = get_object(cfg.method._target_)
+        splits = make(parts["data"], "data")
     total = len(splits.labeled) + len(splits.unlabeled) + len(splits.val)
     silent = not sys.stdout.isatty()
     seen = list(track(read_all(splits), "reading", total, transient=True, disable=silent))

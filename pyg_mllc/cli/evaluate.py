@@ -6,10 +6,10 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from pyg_mllc.cli.options import plain_options
+from pyg_mllc.cli.parts import allowed, checked_parts
 from pyg_mllc.cli.predict import SEEN
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.sentences import one_sentence, short
@@ -29,6 +29,7 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
     import rich
 
     from pyg_mllc import load
+    from pyg_mllc.building import make
     from pyg_mllc.data import OwnSizes, SegmentationDataset
     from pyg_mllc.evaluation import evaluate
     from pyg_mllc.folders import CLASSES, check_output
@@ -39,8 +40,9 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
         raise InputError("data is not given: pass data=camvid data.root=path/to/camvid, or another")
     out = Path(given["output"]).expanduser()
     check_output(out, (CLASSES,) if _is_ours(out / CLASSES) else ())
+    data = checked_parts(cfg, allowed(cfg))["data"]
     predictor = load(given["checkpoint"], given["network"], given["device"], allow=given["allow"])
-    splits = instantiate(cfg.data)
+    splits = make(data, "data")
     if given["split"] not in ("val", "labeled"):
         raise InputError(f"split={given['split']} is none of val, labeled")
     _check_classes(predictor.classes, splits.spec)
@@ -75,7 +77,7 @@ def _is_ours(table: Path) -> bool:
 
 def _warn_of_known(samples: Any, checkpoint: Path) -> None:
     """Say so where images to measure on taught the network, by the lists of its run."""
-    from pyg_mllc.cli.run_folder import PARTITION, RUN
+    from pyg_mllc.cli.run_folder import PARTITION, RUN, read_run
     from pyg_mllc.data import SegmentationDataset
     from pyg_mllc.data.lists import read_list
 
@@ -84,7 +86,7 @@ def _warn_of_known(samples: Any, checkpoint: Path) -> None:
     there = (lists / "labeled.txt").is_file() and (run / RUN).is_file()
     if not isinstance(samples, SegmentationDataset) or not there:
         return
-    root = Path(OmegaConf.load(run / RUN).data.get("root") or ".")
+    root = Path(read_run(run).data.get("root") or ".")
     taught = {(root / line.image).resolve() for line in read_list(lists / "labeled.txt")}
     known = [image for image in samples.images if image.resolve() in taught]
     if known:

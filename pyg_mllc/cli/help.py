@@ -18,8 +18,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from pyg_mllc.cli.choices import check_choices
+from pyg_mllc.cli.parts import checked_parts, trusted
 from pyg_mllc.cli.quoting import in_quotes, quoted
-from pyg_mllc.cli.sentences import options_of
 from pyg_mllc.errors import InputError
 
 CONFIGS = "pyg_mllc.configs"
@@ -41,7 +41,8 @@ def print_help(command: str, arguments: list[str]) -> None:
         arguments: what follows it, such as `method=fixmatch`, whose options are then listed.
 
     Raises:
-        InputError: if `--config-dir` is no folder, or a choice chooses nothing.
+        InputError: if `--config-dir` is no folder, a choice chooses nothing, or a `_target_` is
+            not allowed.
     """
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config-dir", type=Path)
@@ -60,6 +61,7 @@ def print_help(command: str, arguments: list[str]) -> None:
         chosen = {k: v for k, v in config.hydra.runtime.choices.items() if "hydra" not in k}
         choices = {group: _choices(group.split("@")[0]) for group in chosen}
     check_choices(config)
+    checked_parts(config, trusted(config))  # before anything that it names is imported
     values: Any = OmegaConf.to_container(config, resolve=False)
     del values["hydra"]
     listed = list(options(values, dict(_comments(text))))  # before anything is printed
@@ -78,14 +80,10 @@ def options(values: dict[str, Any], comments: dict[str, str], prefix: str = "") 
         values: plain containers; what a `_target_` is made from is explained by its docstring.
         comments: meaning of those names that no docstring explains.
         prefix: name of the part, with a dot behind it.
-
-    Raises:
-        InputError: if there is no such `_target_`.
     """
     meanings = comments
     if "_target_" in values:
-        with options_of(f"{prefix}_target_"):
-            meanings = _documented(get_object(values["_target_"]))
+        meanings = _documented(get_object(values["_target_"]))
     for name, value in values.items():
         if isinstance(value, dict) and value:
             yield from options(value, {}, f"{prefix}{name}.")

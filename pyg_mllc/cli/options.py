@@ -1,18 +1,22 @@
 """The options of a command, as plain values of the kinds that its file of defaults has."""
 
+import os
 from importlib.resources import files
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.parts import allowed
 from pyg_mllc.kinds import check_kind
+from pyg_mllc.own_code import find_named
 
 
 def plain_options(cfg: DictConfig) -> dict[str, Any]:
     """Give the options of the command that runs, each of the kind of its default.
 
-    One value stands for a list of it, null for an empty list. Defaults of null take anything.
+    One value stands for a list of it, null for an empty list. Defaults of null take anything. From
+    here on, modules that `allow` names are found in the current folder, too.
 
     Raises:
         InputError: if an option is of another kind.
@@ -22,6 +26,7 @@ def plain_options(cfg: DictConfig) -> dict[str, Any]:
     defaults: Any = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
     for name in values.keys() & {n for n, default in defaults.items() if default != "???"}:
         values[name] = _fitting(name, values[name], defaults[name])
+    find_named(os.getcwd(), allowed(cfg))
     return values
 
 

@@ -11,6 +11,8 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from pyg_mllc.cli.sentences import short
 from pyg_mllc.errors import InputError
@@ -27,7 +29,7 @@ FIRST = {  # files that there are before anything is trained
 }  # fmt: skip
 CHANGEABLE = (
     "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator",
-    "trainer.on_unreadable", "data.cache",
+    "trainer.on_unreadable", "data.cache", "allow",
 )  # fmt: skip
 
 
@@ -102,12 +104,40 @@ def given_changes() -> list[str]:
 
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
     """The options of an earlier run, and what changes of them."""
-    cfg = OmegaConf.load(out / RUN)
+    cfg = read_run(out)
+    cfg.pop("allow", None)  # whoever wrote the file may not allow anything
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())
     if (out / PARTITION / "labeled.txt").is_file():
         cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
+    return cfg
+
+
+def read_run(out: Path) -> DictConfig:
+    """Return the options of a run, which somebody else may have written.
+
+    Raises:
+        InputError: if the file holds no options of a run, or more than plain values.
+    """
+    file = out / RUN
+    try:
+        cfg = OmegaConf.load(file)
+        plain = OmegaConf.to_container(cfg, resolve=False)
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError, RecursionError) as error:
+        if getattr(error, "filename", None):
+            raise
+        raise InputError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    if "${" in str(plain):
+        raise InputError(f"{file} holds ${{...}}, which no run writes; put values in its place")
+    if not isinstance(plain, dict) or not plain:
+        raise InputError(f"{file} holds no options of a run")
     return cast(DictConfig, cfg)
+
+
+def resuming(out: Path, allow: Sequence[str] = ()) -> str:
+    """Return the command that goes on with a run."""
+    more = f" allow=[{','.join(allow)}]" if allow else ""
+    return f"mllc train resume={short(out)}{more}"
 
 
 def same_run(cfg: DictConfig, other: Any) -> bool:

@@ -1,6 +1,5 @@
 """Errors that a user can mend, as one sentence and exit code 2."""
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,25 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pyg_mllc.cli.choices import what_there_is
 from pyg_mllc.errors import InputError
-
-# What comes of an option that cannot be used, or names what is not there.
-OPTIONS = (TypeError, ValueError, ImportError)
-
-
-@contextmanager
-def options_of(group: str) -> Iterator[None]:
-    """Say which options cannot be used, where something is built from them."""
-    try:
-        yield
-    except InputError:
-        raise  # says so itself
-    except OPTIONS as error:
-        raise InputError(f"{group}: {' '.join(str(error).split())}") from error
 
 
 @contextmanager
@@ -65,14 +50,6 @@ def sentence_of(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
-        cause = error.__cause__
-        mended = isinstance(cause, OPTIONS) and not isinstance(cause, InputError)
-        if isinstance(error, InstantiationException) and mended:
-            place = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
-            reason = " ".join(str(cause).split())
-            if "required positional" in reason:
-                reason += "; with _partial_: true it is made later"
-            return f"{place[1] if place else 'an option'}: {reason}"
         if isinstance(error, (HydraException, OmegaConfBaseException)):
             hydras = hydras or _plain(error)
         elif hydras is not None:

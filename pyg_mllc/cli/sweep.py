@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from rich.text import Text
 
-from pyg_mllc.cli.run_folder import CHANGEABLE, COMMAND, ERROR, RUN, OccupiedError
+from pyg_mllc.cli.run_folder import CHANGEABLE, COMMAND, ERROR, RUN, OccupiedError, read_run
 from pyg_mllc.cli.sentences import sentence_of, short
 from pyg_mllc.report.tables import chain, plain_table, spread
 from pyg_mllc.results import Run
@@ -95,7 +95,7 @@ def read(folder: Path) -> list[Job]:
     shared = set.intersection(*map(set, given.values())) if given else set()
     varied, jobs = _varied(folder), []
     for place, options in given.items():
-        seed = str(OmegaConf.load(place / RUN).seed)
+        seed = str(read_run(place).seed)
         own = tuple(
             o for o in options if (o not in shared or _name(o) in varied) and _name(o) not in ASIDE
         )

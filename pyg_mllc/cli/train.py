@@ -4,7 +4,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.cli.choices import check_choices, method_name, tell_unread
+from pyg_mllc.cli.parts import TRAINED, allowed, checked_parts, trusted
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.run_folder import (
     CHANGEABLE,
@@ -30,9 +30,11 @@ from pyg_mllc.cli.run_folder import (
     clear_run,
     given_changes,
     kept_options,
+    read_run,
+    resuming,
     same_run,
 )
-from pyg_mllc.cli.sentences import one_sentence, options_of, refuse, short
+from pyg_mllc.cli.sentences import one_sentence, refuse, short
 from pyg_mllc.errors import InputError
 from pyg_mllc.processes import rank_and_size
 from pyg_mllc.writing import whole_file
@@ -70,7 +72,10 @@ def _run(cfg: DictConfig) -> float:
         fresh = {path.name for path in out.iterdir()} <= {LOCK} and out != Path.cwd()
         try:
             with one_sentence():  # here, before Hydra adds lines of its own
-                return _train(kept_options(out, given_changes()) if resume else cfg, out, resume)
+                if resume:  # what somebody's run names is trusted only as far as the user says
+                    kept = kept_options(out, given_changes())
+                    return _train(kept, out, allowed(cfg), resume)
+                return _train(cfg, out, trusted(cfg))
         except (SystemExit, KeyboardInterrupt) as stop:
             if fresh and getattr(stop, "code", 2) == 2:
                 clear_run(out)
@@ -82,8 +87,8 @@ def _member(cfg: DictConfig, out: Path) -> float:
     from pyg_mllc.results import Run
 
     if cfg.overwrite or not (out / RUN).is_file():
-        return _train(cfg, out)
-    if not same_run(cfg, OmegaConf.load(out / RUN)):
+        return _train(cfg, out, trusted(cfg))
+    if not same_run(cfg, read_run(out)):
         raise InputError(
             f"{short(out)} holds a run of other options, and a sweep goes on with the very same "
             "command alone: give another output, or pass overwrite=true"
@@ -93,32 +98,36 @@ def _member(cfg: DictConfig, out: Path) -> float:
         (out / ERROR).unlink(missing_ok=True)
         return Run.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
     given = HydraConfig.get().overrides.task
-    return _train(kept_options(out, [o for o in given if o.split("=")[0] in CHANGEABLE]), out, True)
+    changed = [option for option in given if option.split("=")[0] in CHANGEABLE]
+    return _train(kept_options(out, changed), out, trusted(cfg), resume=True)
 
 
-def _methods(cfg: DictConfig) -> dict[str, DictConfig]:
-    """What a run trains, by the names of folders: the baseline, if any, then the method."""
+def _methods(cfg: DictConfig) -> dict[str, str]:
+    """Return the parts that a run trains, by folder: the baseline, if any, then the method."""
     own, baseline = method_name(cfg.method), cfg.get("baseline")
     if not baseline:
-        return {own: cfg.method}
+        return {own: "method"}
     name = method_name(baseline)
-    return {f"{name}_baseline" if name == own else name: baseline, own: cfg.method}
+    return {f"{name}_baseline" if name == own else name: "baseline", own: "method"}
 
 
-def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
+def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = False) -> float:
+    """Train what options say, with code of the packages allowed; return the last mIoU."""
     import lightning as L
     import rich
     from lightning.pytorch.utilities import rank_zero_only
 
     from pyg_mllc import training
+    from pyg_mllc.building import make
     from pyg_mllc.evaluation import evaluate, full_size
     from pyg_mllc.pictures import example_figure
     from pyg_mllc.report import comparison_table, write_report
 
     check_choices(cfg)
-    if type(cfg.seed) is not int or not 0 <= cfg.seed < 2**32:
-        raise InputError(f"seed={cfg.seed} is not a whole number of 0 or more")
-    settings, splits = instantiate(cfg.trainer), instantiate(cfg.data)
+    if type(cfg.get("seed")) is not int or not 0 <= cfg.seed < 2**32:
+        raise InputError(f"seed={cfg.get('seed')} is not a whole number of 0 or more")
+    parts = checked_parts(cfg, allow, TRAINED)
+    settings, splits = make(parts["trainer"], "trainer"), make(parts["data"], "data")
     processes = settings.devices * settings.nodes
     if processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
         raise InputError(
@@ -131,41 +140,36 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
             old.unlink(missing_ok=True)
     if begins and (out / RUN).exists() and not cfg.overwrite:
         raise InputError(
-            f"{short(out)} holds a run: mllc train resume={short(out)} goes on with it; or "
+            f"{short(out)} holds a run: {resuming(out, allow)} goes on with it; or "
             "give another output, or pass overwrite=true"
         )
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")
 
-    def build(config: DictConfig) -> Any:
+    def build(name: str) -> Any:
         L.seed_everything(cfg.seed, verbose=False)
-        with options_of("model"):
-            make = instantiate(cfg.model, _convert_="all")  # to plain lists, as PyG wants them
-            segmenter = make(num_classes=splits.spec.num_classes)
-        with options_of("corrector"):
-            corrector = instantiate(cfg.corrector, _convert_="all")(
-                num_classes=splits.spec.num_classes, feature_dim=segmenter.feature_dim
-            )
-        with options_of("method"):
-            make = instantiate(config, _convert_="all")
-            return make(segmenter=segmenter, corrector=corrector)
+        classes = splits.spec.num_classes
+        segmenter = make(parts["model"], "model", num_classes=classes)
+        dim = segmenter.feature_dim
+        rounds = make(parts["corrector"], "corrector", num_classes=classes, feature_dim=dim)
+        return make(parts[name], name, segmenter=segmenter, corrector=rounds)
 
-    configs = _methods(cfg)
-    networks = {name: _described(cfg, config, splits) for name, config in configs.items()}
-    methods = {name: build(config) for name, config in configs.items()}
+    trained = _methods(cfg)
+    networks = {name: _described(parts, part, splits) for name, part in trained.items()}
+    methods = {name: build(part) for name, part in trained.items()}
     if begins:
         tell_unread(cfg, HydraConfig.get().overrides.task)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go
-    with _goes_on(out):
+    with _goes_on(out, allow):
         runs: list[Any] = []
-        for name in configs:
+        for name in trained:
             method = methods.pop(name)  # one network at a time takes a device's memory
             more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
             rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
-            trained = training.train(
+            found = training.train(
                 method, splits, settings, cfg.seed, out / name, name, resume, networks[name]
             )
-            runs.append(trained)
+            runs.append(found)
         if rank_and_size()[0]:
             return runs[-1].last_miou  # one process reports
         rich.print(comparison_table(runs))
@@ -179,46 +183,47 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
         chosen = examples[:: max(1, len(examples) // 4)][:4]
         with whole_file(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-        facts = _facts(cfg, splits) | {"command": (out / COMMAND).read_text(encoding="utf-8")}
-        write_report(out / REPORT, cfg.name, runs, evaluation, spec.classes, spec.colors, facts)
+        facts = _facts(cfg, settings, splits) | {
+            "command": (out / COMMAND).read_text(encoding="utf-8")
+        }
+        write_report(
+            out / REPORT, str(cfg.get("name")), runs, evaluation, spec.classes, spec.colors, facts
+        )
         print(f"report: {short(out / REPORT)}")
         return runs[-1].last_miou
 
 
 @contextmanager
-def _goes_on(out: Path) -> Iterator[None]:
+def _goes_on(out: Path, allow: Sequence[str]) -> Iterator[None]:
     """At Ctrl-C, say how the run goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        again = f"mllc train resume={short(out)}"
+        again = resuming(out, allow)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             again = f"the same command with output={short(Path(HydraConfig.get().sweep.dir))}"
         refuse(f"stopped; {again} goes on", 130)
 
 
-def _described(cfg: DictConfig, method: DictConfig, splits: Any) -> dict[str, Any]:
-    """What the network is built from, for its checkpoints."""
+def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any]:
+    """Return what the network is built from, for its checkpoints."""
     from pyg_mllc.checkpoints import describe
 
-    parts = {"model": cfg.model, "corrector": cfg.corrector, "method": method}
-    plain: dict[str, Any] = {
-        name: OmegaConf.to_container(part, resolve=True) for name, part in parts.items()
-    }
+    plain = {"model": parts["model"], "corrector": parts["corrector"], "method": parts[method]}
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 
 
-def _facts(cfg: DictConfig, splits: Any) -> dict[str, str]:
+def _facts(cfg: DictConfig, settings: Any, splits: Any) -> dict[str, str]:
     """What made the results, for the head of the report."""
     import torch
 
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
-    batch = f"{cfg.trainer.batch_size} labeled + {cfg.trainer.unlabeled_batch_size} unlabeled"
+    batch = f"{settings.batch_size} labeled + {settings.unlabeled_batch_size} unlabeled"
     machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
     return {
         "data": f"{splits.spec.name}: {labeled} labeled, {unlabeled} unlabeled, {val} validation",
-        "steps": f"{cfg.trainer.max_steps:,}, each of {batch} images",
-        "encoder": cfg.model.encoder,
+        "steps": f"{settings.max_steps:,}, each of {batch} images",
+        "encoder": str(cfg.model.get("encoder")),
         "seed": str(cfg.seed),
         "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",
     }

@@ -3,13 +3,15 @@
 import signal
 from collections.abc import Iterator
 from itertools import count, islice
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pyg_mllc.data.samples import Sample, SampleSet, check_count
 from pyg_mllc.errors import InputError
+from pyg_mllc.own_code import NamedModules, finder
 from pyg_mllc.processes import rank_and_size
 
 
@@ -80,6 +82,33 @@ class Share(Sampler[int]):
         return len(self._places())
 
 
+class Carried(Dataset[Sample]):
+    """A data set whose pickle brings the finder first: a new process needs it to read on.
+
+    Args:
+        found: Finder of the modules that the data set may need.
+        samples: The data set.
+    """
+
+    def __init__(self, found: NamedModules, samples: SampleSet) -> None:
+        self.found, self.samples = found, samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Carried, (self.found, self.samples)
+
+
+def _carried(samples: SampleSet) -> Dataset[Sample]:
+    """Return a data set that takes code of the user's own along to processes that load it."""
+    found = finder()
+    return samples if found is None else Carried(found, samples)
+
+
 def _deaf(worker: int) -> None:
     """Leave it to the process that trains to stop: it saves first, and then ends its workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -103,7 +132,7 @@ def endless_loader(
     """
     check_count("workers", workers, 0)
     return DataLoader(
-        dataset,
+        _carried(dataset),
         batch_sampler=EndlessBatches(len(dataset), batch_size, seed, start),
         num_workers=workers,
         worker_init_fn=_deaf,
@@ -129,7 +158,7 @@ def eval_loader(
     check_count("workers", workers, 0)
     # A generator of its own leaves the global random state alone: evaluating changes no training.
     return DataLoader(
-        dataset,
+        _carried(dataset),
         batch_size=batch_size,
         sampler=Share(len(dataset)) if shared else None,
         num_workers=workers,

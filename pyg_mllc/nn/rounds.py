@@ -191,8 +191,8 @@ class CorrectionRound(nn.Module):
         return class_hubs(logits, label, batch)
 
     def _same_partners(self, logits: Tensor, label: Tensor, batch: Tensor) -> Data:
-        """Draw as always for an image, whatever images are beside it."""
-        sizes = torch.bincount(batch, minlength=1).tolist()
+        """Draw partners with the same seed for each image, whatever images are beside it."""
+        sizes = batch.unique_consecutive(return_counts=True)[1].tolist() or [0]
         graphs = []
         for z, y in zip(logits.split(sizes), label.split(sizes), strict=True):
             generator = torch.Generator(logits.device).manual_seed(0)

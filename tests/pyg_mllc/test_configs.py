@@ -38,7 +38,8 @@ def test_every_experiment_composes_and_builds_and_begins_with_its_command(name):
     assert command.split()[:4] == ["#", "mllc", "train", f"experiment={name}"]
     assert ("root" in cfg.data) == (" data.root=" in command)
     # All else goes to constructors, which refuse what they do not know.
-    assert set(cfg) <= {"name", "seed", "output", "overwrite", "resume", "baseline", *PARTS}
+    own = {"name", "seed", "output", "overwrite", "allow", "resume", "baseline"}
+    assert set(cfg) <= {*own, *PARTS}
     reads_its_data(cfg.data)
     instantiate(cfg.trainer)
     segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model, resolve=True))

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,6 +27,12 @@ def mllc(monkeypatch, tmp_path, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Figures of few pixels: to draw those of its report takes a tiny training most of its time."""
+    monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 30)
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_help_for_what_there_is_not_is_one_sentence(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         main()
     out, told = capsys.readouterr()
-    assert not out and "method._target_: " in told and told.count("\n") == 1
+    assert not out and "method: mine.Typo cannot be imported" in told and told.count("\n") == 1
 
 
 def test_the_overview_names_every_command(mllc):
