@@ -11,11 +11,10 @@ from PIL import Image
 
 from pyg_mllc.data.catalog import spread_color
 from pyg_mllc.data.decoding import classes_of_ids, read_mask, read_raw_mask
-from pyg_mllc.data.layout import image_suffixes
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
+from pyg_mllc.suffixes import ARRAYS, image_suffixes
 
-ARRAYS = frozenset({".npy", ".npz"})
 SUFFIXES = (image_suffixes() - {".jpg", ".jpeg"}) | ARRAYS  # JPEG changes numbers
 
 

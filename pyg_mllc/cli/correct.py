@@ -31,10 +31,12 @@ def _correct(cfg: dict[str, Any]) -> None:
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device
 
-    sources = find_files("input", cfg["input"], SUFFIXES)
+    sources, passed = find_files("input", cfg["input"], SUFFIXES)
     photos = _images(cfg["images"], sources, "input")
+    passed = [path for path in passed if path not in photos.values()]
     device = choose_device(cfg["device"])
-    trusted, of_trusted = _trusted(cfg, sources, photos)
+    trusted, of_trusted, more = _trusted(cfg, sources, photos)
+    passed += more
     predictor, spec = _seen(cfg, sources, device)
 
     def given(source: Any) -> Any:
@@ -90,7 +92,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     if there:
         summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
     tell_others(results, sources)
-    tell_left_out(list(left_out.values()), "masks")
+    tell_left_out(list(left_out.values()), "masks", passed)
 
 
 def _naming(path: Path, error: InputError) -> str:
@@ -104,15 +106,17 @@ def _own(cfg: dict[str, Any]) -> bool:
 
 def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
     """The image of each mask, by name."""
-    from pyg_mllc.data.layout import image_suffixes
     from pyg_mllc.folders import find_files
+    from pyg_mllc.suffixes import image_suffixes, passed_over
 
-    there = {source.name: source.path for source in find_files("images", given, image_suffixes())}
+    found, passed = find_files("images", given, image_suffixes())
+    there = {source.name: source.path for source in found}
     missing = [source for source in sources if source.name not in there]
     if missing:
+        told = f"; {passed_over(passed)}" if passed else ""
         raise InputError(
             f"images={given} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
-            f"of {option} have none): names must be the same up to the suffix"
+            f"of {option} have none): names must be the same up to the suffix{told}"
         )
     return {source.name: there[source.name] for source in sources}
 
@@ -165,17 +169,18 @@ def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -
 
 def _trusted(
     cfg: dict[str, Any], sources: list[Any], photos: dict[str, Path]
-) -> tuple[list[Any], dict[str, Path]]:
-    """The masks that anchors come from, and their images."""
+) -> tuple[list[Any], dict[str, Path], list[Path]]:
+    """The masks that anchors come from, their images, and what is passed over."""
     from pyg_mllc.folders import find_files
     from pyg_mllc.given import SUFFIXES
 
     if _own(cfg):  # a single mask has no other
-        return (sources, photos) if len(sources) > 1 else ([], {})
+        return (sources, photos, []) if len(sources) > 1 else ([], {}, [])
     if not cfg["anchors"]:
-        return [], {}
-    found = find_files("anchors", cfg["anchors"], SUFFIXES)
-    return found, _images(cfg["anchor_images"] or cfg["images"], found, "anchors")
+        return [], {}, []
+    found, passed = find_files("anchors", cfg["anchors"], SUFFIXES)
+    images = _images(cfg["anchor_images"] or cfg["images"], found, "anchors")
+    return found, images, [path for path in passed if path not in images.values()]
 
 
 def _then(value: Any, advance: Callable[[int], None]) -> Any:

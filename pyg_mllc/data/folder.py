@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyg_mllc.data.classes import Row, find_classes, read_classes, spec_of_rows
-from pyg_mllc.data.layout import Item, Tree, files_by_name, pair_files
+from pyg_mllc.data.layout import Item, Tree, files_by_name, pair_files, warn_of_passed
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits
 from pyg_mllc.errors import InputError
@@ -72,7 +72,11 @@ def folder(
         )
     layout = DatasetSpec("folder", (), (), mask_suffix=mask_suffix)
     spare = _optional(base, "unlabeled_images", unlabeled_images, "unlabeled")
-    more = files_by_name(spare, f"data.unlabeled_images={spare}") if spare else {}
+    more: dict[str, Path] = {}
+    if spare:
+        passed: list[Path] = []
+        more = files_by_name(spare, f"data.unlabeled_images={spare}", passed=passed)
+        warn_of_passed(passed)
     measured = _optional(base, "val_images", val_images, "val_images")
     if val_masks and not measured:
         raise InputError(
