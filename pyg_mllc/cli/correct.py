@@ -48,6 +48,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     options["checkpoint"] = digest(Path(cfg["checkpoint"])) if cfg["checkpoint"] else None
     results = Results(cfg["output"], KINDS, options)
     corrector = _corrector(cfg, predictor, spec.num_classes, device)
+    _tell_doubts([source.path for source in sources], spec)
     inputs = [source.path for source in (*sources, *trusted)]
     results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
     anchors = _state(p for source in trusted for p in (source.path, of_trusted[source.name]))
@@ -95,6 +96,15 @@ def _correct(cfg: dict[str, Any]) -> None:
     tell_left_out(list(left_out.values()), "masks", passed)
 
 
+def _tell_doubts(paths: list[Path], spec: Any) -> None:
+    from pyg_mllc.given import given_doubts
+
+    doubts, notes = given_doubts(paths, spec)
+    for kind, sentences in (("warning", doubts), ("note", notes)):
+        for sentence in sentences:
+            print(f"{kind}: {sentence}")
+
+
 def _naming(path: Path, error: InputError) -> str:
     """What is wrong, with the mask's name."""
     return str(error) if str(path) in str(error) else f"{path}: {error}"
@@ -124,11 +134,11 @@ def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
 def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, Any]:
     """The network of the checkpoint, if any, and what the numbers in masks mean."""
     from pyg_mllc.data import DatasetSpec
-    from pyg_mllc.data.classes import read_classes
-    from pyg_mllc.given import colors_of, count_classes
+    from pyg_mllc.data.classes import read_as_binary, read_classes
+    from pyg_mllc.given import colors_of, count_classes, read_numbers
     from pyg_mllc.prediction import load
 
-    predictor = None
+    predictor, paths = None, [source.path for source in sources]
     if cfg["checkpoint"]:
         predictor = load(cfg["checkpoint"], device=device, allow=cfg["allow"])
     names = cfg["classes"]
@@ -138,17 +148,20 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
             raise InputError(
                 f"classes={names} is no number, no list of names, such as [road,car], and no table"
             )
-        return predictor, replace(read_classes(table, cfg["void"]), name="the input")
+        spec = read_as_binary(read_classes(table, cfg["void"]), paths, read_numbers)
+        return predictor, replace(spec, name="the input")
     if predictor is not None and names is None:
         names, colors = predictor.classes, predictor.colors
     else:
         if names is None:
             with bar("read", len(sources), cfg["progress"]) as advance:
-                names = count_classes((s.path for s in sources), cfg["void"], advance)
+                names = count_classes(paths, cfg["void"], advance)
         names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
-        colors = colors_of(sources[0].path, len(names))
+        colors = colors_of(paths[0], len(names))
     void = tuple(dict.fromkeys((255, *cfg["void"])))
-    return predictor, DatasetSpec("the input", tuple(names), colors, void=void)
+    assumed = void == (255,)
+    spec = DatasetSpec("the input", tuple(names), colors, void=void, assumes_void=assumed)
+    return predictor, read_as_binary(spec, paths, read_numbers)
 
 
 def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:

@@ -153,6 +153,7 @@ def _train(cfg: DictConfig, out: Path, resume: bool = False) -> float:
     configs = _methods(cfg)
     networks = {name: _described(cfg, config, splits) for name, config in configs.items()}
     methods = {name: build(config) for name, config in configs.items()}
+    splits.doubts  # noqa: B018 - refuses labels that tell nothing apart; `train` tells the rest
     if begins:
         tell_unread(cfg, HydraConfig.get().overrides.task)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go
