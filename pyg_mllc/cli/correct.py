@@ -128,7 +128,11 @@ def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
             f"images={given} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
             f"of {option} have none): names must be the same up to the suffix{told}"
         )
-    return {source.name: there[source.name] for source in sources}
+    images = {source.name: there[source.name] for source in sources}
+    spare = [path for name, path in there.items() if name not in images]
+    if spare and option == "input" and len(sources) > 1:
+        print(f"note: {len(spare)} of the images have no mask in input, such as {spare[0]}")
+    return images
 
 
 def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, Any]:

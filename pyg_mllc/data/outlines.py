@@ -4,7 +4,7 @@ import numpy as np
 
 THIN = 0.01  # share of inner pixels below which a value lies only along outlines
 FEW = 3  # fewer values than this may well be thin objects, such as wires
-MOST = 0.3  # share of all pixels that outlines may take; beyond, the mask itself is fine-grained
+MOST = 0.7  # share of all pixels that outlines may take; beyond, the mask itself is fine-grained
 
 
 def inner_pixels(values: np.ndarray) -> np.ndarray:
