@@ -73,7 +73,7 @@ def train(
         last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
     saved = _saved(last) if resume and last.exists() else None
     for doubt in splits.doubts:
-        log.warning("%s", doubt)
+        log.warning("doubtful labels: %s", doubt)
     if len(splits.val) < settings.devices * settings.nodes:
         raise InputError(f"data.val={len(splits.val)} is less than one image per process")
     done = 0 if saved is None else saved["run"]["batches"]
