@@ -15,7 +15,7 @@ import pyg_mllc
 from experiments.job import Job
 from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SegmentationDataset, Splits
 from pyg_mllc.data.decoding import fitted_size, picture_size
-from pyg_mllc.data.splits import evenly_spaced
+from pyg_mllc.data.samples import evenly_spaced
 from pyg_mllc.losses import upsample
 from pyg_mllc.prediction import Predictor
 

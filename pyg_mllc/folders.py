@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_mllc.errors import InputError
+from pyg_mllc.suffixes import is_passed_over, passed_over
 from pyg_mllc.writing import whole_file
 
 OPTIONS = "options.json"  # what the results in a folder were made with
@@ -34,8 +35,15 @@ class Source(NamedTuple):
         return str(self.path.absolute().parents[self.name.count("/")].resolve())
 
 
-def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> list[Source]:
-    """List the files that a path, a folder (with those inside it) or a glob means, by name.
+class Found(NamedTuple):
+    """What a path, a folder or a glob means."""
+
+    sources: list[Source]  # by name
+    passed: list[Path]  # files that hold images of formats that are not read
+
+
+def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> Found:
+    """Find the files that a path, a folder (with those inside it) or a glob means.
 
     Results of earlier calls, where they lie inside the folder given, are none of them. Folders are
     looked into as `walk` does.
@@ -50,9 +58,10 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> lis
     """
     path = Path(given).expanduser()
     if path.is_file():
-        return [Source(path, path.stem)]
+        return Found([Source(path, path.stem)], [])
+    passed: list[Path] = []
     if path.is_dir():
-        root, found = path, list(walk(path, option, suffixes))
+        root, files = path, list(walk(path, option, suffixes, passed=passed))
     else:
         fixed = []
         for part in path.parts:
@@ -60,9 +69,10 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> lis
                 break
             fixed.append(part)
         root = Path(*fixed)
-        found = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    files = [f for f in found if f.suffix.lower() in suffixes and not f.name.startswith(".")]
-    files = [f for f in files if f.is_file() or not f.exists()]  # a link to nothing is told, too
+        matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
+        files = [f for f in matches if not f.is_dir() and not f.name.startswith(".")]
+        passed = [f for f in files if is_passed_over(f, suffixes) and not _is_result(f, root)]
+        files = [f for f in files if f.suffix.lower() in suffixes]
     sources: dict[str, Source] = {}
     for file in sorted(f for f in files if not _is_result(f, root)):
         name = file.relative_to(root).with_suffix("").as_posix()
@@ -79,8 +89,9 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> lis
         usual = [s for s in (".jpg", ".png", ".tif") if s in suffixes]
         known = usual if len(suffixes) > 9 else sorted(suffixes)
         more = " or the like" if known is usual else ""
-        raise InputError(f"{option}={given} {there} file ending in {', '.join(known)}{more}")
-    return list(sources.values())
+        told = f"; {passed_over(passed)}" if passed else ""
+        raise InputError(f"{option}={given} {there} file ending in {', '.join(known)}{more}{told}")
+    return Found(list(sources.values()), passed)
 
 
 def _is_result(file: Path, root: Path) -> bool:
@@ -95,7 +106,11 @@ def holds_results(folder: Path) -> bool:
 
 
 def walk(
-    folder: Path, option: str, suffixes: Collection[str], skip: Collection[Path] = ()
+    folder: Path,
+    option: str,
+    suffixes: Collection[str],
+    skip: Collection[Path] = (),
+    passed: list[Path] | None = None,
 ) -> Iterator[Path]:
     """List the files below a folder, but for hidden ones and results of earlier calls.
 
@@ -106,6 +121,7 @@ def walk(
         option: that it was given as, for messages.
         suffixes: in lower case, that files need to have.
         skip: folders to pass over.
+        passed: takes the files that hold images of formats that are not read.
 
     Raises:
         InputError: if a folder is missing or cannot be read.
@@ -120,20 +136,23 @@ def walk(
             continue
         seen.add(os.path.realpath(here))
         try:
-            names = os.listdir(here)
+            entries = list(os.scandir(here))
         except OSError as error:
             raise InputError(
                 f"The folder {here} cannot be read ({error.strerror}): change its permissions, or "
                 f"correct {option}."
             ) from error
-        for name in names:
-            path = os.path.join(here, name)
-            if name.startswith("."):
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.startswith("."):
                 continue
-            if os.path.splitext(name)[1].lower() in suffixes:
-                yield Path(path)
-            elif os.path.isdir(path) and not holds_results(Path(path)):
-                waiting.append(path)
+            linked = entry.is_symlink() and os.path.isdir(path)  # links may loop
+            if linked or entry.is_dir(follow_symlinks=False):
+                waiting += [] if holds_results(path) else [entry.path]
+            elif path.suffix.lower() in suffixes:  # a link to nothing is told where it is read
+                yield path
+            elif passed is not None and is_passed_over(path, suffixes):
+                passed.append(path)
 
 
 def check_output(folder: Path, own: Collection[str] = ()) -> None:

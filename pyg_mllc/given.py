@@ -1,7 +1,7 @@
 """Labels as people and networks leave them: masks, or probabilities of all classes."""
 
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,11 +11,13 @@ from PIL import Image
 
 from pyg_mllc.data.catalog import spread_color
 from pyg_mllc.data.decoding import classes_of_ids, read_mask, read_raw_mask
-from pyg_mllc.data.layout import image_suffixes
+from pyg_mllc.data.label_doubts import look_at, strange_values
+from pyg_mllc.data.label_problems import Labels
 from pyg_mllc.data.specs import DatasetSpec
+from pyg_mllc.data.stored_ids import StoredIds, count_ids
 from pyg_mllc.errors import InputError
+from pyg_mllc.suffixes import ARRAYS, image_suffixes
 
-ARRAYS = frozenset({".npy", ".npz"})
 SUFFIXES = (image_suffixes() - {".jpg", ".jpeg"}) | ARRAYS  # JPEG changes numbers
 
 
@@ -56,7 +58,7 @@ def count_classes(
     Raises:
         InputError: if no mask can be read, none has a class but 0, or one has more than 255.
     """
-    most, unread = 0, None  # the first error
+    stored, most, unread = StoredIds(), 0, None  # the first error
     for path in paths:
         try:
             ids = _read_array(path) if path.suffix.lower() in ARRAYS else _read_ids(path)
@@ -72,12 +74,55 @@ def count_classes(
                     "it out if it is no mask, or give void=[...] or classes=<table>"
                 )
             most = max(most, largest)
+            stored.add(path, count_ids(ids))
         advance(1)
     if not most:
         raise unread or InputError(
-            "the masks hold no class but 0 beside 255, which means void: store 0 and 1 instead"
+            "the masks hold no class but 0 beside 255, which means void: if 255 is a class, give "
+            "classes=[background,object]; else store 0 and 1"
         )
+    stored.check((255, *void), "give classes=<table>")
     return most + 1
+
+
+def given_doubts(paths: Sequence[Path], spec: DatasetSpec) -> tuple[list[str], list[str]]:
+    """Return what is doubtful about labels, and what is only worth knowing, by some of the files.
+
+    Args:
+        paths: masks and arrays.
+        spec: of the numbers and colors in masks.
+
+    Raises:
+        InputError: if the labels that can be read show one class and void that nobody has named.
+    """
+
+    def labels_of(path: Path) -> NDArray:
+        given = read_given(path, spec)
+        return given.argmax(0) if given.ndim == 3 else given
+
+    counts, unread = look_at(paths, labels_of, spec.num_classes)
+    labels = Labels(spec, counts, f"the masks ({len(counts)} of {len(paths)} read)")
+    single = labels.single()
+    if single and spec.assumes_void and labels.pixels[-1]:
+        raise InputError(single)
+    strange = strange_values([paths[place] for place in unread], spec, read_numbers)
+    doubts = [strange, single, labels.much_void(), labels.outlines()]
+    notes = [labels.absent(), *labels.hardly()]
+    return [one for one in doubts if one], [one for one in notes if one]
+
+
+def read_numbers(path: Path) -> NDArray:
+    """Return the numbers or colors of a mask or of an array of labels, whatever they mean.
+
+    Raises:
+        InputError: if the file is none of both.
+    """
+    if path.suffix.lower() not in ARRAYS:
+        return read_raw_mask(path)
+    array = _read_array(path)
+    if array.ndim != 2:
+        raise InputError(f"{path} has an array {array.shape}, which is no mask")
+    return array
 
 
 def colors_of(path: Path, count: int) -> tuple[tuple[int, int, int], ...]:

@@ -1,5 +1,6 @@
 """Wrong labels in masks, found and corrected without training, image by image."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Self
@@ -19,6 +20,8 @@ from pyg_mllc.labeling import softmax_of
 from pyg_mllc.losses import upsample
 from pyg_mllc.nn import LabelCorrector
 from pyg_mllc.nn.label_flow import label_margin
+
+log = logging.getLogger(__name__)
 
 Look = Callable[[Tensor, tuple[int, int]], Tensor]
 """Gives features `(1, D, h, w)` of an image `(1, 3, H, W)` in [0, 1] at a size (h, w)."""
@@ -103,12 +106,13 @@ class MaskCorrector:
             images: in any form that `as_tensor` takes; read one by one.
             masks: of the images, in order.
         """
-        self.memory = None
+        self.memory, shown = None, set[int]()
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
             picture, given = self._both(image, mask)
             share = self._shares(given, self._size(picture))
             x, _ = maps_to_nodes(self.look(picture[None], self._size(picture)))
             most, label = share.flatten(1).max(0)
+            shown |= set((given if given.dim() == 2 else given.argmax(0)).unique().tolist())
             sure = most > 0.5  # of the pixels that a node stands for
             if self.memory is None:
                 try:
@@ -117,6 +121,13 @@ class MaskCorrector:
                     raise InputError(f"anchors: {error}") from error
                 self.memory = made.to(self.device)
             self.memory.add(x[sure], label[sure], number)
+        if len(shown - {IGNORE}) == 1:
+            void = f" and {IGNORE}, which means void" if IGNORE in shown else ""
+            log.warning(
+                "the masks show the class %d alone%s, so that nothing tells classes apart: labels "
+                "are class numbers from 0 to %d, such as (mask == 255) for masks of 0 and 255",
+                *(shown - {IGNORE}), void, self.num_classes - 1,
+            )  # fmt: skip
         return self
 
     def transform(self, images: Iterable[Picture], masks: Iterable[Given]) -> list[MaskCorrection]:

@@ -41,7 +41,7 @@ def _check(cfg: DictConfig) -> int:
     from rich.progress import track
 
     from pyg_mllc.building import make
-    from pyg_mllc.data.checks import problems, read_all
+    from pyg_mllc.data.checks import problems, problems_of_labels, read_all
     from pyg_mllc.targets import packages, resolve
 
     check_choices(cfg)
@@ -49,12 +49,14 @@ def _check(cfg: DictConfig) -> int:
     parts = checked_parts(cfg, allow)
     method: Any = resolve(parts["method"]["_target_"], packages(allow), "method")
     begun = time.perf_counter()
-    with _warnings() as notes:
+    with _warnings() as (warned, notes):
         splits = make(parts["data"], "data")
     total = len(splits.labeled) + len(splits.unlabeled) + len(splits.val)
     silent = not sys.stdout.isatty()
     seen = list(track(read_all(splits), "reading", total, transient=True, disable=silent))
     found, more = problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
+    of_labels, doubts = problems_of_labels(seen, splits)
+    found = warned | found | of_labels
     if method.uses_unlabeled and not len(splits.unlabeled):
         found["unlabeled images, of which there are none"] = [
             f"{method.__name__} learns from unlabeled images: add some, or take method=supervised."
@@ -65,9 +67,10 @@ def _check(cfg: DictConfig) -> int:
     for kind, sentences in found.items():
         rich.print(f"[bold red]{kind}: {len(sentences)}[/]")
         _some([f"  {escape(sentence)}" for sentence in sentences])
-    _some([f"[yellow]note:[/] {escape(note)}" for note in (*notes, *more)])
+    notes += [*more, *doubts]
+    _some([f"[yellow]note:[/] {escape(note)}" for note in notes])
     lines = [f"{kind}: {one}" for kind, sentences in found.items() for one in sentences]
-    lines += [f"note: {note}" for note in (*notes, *more)]
+    lines += [f"note: {note}" for note in notes]
     out = Path(cfg.output) / splits.spec.name
     _write(out / "problems.txt", "".join(f"{line}\n" for line in lines).encode())
     if sheet := _sheet(splits, seen):
@@ -89,16 +92,22 @@ def _some(lines: list[str]) -> None:
 
 
 @contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """Collect what is warned of, to be told with the rest."""
-    told: list[str] = []
+def _warnings() -> Iterator[tuple[dict[str, list[str]], list[str]]]:
+    """Collect what is warned of: problems by the kind that the warning names, and notes."""
+    problems: dict[str, list[str]] = {}
+    notes: list[str] = []
+
+    def emit(record: logging.LogRecord) -> None:
+        kind = getattr(record, "problem", None)
+        (problems.setdefault(kind, []) if kind else notes).append(record.getMessage())
+
     handler = logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = emit  # type: ignore[method-assign]
     logger = logging.getLogger("pyg_mllc.data")
     logger.addHandler(handler)
     logger.propagate = False
     try:
-        yield told
+        yield problems, notes
     finally:
         logger.removeHandler(handler)
         logger.propagate = True
@@ -140,7 +149,7 @@ def _classes(seen: list["Seen"], spec: "DatasetSpec") -> Any:
 
 def _sheet(splits: "Splits", seen: list["Seen"]) -> bytes:
     """Samples that can be read, evenly spaced, as PNG; empty without any."""
-    from pyg_mllc.data.splits import evenly_spaced
+    from pyg_mllc.data.samples import evenly_spaced
     from pyg_mllc.sheet import sample_sheet
 
     samples = []

@@ -31,10 +31,12 @@ def _correct(cfg: dict[str, Any]) -> None:
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device
 
-    sources = find_files("input", cfg["input"], SUFFIXES)
+    sources, passed = find_files("input", cfg["input"], SUFFIXES)
     photos = _images(cfg["images"], sources, "input")
+    passed = [path for path in passed if path not in photos.values()]
     device = choose_device(cfg["device"])
-    trusted, of_trusted = _trusted(cfg, sources, photos)
+    trusted, of_trusted, more = _trusted(cfg, sources, photos)
+    passed += more
     predictor, spec = _seen(cfg, sources, device)
 
     def given(source: Any) -> Any:
@@ -46,6 +48,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     options["checkpoint"] = digest(Path(cfg["checkpoint"])) if cfg["checkpoint"] else None
     results = Results(cfg["output"], KINDS, options)
     corrector = _corrector(cfg, predictor, spec.num_classes, device)
+    _tell_doubts([source.path for source in sources], spec)
     inputs = [source.path for source in (*sources, *trusted)]
     results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
     anchors = _state(p for source in trusted for p in (source.path, of_trusted[source.name]))
@@ -90,7 +93,16 @@ def _correct(cfg: dict[str, Any]) -> None:
     if there:
         summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
     tell_others(results, sources)
-    tell_left_out(list(left_out.values()), "masks")
+    tell_left_out(list(left_out.values()), "masks", passed)
+
+
+def _tell_doubts(paths: list[Path], spec: Any) -> None:
+    from pyg_mllc.given import given_doubts
+
+    doubts, notes = given_doubts(paths, spec)
+    for kind, sentences in (("warning", doubts), ("note", notes)):
+        for sentence in sentences:
+            print(f"{kind}: {sentence}")
 
 
 def _naming(path: Path, error: InputError) -> str:
@@ -104,27 +116,33 @@ def _own(cfg: dict[str, Any]) -> bool:
 
 def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
     """The image of each mask, by name."""
-    from pyg_mllc.data.layout import image_suffixes
     from pyg_mllc.folders import find_files
+    from pyg_mllc.suffixes import image_suffixes, passed_over
 
-    there = {source.name: source.path for source in find_files("images", given, image_suffixes())}
+    found, passed = find_files("images", given, image_suffixes())
+    there = {source.name: source.path for source in found}
     missing = [source for source in sources if source.name not in there]
     if missing:
+        told = f"; {passed_over(passed)}" if passed else ""
         raise InputError(
             f"images={given} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
-            f"of {option} have none): names must be the same up to the suffix"
+            f"of {option} have none): names must be the same up to the suffix{told}"
         )
-    return {source.name: there[source.name] for source in sources}
+    images = {source.name: there[source.name] for source in sources}
+    spare = [path for name, path in there.items() if name not in images]
+    if spare and option == "input" and len(sources) > 1:
+        print(f"note: {len(spare)} of the images have no mask in input, such as {spare[0]}")
+    return images
 
 
 def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, Any]:
     """The network of the checkpoint, if any, and what the numbers in masks mean."""
     from pyg_mllc.data import DatasetSpec
-    from pyg_mllc.data.classes import read_classes
-    from pyg_mllc.given import colors_of, count_classes
+    from pyg_mllc.data.classes import read_as_binary, read_classes
+    from pyg_mllc.given import colors_of, count_classes, read_numbers
     from pyg_mllc.prediction import load
 
-    predictor = None
+    predictor, paths = None, [source.path for source in sources]
     if cfg["checkpoint"]:
         predictor = load(cfg["checkpoint"], device=device, allow=cfg["allow"])
     names = cfg["classes"]
@@ -134,17 +152,20 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
             raise InputError(
                 f"classes={names} is no number, no list of names, such as [road,car], and no table"
             )
-        return predictor, replace(read_classes(table, cfg["void"]), name="the input")
+        spec = read_as_binary(read_classes(table, cfg["void"]), paths, read_numbers)
+        return predictor, replace(spec, name="the input")
     if predictor is not None and names is None:
         names, colors = predictor.classes, predictor.colors
     else:
         if names is None:
             with bar("read", len(sources), cfg["progress"]) as advance:
-                names = count_classes((s.path for s in sources), cfg["void"], advance)
+                names = count_classes(paths, cfg["void"], advance)
         names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
-        colors = colors_of(sources[0].path, len(names))
+        colors = colors_of(paths[0], len(names))
     void = tuple(dict.fromkeys((255, *cfg["void"])))
-    return predictor, DatasetSpec("the input", tuple(names), colors, void=void)
+    assumed = void == (255,)
+    spec = DatasetSpec("the input", tuple(names), colors, void=void, assumes_void=assumed)
+    return predictor, read_as_binary(spec, paths, read_numbers)
 
 
 def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:
@@ -165,17 +186,18 @@ def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -
 
 def _trusted(
     cfg: dict[str, Any], sources: list[Any], photos: dict[str, Path]
-) -> tuple[list[Any], dict[str, Path]]:
-    """The masks that anchors come from, and their images."""
+) -> tuple[list[Any], dict[str, Path], list[Path]]:
+    """The masks that anchors come from, their images, and what is passed over."""
     from pyg_mllc.folders import find_files
     from pyg_mllc.given import SUFFIXES
 
     if _own(cfg):  # a single mask has no other
-        return (sources, photos) if len(sources) > 1 else ([], {})
+        return (sources, photos, []) if len(sources) > 1 else ([], {}, [])
     if not cfg["anchors"]:
-        return [], {}
-    found = find_files("anchors", cfg["anchors"], SUFFIXES)
-    return found, _images(cfg["anchor_images"] or cfg["images"], found, "anchors")
+        return [], {}, []
+    found, passed = find_files("anchors", cfg["anchors"], SUFFIXES)
+    images = _images(cfg["anchor_images"] or cfg["images"], found, "anchors")
+    return found, images, [path for path in passed if path not in images.values()]
 
 
 def _then(value: Any, advance: Callable[[int], None]) -> Any:

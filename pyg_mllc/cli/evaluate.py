@@ -31,6 +31,7 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
     from pyg_mllc import load
     from pyg_mllc.building import make
     from pyg_mllc.data import OwnSizes, SegmentationDataset
+    from pyg_mllc.data.label_doubts import label_doubts
     from pyg_mllc.evaluation import evaluate
     from pyg_mllc.folders import CLASSES, check_output
     from pyg_mllc.losses import upsample
@@ -49,6 +50,8 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
     samples = getattr(splits, given["split"])
     if isinstance(samples, SegmentationDataset):
         samples = OwnSizes(samples)
+    for doubt in label_doubts(None, getattr(splits, given["split"])):
+        print(f"warning: {doubt}", file=sys.stderr)
     if given["split"] == "val":
         _warn_of_known(samples, Path(given["checkpoint"]))
     given["correct"] = bool(given["correct"] and len(predictor.seeing.corrector.rounds))

@@ -28,9 +28,9 @@ def run(cfg: DictConfig) -> None:
 
 
 def _predict(cfg: dict[str, Any]) -> None:
-    from pyg_mllc.data.layout import image_suffixes
     from pyg_mllc.folders import Results, find_files
     from pyg_mllc.prediction import load
+    from pyg_mllc.suffixes import image_suffixes
 
     unknown = [kind for kind in cfg["save"] if kind not in KINDS]
     if unknown or not cfg["save"] or cfg["batch_size"] < 1:
@@ -38,7 +38,7 @@ def _predict(cfg: dict[str, Any]) -> None:
             f"expected save to list some of {', '.join(KINDS)} and batch_size of 1 or more, "
             f"got save={cfg['save']} and batch_size={cfg['batch_size']}"
         )
-    sources = find_files("input", cfg["input"], image_suffixes())
+    sources, passed = find_files("input", cfg["input"], image_suffixes())
     predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"], allow=cfg["allow"])
     if cfg["correct"]:
         need_correction(predictor)
@@ -57,7 +57,7 @@ def _predict(cfg: dict[str, Any]) -> None:
     before = f", {len(sources) - len(todo)} were there already" if len(sources) > len(todo) else ""
     print(f"{done} images labeled{before}: {short(results.folder)}")
     tell_others(results, sources)
-    tell_left_out(unreadable, f"of {len(sources)} images")
+    tell_left_out(unreadable, f"of {len(sources)} images", passed)
 
 
 def _batches(sources: list[Any], batch_size: int, unreadable: list[str]) -> Iterator[list[Any]]:
@@ -114,16 +114,27 @@ def tell_others(results: Any, sources: Sequence[Any]) -> None:
         print(f"not of this input, left as it was: {one}{more}")
 
 
-def tell_left_out(reasons: Sequence[str], of: str) -> None:
-    """Name what was left out, each with its reason, and raise if there is anything.
+def tell_left_out(reasons: Sequence[str], of: str, passed: Sequence[Path] = ()) -> None:
+    """Name what was left out, each with its reason, and stop with an error if there is anything.
+
+    Args:
+        reasons: why each of the files that were tried was left out.
+        of: how many of what they are, for the sentence.
+        passed: files of formats that are not read; if there is nothing else, the exit code is 1.
 
     Raises:
-        InputError: if so.
+        InputError: if there are reasons.
     """
+    if passed:
+        from pyg_mllc.suffixes import passed_over
+
+        print(f"mllc: {passed_over(passed)}", file=sys.stderr)
     for reason in reasons[1:]:
         print(f"left out: {reason}", file=sys.stderr)
     if reasons:
         raise InputError(f"{len(reasons)} {of} were left out: {reasons[0]}")
+    if passed:
+        sys.exit(1)
 
 
 def need_correction(predictor: Any) -> None:

@@ -157,6 +157,7 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     trained = _methods(cfg)
     networks = {name: _described(parts, part, splits) for name, part in trained.items()}
     methods = {name: build(part) for name, part in trained.items()}
+    splits.doubts  # noqa: B018 - refuses labels that tell nothing apart; `train` tells the rest
     if begins:
         tell_unread(cfg, HydraConfig.get().overrides.task)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go

@@ -10,13 +10,16 @@ from hashlib import blake2b
 import numpy as np
 
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.data.decoding import fitted_size, picture_size, read_image, read_raw_mask
+from pyg_mllc.data.decoding import fitted_size, picture_size, read_image, read_mask, read_raw_mask
+from pyg_mllc.data.label_doubts import strange_values
+from pyg_mllc.data.label_problems import Labels, count_labels, label_problems
 from pyg_mllc.data.samples import SampleSet
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.errors import InputError
 
 PARTS = ("labeled", "unlabeled", "val")
+STRANGE = "masks with ids or colors that mean nothing"
 SLIVER = 8  # an image that is scaled to fewer pixels a side shows nothing
 
 
@@ -29,6 +32,7 @@ class Seen:
         name: Image file, or the sample's name.
         size: Height and width of the file, where there is one that can be read.
         pixels: Pixels of each class, (C,), where there is a label.
+        labels: Pixels of its mask at the file's size, see `count_labels`.
         digest: Of the image as training gets it.
         kind: What kind of problem there is.
         problem: The problem, in a sentence.
@@ -38,6 +42,7 @@ class Seen:
     name: str
     size: tuple[int, int] | None = None
     pixels: np.ndarray | None = None
+    labels: np.ndarray | None = None
     digest: bytes = b""
     kind: str = ""
     problem: str = ""
@@ -57,7 +62,10 @@ def _read(part: str, samples: SampleSet, index: int) -> Seen:
         sample = samples[index]
     except InputError as error:
         return Seen(part, str(path), kind=_kind(samples, index), problem=str(error))
-    pixels = None
+    pixels = labels = None
+    if isinstance(samples, SegmentationDataset) and samples.masks is not None:
+        mask = read_mask(samples.masks[index], samples.spec)
+        labels = count_labels(mask, samples.spec.num_classes)
     if "label" in sample:
         counts = np.bincount(sample["label"].flatten(), minlength=IGNORE + 1)
         pixels = counts[: samples.spec.num_classes]
@@ -66,6 +74,7 @@ def _read(part: str, samples: SampleSet, index: int) -> Seen:
         str(path or sample["name"]),
         picture_size(path) if path else tuple(sample["image"].shape[1:]),
         pixels,
+        labels,
         blake2b(sample["image"].numpy().tobytes(), digest_size=16).digest(),
     )
 
@@ -82,7 +91,7 @@ def _kind(samples: SampleSet, index: int) -> str:
             mask = read_raw_mask(samples.masks[index])
             if mask.shape[:2] != (image.height, image.width):
                 return "masks of another size than their image"
-            return "masks with ids or colors that mean nothing"
+            return STRANGE
     except InputError:
         pass
     return kind
@@ -124,6 +133,24 @@ def problems(
         if len(group) > len(parts):
             notes.append(f"{told}: {len(group)} times the same image.")
     return dict(found), notes
+
+
+def problems_of_labels(seen: list[Seen], splits: Splits) -> tuple[dict[str, list[str]], list[str]]:
+    """Tell what is wrong with the labels as a whole, see `label_problems`."""
+    parts = []
+    for part, what in (("labeled", "labeled"), ("val", "validation")):
+        read = [one.labels for one in seen if one.part == part and one.labels is not None]
+        empty = np.zeros((0, 2, splits.spec.num_classes + 1), dtype=int)
+        told = f"the {what} masks ({len(read)})"
+        parts.append(Labels(splits.spec, np.stack(read) if read else empty, told))
+    found, notes = label_problems(*parts)
+    kinds = [one.kind for one in seen if one.part == "labeled"]
+    strange = [place for place, kind in enumerate(kinds) if kind == STRANGE]
+    if strange and isinstance(splits.labeled, SegmentationDataset):
+        masks = splits.labeled.masks or []
+        meant = strange_values([masks[place] for place in strange], splits.spec)
+        found |= {"what such masks may mean": [meant]} if meant else {}
+    return found, notes
 
 
 def _equal(seen: list[Seen]) -> list[list[Seen]]:

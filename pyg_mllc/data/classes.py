@@ -1,8 +1,11 @@
 """The classes of somebody's own masks: from a table, or found in the masks."""
 
 import csv
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +14,15 @@ import numpy as np
 
 from pyg_mllc.data.catalog import spread_color
 from pyg_mllc.data.decoding import packed, read_raw_mask
+from pyg_mllc.data.samples import evenly_spaced
 from pyg_mllc.data.specs import IGNORE, Color, DatasetSpec
+from pyg_mllc.data.stored_ids import Counted, StoredIds, count_ids, lines, listed
 from pyg_mllc.errors import InputError
 
+log = logging.getLogger(__name__)
+
 VOID = ("void", "ignore", "unlabeled")  # names of rows that are no class
+LOOKED_AT = 64  # masks that tell whether 0 and 255 are the two classes
 COLUMNS = {
     1: ("name",),
     2: ("id", "name"),
@@ -135,6 +143,7 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
         colors=tuple(colors),
         codes=codes,
         void=(*dict.fromkeys(ids), *sorted(shades)),
+        assumes_void=tuple(void) == (IGNORE,) and IGNORE not in {row.code for row in rows},
     )
 
 
@@ -153,21 +162,21 @@ def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> Dat
     Raises:
         InputError: If the masks do not tell.
     """
-    ids: set[int] = set()
+    stored = StoredIds()
     write = f"write the classes into {table}, one a line:"
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        for path, found in zip(masks, pool.map(_ids_or_colors, masks), strict=True):
-            if found.ndim == 2:
+        for path, found in zip(masks, pool.map(_counted, masks), strict=True):
+            if not isinstance(found, Counted):
                 raise InputError(
-                    f"{path} has colors, such as {tuple(found[-1].tolist())}, and nothing says "
-                    f"what they mean: {write} name,r,g,b."
+                    f"{path} has colors, such as {found}, and nothing says what they mean: "
+                    f"{write} name,r,g,b."
                 )
-            ids |= set(found.tolist())
+            stored.add(path, found)
+    ids = set(stored.pixels)
     classes = sorted(ids - set(void))
     if not classes or classes[0] < 0 or classes[-1] >= IGNORE:
         raise InputError(
-            f"The masks hold the ids {sorted(ids)[:8]}, which are not 0, 1, 2, ...: {write} "
-            "id,name."
+            f"The masks hold the ids {listed(ids)}, which are not 0, 1, 2, ...: {write} id,name."
         )
     if classes == [0]:
         more = sorted(ids - {0})
@@ -176,17 +185,57 @@ def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> Dat
             f"The masks hold one class, 0{rest}: {write} id,name, such as '0,background' and "
             f"'{more[0] if more else 1},object'."
         )
+    stored.check(void, f"write what they mean into {table}")
     rows = (Row(label, f"class {label}", None) for label in range(classes[-1] + 1))
     return spec_of_rows(rows, void, str(table))
 
 
-def _ids_or_colors(path: Path) -> np.ndarray:
-    """The values that a mask holds: ids (n,), or colors (n, 3). None, if it cannot be read."""
+def _counted(path: Path) -> Counted | tuple[int, ...]:
+    """The ids of a mask, none if it cannot be read; or one of its colors."""
     try:
         values = read_raw_mask(path)
     except InputError:
-        return np.empty(0, dtype=np.int32)  # whoever reads the image as well says what is wrong
+        return Counted({}, {})  # reading the sample tells what is wrong
     if values.ndim == 2:
-        return np.unique(values)
-    colors = np.unique(packed(values))
-    return np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+        return count_ids(values)
+    return tuple(values.reshape(-1, 3)[packed(values).argmax()].tolist())
+
+
+def read_as_binary(
+    spec: DatasetSpec,
+    masks: Sequence[Path],
+    read: Callable[[Path], np.ndarray] = read_raw_mask,
+) -> DatasetSpec:
+    """Return the spec whose second class is 255, where masks of two classes hold 0 and 255 alone.
+
+    Masks with the values of a black and white picture are common. Their 255 can only mean the
+    second class: as void it would leave a single class. A warning says so.
+
+    Args:
+        spec: Two classes, numbered by their lines, and void that nobody has named.
+        masks: Files, of which some are read, evenly spaced.
+        read: Gives the ids (H, W) or colors (H, W, 3) of one.
+
+    Returns:
+        The spec, changed only in the case above.
+    """
+    if spec.num_classes != 2 or not spec.assumes_void or spec.ids != {0: 0, 1: 1, IGNORE: IGNORE}:
+        return spec
+    found: set[int] = set()
+    for place in evenly_spaced(len(masks), LOOKED_AT):
+        with suppress(InputError):  # reading the sample tells what is wrong
+            values = read(masks[place])
+            found |= set(np.unique(values).tolist()) if values.ndim == 2 else {-1}
+        if found - {0, IGNORE}:
+            return spec
+    if found != {0, IGNORE}:
+        return spec
+    log.warning(
+        "the masks hold 0 and 255 alone: 255 is read as %r and 0 as %r; the lines %s in a table of "
+        "the classes say so, and the lines %s would make 255 void",
+        spec.classes[1],
+        spec.classes[0],
+        lines([0, IGNORE], spec.classes),
+        lines([0, 1, IGNORE], [*spec.classes, "void"]),
+    )
+    return replace(spec, codes={0: 0, IGNORE: 1}, void=(), assumes_void=False)

@@ -10,6 +10,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
+from pyg_mllc.suffixes import image_suffixes, is_passed_over, mend
 
 STRETCHED = {"L;2": 85, "L;4": 17}  # gray of few bits, which Pillow brings to 0..255
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
@@ -29,9 +30,10 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path} does not exist: give an image file.") from error
     # Pillow's decoders report broken files through nearly every kind of exception.
     except Exception as error:
+        other = is_passed_over(path, image_suffixes())
+        advice = mend([path]) if other else "replace the file or take it out of the data set"
         raise InputError(
-            f"{path} cannot be read as an image ({error or type(error).__name__}): replace the "
-            "file or take it out of the data set."
+            f"{path} cannot be read as an image ({error or type(error).__name__}): {advice}."
         ) from error
 
 

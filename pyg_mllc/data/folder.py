@@ -9,8 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from pyg_mllc.data.classes import Row, find_classes, read_classes, spec_of_rows
-from pyg_mllc.data.layout import Item, Tree, files_by_name, pair_files
+from pyg_mllc.data.classes import (
+    Row,
+    find_classes,
+    read_as_binary,
+    read_classes,
+    spec_of_rows,
+)
+from pyg_mllc.data.layout import Item, Tree, files_by_name, pair_files, warn_of_passed
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits
 from pyg_mllc.errors import InputError
@@ -72,7 +78,11 @@ def folder(
         )
     layout = DatasetSpec("folder", (), (), mask_suffix=mask_suffix)
     spare = _optional(base, "unlabeled_images", unlabeled_images, "unlabeled")
-    more = files_by_name(spare, f"data.unlabeled_images={spare}") if spare else {}
+    more: dict[str, Path] = {}
+    if spare:
+        passed: list[Path] = []
+        more = files_by_name(spare, f"data.unlabeled_images={spare}", passed=passed)
+        warn_of_passed(passed)
     measured = _optional(base, "val_images", val_images, "val_images")
     if val_masks and not measured:
         raise InputError(
@@ -134,14 +144,15 @@ def _classes(
     masks: list[Path],
 ) -> DatasetSpec:
     if isinstance(classes, str | Path):
-        return read_classes(base / classes, void)
+        return read_as_binary(read_classes(base / classes, void), masks)
     for name in TABLES:
         if os.path.isfile(base / name):
-            known = read_classes(base / name, void)
+            known = read_as_binary(read_classes(base / name, void), masks)
             return known if classes is None else known.only(classes)
     if classes is not None:
         rows = (Row(place, str(name), None) for place, name in enumerate(classes))
-        return spec_of_rows(rows, void, f"data.classes={list(classes)}")
+        spec = spec_of_rows(rows, void, f"data.classes={list(classes)}")
+        return read_as_binary(spec, masks)
     spec = find_classes(masks, void, base / TABLES[0])
     log.warning(
         "no table names the classes: the ids in %d masks say %d; %s may name them, one a line, and "

@@ -5,15 +5,13 @@ import os
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-
-from PIL import Image
 
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.folders import walk
+from pyg_mllc.suffixes import image_suffixes, passed_over
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +40,6 @@ class Tree:
     train: dict[str, Item]
     val: dict[str, Item]
     folders: dict[str, tuple[Path, Path]]
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """Give the endings of all files that Pillow reads, but for PostScript, which is a program."""
-    known = Image.registered_extensions()
-    return frozenset(s for s, kind in known.items() if kind in Image.OPEN) - {".eps", ".ps"}
 
 
 def read_tree(spec: DatasetSpec, root: str | Path | None) -> Tree:
@@ -96,11 +87,17 @@ def pair_files(
     Raises:
         InputError: If a folder is missing or cannot be read, or two files have one name.
     """
-    found = files_by_name(masks, option, spec.mask_suffix)
-    pictures = files_by_name(images, option, spec.image_suffix, spec.mask_suffix, [masks, *skip])
+    passed: list[Path] = []
+    found = files_by_name(masks, option, spec.mask_suffix, passed=passed)
+    others = [masks, *skip]
+    pictures = files_by_name(images, option, spec.image_suffix, spec.mask_suffix, others, passed)
+    warn_of_passed(passed)
     alone = [path for name, path in found.items() if name not in pictures]
     if alone:
-        log.warning("masks without an image of their name: %d, such as %s", len(alone), alone[0])
+        log.warning(
+            "masks without an image of their name: %d, such as %s", len(alone), alone[0],
+            extra={"problem": "masks that belong to no image"},
+        )  # fmt: skip
     return {name: Item(path, found.get(name)) for name, path in pictures.items()}
 
 
@@ -110,6 +107,7 @@ def files_by_name(
     suffix: str = "",
     without: str = "",
     skip: Collection[Path] = (),
+    passed: list[Path] | None = None,
 ) -> dict[str, Path]:
     """Give the image files of a folder by name, in the order of the names.
 
@@ -121,12 +119,13 @@ def files_by_name(
         suffix: Files whose name before the ending does not end so are passed over.
         without: Files whose name ends so are passed over, if this is not empty.
         skip: Folders to pass over.
+        passed: Takes the files that hold images of formats that are not read; see `walk`.
 
     Raises:
         InputError: If the folder is missing or cannot be read, or two files have one name.
     """
     named: dict[str, Path] = {}
-    for path in sorted(walk(folder, option, image_suffixes(), skip)):
+    for path in sorted(walk(folder, option, image_suffixes(), skip, passed)):
         if not path.stem.endswith(suffix) or (without and path.stem.endswith(without)):
             continue
         inside = path.relative_to(folder).with_name(path.stem.removesuffix(suffix))
@@ -138,6 +137,13 @@ def files_by_name(
             )
         named[name] = path
     return named
+
+
+def warn_of_passed(paths: Collection[Path]) -> None:
+    """Log the files that hold images of formats that are not read, if there are any."""
+    if paths:
+        kind = {"problem": "files of formats that are not read"}
+        log.warning("%s", passed_over(list(dict.fromkeys(paths))), extra=kind)
 
 
 def plain(name: str) -> str:

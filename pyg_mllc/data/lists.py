@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pyg_mllc.data.layout import Item, Tree, image_suffixes, plain
+from pyg_mllc.data.layout import Item, Tree, plain
 from pyg_mllc.errors import InputError
+from pyg_mllc.suffixes import image_suffixes
 from pyg_mllc.writing import whole_file
 
 

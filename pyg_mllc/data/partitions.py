@@ -109,16 +109,6 @@ def classes_present(items: Sequence[Item], spec: DatasetSpec) -> np.ndarray:
     return present
 
 
-def classes_lacking(items: Sequence[Item], spec: DatasetSpec) -> list[str]:
-    """Name the classes that no mask holds; reads no further than it must."""
-    lacking = set(range(spec.num_classes))
-    for item in items:
-        lacking -= set(_held(item, spec))
-        if not lacking:
-            break
-    return [spec.classes[label] for label in sorted(lacking)]
-
-
 def _held(item: Item, spec: DatasetSpec) -> list[int]:
     try:
         labels = read_mask(item.mask, spec) if item.mask else np.empty(0, dtype=int)

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from pyg_mllc.data.specs import DatasetSpec
@@ -78,6 +79,18 @@ def check_count(option: str, value: int, minimum: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise InputError(f"{option}={value} must be a whole number of at least {minimum}.")
+
+
+def evenly_spaced(length: int, count: int | None) -> list[int]:
+    """Give at most ``count`` of ``length`` positions, evenly spaced from first to last.
+
+    Example:
+        >>> evenly_spaced(101, 5)
+        [0, 25, 50, 75, 100]
+    """
+    if count is None or count >= length:
+        return list(range(length))
+    return np.linspace(0, length - 1, count).round().astype(int).tolist()
 
 
 def check_size(size: Any, option: str = "data.size") -> tuple[int, int]:

@@ -46,6 +46,7 @@ class DatasetSpec:
             color, not its color: stored id or color -> class. Several may mean the same class.
         image_suffix: What follows the common part in the names of images, before ``.jpg``.
         mask_suffix: The same of masks.
+        assumes_void: Whether `IGNORE` means void only because nobody has said what it means.
         train: Name of the training split.
         fine: Name of the list of the training images with the finest masks, if there is one.
         protocols: Published numbers of labeled images, by name.
@@ -69,6 +70,7 @@ class DatasetSpec:
     codes: Mapping[int | Color, int] = field(default_factory=dict, hash=False)
     image_suffix: str = ""
     mask_suffix: str = ""
+    assumes_void: bool = False
     train: str = "train"
     fine: str = ""
     protocols: Mapping[str, Protocol] = field(default_factory=dict, hash=False, repr=False)

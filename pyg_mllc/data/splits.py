@@ -1,20 +1,16 @@
 """Labeled, unlabeled and validation images of an experiment."""
 
-import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from pyg_mllc.data.choosing import as_listed, drawn, listed
 from pyg_mllc.data.dataset import SegmentationDataset
+from pyg_mllc.data.label_doubts import label_doubts
 from pyg_mllc.data.layout import Item, Tree
 from pyg_mllc.data.lists import write_list
-from pyg_mllc.data.partitions import classes_lacking
-from pyg_mllc.data.samples import SampleSet, check_count
+from pyg_mllc.data.samples import SampleSet, check_count, evenly_spaced
 from pyg_mllc.data.specs import DatasetSpec
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,17 +30,10 @@ class Splits:
     unlabeled: SampleSet
     val: SampleSet
 
-
-def evenly_spaced(length: int, count: int | None) -> list[int]:
-    """Give at most ``count`` of ``length`` positions, evenly spaced from first to last.
-
-    Example:
-        >>> evenly_spaced(101, 5)
-        [0, 25, 50, 75, 100]
-    """
-    if count is None or count >= length:
-        return list(range(length))
-    return np.linspace(0, length - 1, count).round().astype(int).tolist()
+    @cached_property
+    def doubts(self) -> list[str]:
+        """What is doubtful about the labels, from a look at some masks; see `label_doubts`."""
+        return label_doubts(self.labeled, self.val)
 
 
 def make_splits(
@@ -93,14 +82,6 @@ def make_splits(
         known, others, measured = as_listed(tree, Path(str(partition)), overlap)
         others = [others[i] for i in evenly_spaced(len(others), unlabeled)]
     measured = [measured[i] for i in evenly_spaced(len(measured), val)]
-    lacking = classes_lacking(known, tree.spec)
-    if lacking:
-        log.warning(
-            "none of the %d labeled images shows %s: more of them, another data.seed or "
-            "data.balanced=true may mend that",
-            len(known),
-            ", ".join(lacking),
-        )
     return Splits(
         spec=tree.spec,
         labeled=SegmentationDataset(*_files(known), tree.spec, size, cache),

@@ -64,14 +64,16 @@ def train(
         The run's curves and its figures at the last step.
 
     Raises:
-        InputError: if the method needs unlabeled images and there are none, if there are fewer
-            validation images than processes, if a loss is not finite, if memory does not suffice,
-            or if the checkpoint is none of ours.
+        InputError: if the method needs unlabeled images and there are none, if the labeled masks
+            show one class only, if there are fewer validation images than processes, if a loss is
+            not finite, if memory does not suffice, or if the checkpoint is none of ours.
     """
     last = out / "last.ckpt"
     if last.exists() and not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
     saved = _saved(last) if resume and last.exists() else None
+    for doubt in splits.doubts:
+        log.warning("doubtful labels: %s", doubt)
     if len(splits.val) < settings.devices * settings.nodes:
         raise InputError(f"data.val={len(splits.val)} is less than one image per process")
     done = 0 if saved is None else saved["run"]["batches"]

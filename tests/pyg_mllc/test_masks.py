@@ -147,3 +147,13 @@ def test_options_out_of_range_are_refused():
         MaskCorrector(3, look, kk=3)
     with pytest.raises(InputError, match="anchors: expected a budget"):
         MaskCorrector(3, look, anchors=2).fit([scene(0)[0]], [scene(0)[1]])
+
+
+def test_masks_of_one_class_are_warned_of(caplog):
+    image, truth, _ = scene(0)
+    corrector = MaskCorrector(2, look, k=8)
+    corrector.fit([image], [torch.where(truth == 1, 255, 0)])
+    assert "the class 0 alone and 255, which means void" in caplog.text
+    caplog.clear()
+    corrector.fit([image], [(truth == 1).long()])
+    assert not caplog.text

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 RNG = np.random.default_rng(0)
 TINY = ["encoder=test_resnet", "pixels=800", "k=8", "progress=false"]
@@ -281,3 +281,39 @@ def test_a_picture_among_the_masks_is_named(correct, truth, tmp_path):
     code, _, err = correct("input=masks")
     assert code == 2 and "masks/d.png holds the number 64250, and there are at most 255" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_masks_of_other_formats_are_named_and_the_others_corrected(correct, truth, tmp_path):
+    for name in ("x.jpg", "y.dng"):
+        (tmp_path / "masks" / name).write_bytes(b"x")
+    Image.new("RGB", (48, 36)).save(tmp_path / "photos/more.png")
+    code, out, err = correct("input=masks")
+    assert code == 1 and "5 masks corrected" in out
+    assert "2 files are passed over" in err and "x.jpg" in err and "y.dng" in err
+    assert "1 of the images have no mask in input, such as photos/more.png" in out
+
+
+def test_black_and_white_masks_of_two_classes_are_corrected(correct, truth, tmp_path, caplog):
+    for file in (tmp_path / "masks").rglob("*.png"):
+        mask = np.asarray(Image.open(file))
+        Image.fromarray(np.where(mask == 2, 255, 0).astype(np.uint8)).save(file)
+    code, _, err = correct("input=masks")
+    assert code == 2 and "give classes=[background,object]" in err
+    code, _, err = correct("input=masks", "classes=[background,object]")
+    assert code == 0 and "255 is read as 'object'" in caplog.text, err
+    label = np.asarray(Image.open(tmp_path / "out/labels/a.png"))
+    assert ((truth["a"] == 2) == label).mean() > 0.9
+
+
+def test_blurred_masks_are_refused_at_once(correct, truth, tmp_path):
+    for file in (tmp_path / "masks").rglob("*.png"):
+        mask = Image.fromarray((np.asarray(Image.open(file)) == 2).astype(np.uint8) * 200)
+        mask.filter(ImageFilter.GaussianBlur(0.7)).save(file)
+    code, _, err = correct("input=masks")
+    assert code == 2 and "lie only along outlines" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_that_no_mask_has_are_told(correct, truth):
+    code, out, _ = correct("input=masks", "classes=[sky,road,car,bird]")
+    assert code == 0 and "note: the masks (5 of 5 read) have no pixel of 'bird'" in out

@@ -90,3 +90,30 @@ def test_the_built_in_textures_pass(mllc):
     small = ["data.labeled=8", "data.unlabeled=2", "data.val=2", "data.size=[32,48]"]
     code, out, _ = mllc("data", "check", *small)
     assert code == 0 and "12 images in" in out
+
+
+@pytest.mark.parametrize(
+    "values, table, problem",
+    [
+        ([0, 255], "sky\nroad\ncar\n", "labels that tell nothing apart"),
+        ([0, 1], "sky\nroad\ncar\n", "classes without labeled pixels"),
+        ([0, 1, 255, 255, 255], "sky\nroad\n", "void that nobody has named"),
+        ([0, 85, 170], "sky\nroad\ncar\n", "what such masks may mean"),
+    ],
+)
+def test_labels_that_nobody_means_are_problems(mllc, root, values, table, problem):
+    (root / "classes.txt").write_text(table)
+    for path in (root / "masks").iterdir():
+        mask = np.resize(np.array(values, dtype=np.uint8).repeat(120), (20, 30))
+        Image.fromarray(mask).save(path)
+    code, out, _ = mllc("data", "check", "data=folder", f"data.root={root}", "method=supervised")
+    assert code == 1 and f"{problem}: " in out
+
+
+def test_files_that_are_not_read_and_masks_without_image_are_problems(mllc, root):
+    (root / "images/x.dng").write_bytes(b"x")
+    (root / "images/7.png").unlink()
+    code, out, _ = mllc("data", "check", "experiment=folder", f"data.root={root}")
+    assert code == 1 and "2 problems" in out
+    assert "files of formats that are not read: 1" in out
+    assert "masks that belong to no image: 1" in out

@@ -282,3 +282,16 @@ def test_folders_that_look_like_lists_are_folders(predict, photos, tmp_path, nam
 def test_results_that_are_named_themselves_are_inputs(predict, photos):
     predict("input=my photos", "output=out")
     assert "3 images labeled" in predict("input=out/labels", "output=again")[1]
+
+
+def test_files_that_are_not_read_are_named_and_the_others_are_labeled(predict, photos, tmp_path):
+    for name in ("x.dng", "y.npy", "z.txt"):
+        (photos / name).write_bytes(b"x")
+    code, out, err = predict("input=my photos", "output=out")
+    assert code == 1 and "3 images labeled" in out
+    assert err.startswith("mllc: 2 files are passed over") and err.count("\n") == 1
+    assert "x.dng" in err and "y.npy" in err and "z.txt" not in err
+    assert len(list((tmp_path / "out/labels").rglob("*.png"))) == 3
+    (photos / "broken.png").write_bytes(b"")
+    code, _, err = predict("input=my photos", "output=out")
+    assert code == 2 and "x.dng" in err and "1 of 4 images were left out" in err

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -375,3 +376,25 @@ def test_a_finished_run_is_not_trained_over(mllc, tmp_path):
     assert (tmp_path / "out/supervised/last.ckpt").read_bytes() == before
     assert mllc("train", *TINY, *data, "overwrite=true", "seed=1")[0] == 0
     assert (tmp_path / "out/supervised/last.ckpt").read_bytes() != before
+
+
+def test_labels_that_tell_nothing_apart_are_refused_and_others_doubted(mllc, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        for folder, shape in (("images", (32, 32, 3)), ("masks", (32, 32))):
+            file = tmp_path / "mine" / folder / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            values = rng.integers(0, 256, shape, dtype=np.uint8)
+            if folder == "masks":
+                values[:16], values[16:] = 0, 255
+            Image.fromarray(values).save(file)
+    table = tmp_path / "mine/classes.txt"
+    options = ["data=folder", "data.root=mine", "method=supervised", *TINY, "output=out"]
+    table.write_text("sky\nroad\ncar\n")
+    code, _, err = mllc("train", *options)
+    assert code == 2 and "show 'sky' alone and void in 50% of their pixels" in err
+    assert "'0,sky' and '255,road'" in err and not (tmp_path / "out").exists()
+    table.write_text("0,sky\n255,road\n1,car\n")
+    code, out, err = mllc("train", *options)
+    assert code == 0, err
+    assert "doubtful labels: the labeled masks (3 of 3 read) have no pixel of 'car'" in out

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyg_mllc.data.classes import find_classes, read_classes
+from pyg_mllc.data.classes import find_classes, read_as_binary, read_classes
 from pyg_mllc.errors import InputError
 
 IDS = {0: 0, 1: 1, 255: 255}
@@ -99,3 +99,36 @@ def test_classes_are_found_in_masks(tmp_path):
 def test_masks_that_do_not_tell_their_classes(tmp_path, values, message):
     with pytest.raises(InputError, match=message):
         find_classes([mask(tmp_path, "a.png", values)], [255], tmp_path / "classes.csv")
+
+
+NAMES = "background\nobject\n"
+
+
+@pytest.mark.parametrize(
+    "text, values, ids",
+    [
+        (NAMES, [[[0, 255]], [[0, 0]]], {0: 0, 255: 1}),  # black and white pictures
+        ("name,r,g,b\nbackground,9,9,9\nobject,0,9,0\n", [[[0, 255]]], {0: 0, 255: 1}),
+        (NAMES, [[[0, 255]], [[0, 1]]], IDS),  # 255 is void beside 0 and 1
+        (NAMES, [[[0, 0]]], IDS),
+        (NAMES, [[[255, 255]]], IDS),
+        ("0,background\n1,object\n255,void\n", [[[0, 255]]], IDS),  # somebody says so
+        ("background\nobject\nother\n", [[[0, 255]]], {0: 0, 1: 1, 2: 2, 255: 255}),
+        (NAMES, [[[[0, 0, 0], [255, 255, 255]]]], IDS),
+    ],
+)
+def test_black_and_white_masks_of_two_classes(tmp_path, caplog, text, values, ids):
+    masks = [mask(tmp_path, f"{number}.png", value) for number, value in enumerate(values)]
+    spec = read_as_binary(read(tmp_path, text), masks)
+    assert spec.ids == ids and spec.palette == read(tmp_path, text).palette
+    told = "255 is read as 'object' and 0 as 'background'" in caplog.text
+    assert told == (ids[255] == 1)
+
+
+@pytest.mark.parametrize(
+    "text, assumed", [(NAMES, True), ("0,a\n1,b\n255,void", False), ("0,a\n255,b", False)]
+)
+def test_void_that_nobody_names_is_known_as_such(tmp_path, text, assumed):
+    assert read(tmp_path, text).assumes_void == assumed
+    (tmp_path / "classes.csv").write_text(text)
+    assert not read_classes(tmp_path / "classes.csv", void=[255, 9]).assumes_void

@@ -173,3 +173,33 @@ def test_results_of_predictions_are_no_images(root):
 def test_masks_for_validation_need_images(root):
     with pytest.raises(InputError, match="val_masks=elsewhere needs images"):
         folder(root, val_masks="elsewhere")
+
+
+def test_images_of_other_formats_are_named_and_the_others_train(root, caplog):
+    for name in ("images/x.dng", "masks/x.npy", "unlabeled/y.raw", "images/notes.txt"):
+        (root / name).write_bytes(b"x")
+    splits = folder(root)
+    assert [len(part) for part in (splits.labeled, splits.unlabeled, splits.val)] == [8, 4, 2]
+    told = [record for record in caplog.records if "passed over" in record.getMessage()]
+    assert [record.problem for record in told] == ["files of formats that are not read"] * 2
+    assert "x.dng" in caplog.text and "x.npy" in caplog.text and "y.raw" in caplog.text
+    assert "notes.txt" not in caplog.text
+
+
+def test_images_and_masks_in_one_folder_are_told_of_once(tmp_path, caplog):
+    for number in range(3):
+        save(tmp_path / "all" / f"{number}.tif", 9)
+        save(tmp_path / "all" / f"{number}_mask.png", number % 2)
+    (tmp_path / "all/x.dng").write_bytes(b"x")
+    folder(tmp_path, images="all", masks="all", mask_suffix="_mask")
+    assert caplog.text.count("x.dng") == 1
+
+
+def test_black_and_white_masks_have_two_classes(root):
+    for number in range(10):
+        save(root / "masks" / f"{number}.png", 255 * (number % 2))
+    for given in ({"classes": ["ground", "block"]}, {}):
+        if not given:
+            (root / "classes.txt").write_text("ground\nblock\n")
+        splits = folder(root, size=(6, 8), **given)
+        assert all(torch.all(s["label"] == int(s["name"]) % 2) for s in splits.labeled)

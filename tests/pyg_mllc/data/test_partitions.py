@@ -1,13 +1,10 @@
-from dataclasses import replace
-
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from pyg_mllc.data.layout import Item
-from pyg_mllc.data.partitions import balanced, classes_lacking, classes_present, draw_labeled
+from pyg_mllc.data.partitions import balanced, classes_present, draw_labeled
 from pyg_mllc.data.specs import DatasetSpec
 
 SPEC = DatasetSpec("four", tuple("abcd"), ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3)))
@@ -74,12 +71,3 @@ def test_classes_of_masks(tmp_path):
     items.append(Item(tmp_path / "image.jpg", None))
     present = classes_present(items, SPEC)
     assert [np.flatnonzero(row).tolist() for row in present] == [[0, 1], [], [], [1, 3], []]
-    assert classes_lacking(items, SPEC) == ["c"]
-    assert classes_lacking(items, replace(SPEC, classes=("a", "b"), colors=SPEC.colors[:2])) == []
-
-
-@pytest.mark.parametrize("after", ["missing", "broken"])
-def test_masks_are_read_until_all_classes_are_seen(tmp_path, after):
-    items = masks(tmp_path, [0, 1, 2, 3], [0, 0, 0, 0])
-    items[1].mask.unlink() if after == "missing" else items[1].mask.write_bytes(b"")
-    assert classes_lacking(items, SPEC) == []

@@ -1,0 +1,131 @@
+"""The ids that masks store, and whether they can be the classes that somebody means."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pyg_mllc.data.outlines import inner_pixels, only_outlines
+from pyg_mllc.data.specs import IGNORE
+from pyg_mllc.errors import InputError
+
+SHOWN = 8  # ids that a sentence lists
+
+
+class Counted(NamedTuple):
+    """Pixels of each id in one mask, and those of them inside of regions."""
+
+    pixels: dict[int, int]
+    inner: dict[int, int]
+
+
+def count_ids(ids: np.ndarray) -> Counted:
+    """Count the pixels of each id in a mask (H, W)."""
+    inside = ids[1:-1, 1:-1][inner_pixels(ids)]
+    found = (np.unique(values, return_counts=True) for values in (ids, inside))
+    return Counted(*(dict(zip(v.tolist(), n.tolist(), strict=True)) for v, n in found))
+
+
+class StoredIds:
+    """Pixels and masks of each id, counted over masks with one channel."""
+
+    def __init__(self) -> None:
+        self.pixels: Counter[int] = Counter()
+        self.inner: Counter[int] = Counter()
+        self.masks: Counter[int] = Counter()
+        self.example: dict[int, Path] = {}
+
+    def add(self, path: Path, mask: Counted) -> None:
+        """Add what was counted in a mask."""
+        self.pixels.update(mask.pixels)
+        self.inner.update(mask.inner)
+        self.masks.update(mask.pixels.keys())
+        self.example = dict.fromkeys(mask.pixels, path) | self.example
+
+    def check(self, void: Collection[int], mend: str) -> None:
+        """Raise if the ids cannot be the classes 0, 1, 2, ..., of which a few may not appear.
+
+        Args:
+            void: Ids that mean void.
+            mend: How to name the classes, such as "write the classes into classes.csv".
+
+        Raises:
+            InputError: If ids lie only along outlines, or leave many numbers out.
+        """
+        blurred = self.along_outlines()
+        if blurred:
+            raise InputError(f"The masks hold {blurred}")
+        ids = sorted(set(self.pixels) - set(void))
+        gaps = ids and 2 * len(ids) < ids[-1] + 1
+        if gaps or (len(ids) > 2 and math.gcd(*ids) > 1):
+            raise InputError(
+                f"The masks hold the ids {listed(ids)}, which leave out many numbers"
+                f"{self._rare(ids)}: {mend}, lines of id,name, such as {lines(ids)}; an id that "
+                "means no class gets the name void."
+            )
+
+    def along_outlines(self) -> str:
+        """Return what is wrong if most values lie only along outlines, else an empty string."""
+        ids = sorted(self.pixels)
+        pixels, inner = (np.array([n[i] for i in ids]) for n in (self.pixels, self.inner))
+        thin = [ids[place] for place in only_outlines(pixels, inner).tolist()]
+        if not thin:
+            return ""
+        return (
+            f"{len(ids)} values, of which {len(thin)} lie only along outlines, as in "
+            f"{self.example[thin[0]]}: smoothing, scaling or JPEG made them. Save the masks anew "
+            "without any of these (scale with the nearest neighbor)."
+        )
+
+    def _rare(self, ids: Sequence[int]) -> str:
+        """Name the ids that one mask of several holds: they may be slips of the brush."""
+        rare = [i for i in ids if self.masks[i] == 1] if max(self.masks.values()) > 2 else []
+        told = [f"{i} is in {self.example[i]} alone, {self.pixels[i]} pixels" for i in rare[:2]]
+        return f" ({'; '.join(told)})" if told else ""
+
+
+def listed(ids: Iterable[int]) -> str:
+    """Return the first ids in brackets."""
+    first = sorted(ids)
+    return f"[{', '.join(map(str, first[:SHOWN]))}{', ...' if len(first) > SHOWN else ''}]"
+
+
+def lines(ids: Sequence[int], names: Sequence[str] = ()) -> str:
+    """Return lines of a table that give ids their names, quoted.
+
+    Example:
+        >>> lines([0, 255], ["background", "object"])
+        "'0,background' and '255,object'"
+    """
+    named = names or [f"class {i}" for i in ids]
+    quoted = [f"'{i},{name}'" for i, name in list(zip(ids, named, strict=False))[:SHOWN]]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]]) if quoted[1:] else quoted[0]
+
+
+def unknown_ids(stored: StoredIds, known: dict[int, int], names: Sequence[str]) -> str:
+    """Return what masks hold that the classes do not name, and the mend; empty if nothing.
+
+    Args:
+        stored: Ids of some masks.
+        known: Class, or `IGNORE` for void, of each id that is named.
+        names: Names of the classes.
+    """
+    ids = sorted(stored.pixels)
+    strange = [i for i in ids if i not in known]
+    if not strange:
+        return ""
+    blurred = stored.along_outlines()
+    if blurred:
+        return f"The masks hold {blurred}"
+    told = (
+        f"The masks hold the ids {listed(ids)}, and nothing names {listed(strange)}, as in "
+        f"{stored.example[strange[0]]}, {stored.pixels[strange[0]]} pixels"
+    )
+    for some in (ids, [i for i in ids if i != IGNORE]):
+        if len(some) == len(names):
+            meant = lines(some, names)
+            return f"{told}: if they are the classes in order, write {meant} into the table."
+    return f"{told}: correct the masks, or write what they mean, lines such as {lines(strange)}."

@@ -1,0 +1,74 @@
+"""Which files hold images by their suffix: those that are read, and those that are passed over."""
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+with suppress(ImportError):
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()  # from here on Pillow opens HEIC
+
+HEIF = frozenset({".heic", ".heif", ".hif"})
+ARRAYS = frozenset({".npy", ".npz"})
+MORE = frozenset(  # of images, volumes, documents and videos
+    ".avif .webp .jp2 .j2k .jxl .jxr .wdp .exr .hdr .eps .ps .pdf .svg .ai .xcf .kra .sid .ecw "
+    ".dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .raw .3fr .iiq .x3f "
+    ".mat .h5 .hdf5 .nc .dcm .nii .nii.gz .mha .nrrd .czi .lif .nd2 .svs .ndpi .vsi "
+    ".mp4 .m4v .mov .avi .mkv .webm .wmv .mts".split()
+)
+SIDE = frozenset(  # files that usually lie beside images and are none
+    ".txt .csv .tsv .json .jsonl .geojson .xml .yaml .yml .toml .ini .cfg .md .rst .html .db .log "
+    ".lnk .py .pyc .ipynb .sh .pkl .pt .pth .ckpt .xlsx .docx .xmp .aae .thm .tfw .pgw .jgw .wld "
+    ".prj .cpg .shp .shx .dbf .ovr .sha256 .md5 .zip .tar .gz .part .tmp .lock".split()
+)
+NAMED = 5  # files that a sentence names
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Return the suffixes of all files that Pillow reads, except PostScript, which is a program."""
+    known = Image.registered_extensions()
+    return frozenset(s for s, kind in known.items() if kind in Image.OPEN) - {".eps", ".ps"}
+
+
+def is_passed_over(path: Path, read: Collection[str]) -> bool:
+    """Return whether a file seems to hold an image or an array and is not read all the same.
+
+    Files of other suffixes are opened: some images have no suffix, or an unusual one.
+
+    Args:
+        path: The file.
+        read: Suffixes that are read, in lower case.
+    """
+    name, suffix = path.name.lower(), path.suffix.lower()
+    if suffix in read:
+        return False
+    if suffix in image_suffixes() | HEIF | ARRAYS or name.endswith(tuple(MORE)):
+        return True
+    if suffix in SIDE:
+        return False
+    with suppress(Exception), Image.open(path):  # decoders raise errors of nearly every kind
+        return True
+    return False
+
+
+def passed_over(paths: Sequence[Path]) -> str:
+    """Return a sentence that counts and names files that are passed over, and tells the mend."""
+    named = ", ".join(map(str, sorted(paths)[:NAMED]))
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    count = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
+    return f"{count} passed over, in formats that are not read here: {named}{more}; {mend(paths)}"
+
+
+def mend(paths: Sequence[Path]) -> str:
+    """Return what makes files of other formats readable, or of no use."""
+    suffixes = {path.suffix.lower() for path in paths}
+    heif = bool(suffixes & HEIF - image_suffixes())
+    parts = ["pip install pillow-heif for HEIC"] if heif else []
+    if suffixes - HEIF or not heif:
+        parts.append("convert them to PNG" if len(paths) > 1 else "convert it to PNG")
+    return f"{' and '.join(parts)}, or take {'them' if len(paths) > 1 else 'it'} out"
