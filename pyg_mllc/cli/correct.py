@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _correct(cfg: dict[str, Any]) -> None:
+    from pyg_mllc.data.decoding import read_layout
     from pyg_mllc.folders import Results, find_files
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device
@@ -37,11 +39,17 @@ def _correct(cfg: dict[str, Any]) -> None:
     trusted, of_trusted = _trusted(cfg, sources, photos)
     predictor, spec = _seen(cfg, sources, device)
 
+    photo_of = {source.path: photos[source.name] for source in sources}
+    photo_of |= {source.path: of_trusted[source.name] for source in trusted}
+    exif = _exif(cfg["exif"], photo_of, spec)
+
     def given(source: Any) -> Any:
-        return read_given(source.path, spec)
+        stored = exif == "stored"
+        turn = read_layout(photo_of[source.path]).orientation if stored else None
+        return read_given(source.path, spec, turn)
 
     options = {k: v for k, v in cfg.items() if k not in ("images", "output", "device", "progress")}
-    options["input"] = sources[0].root
+    options["input"], options["exif"] = sources[0].root, exif
     options["classes"] = list(spec.classes)
     options["checkpoint"] = digest(Path(cfg["checkpoint"])) if cfg["checkpoint"] else None
     results = Results(cfg["output"], KINDS, options)
@@ -93,6 +101,18 @@ def _correct(cfg: dict[str, Any]) -> None:
     tell_left_out(list(left_out.values()), "masks")
 
 
+def _exif(given: str, photo_of: dict[Path, Path], spec: Any) -> str:
+    """How the masks lie over photos that EXIF turns, once their palettes have passed a check."""
+    from pyg_mllc.data.palette_order import check_palettes
+    from pyg_mllc.data.turning import choose_exif
+    from pyg_mllc.given import ARRAYS, given_layout
+
+    if not spec.has_colors:
+        check_palettes(path for path in photo_of if path.suffix.lower() not in ARRAYS)
+    pairs = [(photo, mask) for mask, photo in photo_of.items()]
+    return choose_exif(pairs, given, "exif", partial(given_layout, spec=spec))
+
+
 def _naming(path: Path, error: InputError) -> str:
     """What is wrong, with the mask's name."""
     return str(error) if str(path) in str(error) else f"{path}: {error}"
@@ -124,7 +144,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
     from pyg_mllc.given import colors_of, count_classes
     from pyg_mllc.prediction import load
 
-    predictor = None
+    predictor, has_colors = None, False
     if cfg["checkpoint"]:
         predictor = load(cfg["checkpoint"], device=device, allow=cfg["allow"])
     names = cfg["classes"]
@@ -136,7 +156,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
             )
         return predictor, replace(read_classes(table, cfg["void"]), name="the input")
     if predictor is not None and names is None:
-        names, colors = predictor.classes, predictor.colors
+        names, colors, has_colors = predictor.classes, predictor.colors, True
     else:
         if names is None:
             with bar("read", len(sources), cfg["progress"]) as advance:
@@ -144,7 +164,8 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
         names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
         colors = colors_of(sources[0].path, len(names))
     void = tuple(dict.fromkeys((255, *cfg["void"])))
-    return predictor, DatasetSpec("the input", tuple(names), colors, void=void)
+    spec = DatasetSpec("the input", tuple(names), colors, void=void, has_colors=has_colors)
+    return predictor, spec
 
 
 def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:

@@ -79,7 +79,7 @@ def _kind(samples: SampleSet, index: int) -> str:
         image = read_image(samples.images[index])
         kind = "masks that cannot be read"
         if samples.masks is not None:
-            mask = read_raw_mask(samples.masks[index])
+            mask = read_raw_mask(samples.masks[index], samples.mask_orientation(index))
             if mask.shape[:2] != (image.height, image.width):
                 return "masks of another size than their image"
             return "masks with ids or colors that mean nothing"

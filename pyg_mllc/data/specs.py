@@ -46,6 +46,7 @@ class DatasetSpec:
             color, not its color: stored id or color -> class. Several may mean the same class.
         image_suffix: What follows the common part in the names of images, before ``.jpg``.
         mask_suffix: The same of masks.
+        has_colors: Whether masks may hold the colors; without, these serve pictures alone.
         train: Name of the training split.
         fine: Name of the list of the training images with the finest masks, if there is one.
         protocols: Published numbers of labeled images, by name.
@@ -69,6 +70,7 @@ class DatasetSpec:
     codes: Mapping[int | Color, int] = field(default_factory=dict, hash=False)
     image_suffix: str = ""
     mask_suffix: str = ""
+    has_colors: bool = True
     train: str = "train"
     fine: str = ""
     protocols: Mapping[str, Protocol] = field(default_factory=dict, hash=False, repr=False)
@@ -102,7 +104,8 @@ class DatasetSpec:
         """Color -> class or `IGNORE`, of masks in color."""
         given = {code: label for code, label in self.codes.items() if isinstance(code, tuple)}
         void = {code: IGNORE for code in self.void if isinstance(code, tuple)}
-        return (given or {color: label for label, color in enumerate(self.colors)}) | void
+        shown = self.colors if self.has_colors else ()
+        return (given or {color: label for label, color in enumerate(shown)}) | void
 
     def only(self, classes: Sequence[str]) -> "DatasetSpec":
         """The same files with some of the classes, in the order given; the others become void.

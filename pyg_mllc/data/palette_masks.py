@@ -1,0 +1,41 @@
+"""What counts in masks with a palette: their numbers, or the colors that these are shown in."""
+
+import numpy as np
+
+from pyg_mllc.data.specs import DatasetSpec
+from pyg_mllc.errors import InputError
+
+
+def by_color(ids: np.ndarray, palette: np.ndarray, name: object, spec: DatasetSpec) -> bool:
+    """Return whether the colors of a palette say what the numbers in a mask mean.
+
+    Numbers count as long as no color contradicts them. Where colors do, they count if the spec
+    knows all of those that the mask uses: the palette then is the owner's table in another order.
+
+    Args:
+        ids: Stored numbers, (H, W).
+        palette: Their colors, (n, 3).
+        name: What the mask is called in messages.
+        spec: What numbers and colors mean.
+
+    Raises:
+        InputError: If numbers and colors disagree, and the spec does not know all colors.
+    """
+    used = set(np.unique(ids).tolist())
+    if max(used) >= len(palette):
+        return False
+    colors = [tuple(color) for color in palette.tolist()]
+    # Classes that the mask lacks tell whose palette it is; black ones may only fill it up.
+    more = {i for i in spec.ids if 0 <= i < len(colors) and any(colors[i])}
+    told = used | more if used <= spec.ids.keys() else used
+    named = {i: spec.palette[colors[i]] for i in sorted(told) if colors[i] in spec.palette}
+    wrong = [i for i, label in named.items() if i in used and spec.ids.get(i, label) != label]
+    strange = sorted(told - named.keys())
+    if wrong and strange:
+        raise InputError(
+            f"{name} shows the id {wrong[0]} in the color {colors[wrong[0]]}, which is that of "
+            f"another class, and the id {strange[0]} in {colors[strange[0]]}, which is that of "
+            "none: give the palette the colors of the table of the classes, or save the mask "
+            "without a palette."
+        )
+    return not strange and (bool(wrong) or not used <= spec.ids.keys())
