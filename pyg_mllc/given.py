@@ -10,14 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pyg_mllc.data.catalog import spread_color
-from pyg_mllc.data.decoding import (
-    Layout,
-    classes_of_ids,
-    read_layout,
-    read_mask,
-    read_raw_mask,
-)
+from pyg_mllc.data.decoding import classes_of_ids, read_mask, read_raw_mask
 from pyg_mllc.data.layout import image_suffixes
+from pyg_mllc.data.opening import Layout, read_layout
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.data.turning import turned
 from pyg_mllc.errors import InputError

@@ -28,7 +28,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _correct(cfg: dict[str, Any]) -> None:
-    from pyg_mllc.data.decoding import read_layout
+    from pyg_mllc.data.opening import read_layout
     from pyg_mllc.folders import Results, find_files
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device

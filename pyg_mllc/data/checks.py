@@ -10,7 +10,8 @@ from hashlib import blake2b
 import numpy as np
 
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.data.decoding import fitted_size, picture_size, read_image, read_raw_mask
+from pyg_mllc.data.decoding import fitted_size, read_image, read_raw_mask
+from pyg_mllc.data.opening import picture_size
 from pyg_mllc.data.samples import SampleSet
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.data.splits import Splits

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from pyg_mllc.data.cache import SampleCache
-from pyg_mllc.data.decoding import fitted_size, letterbox, read_image, read_layout, read_mask
+from pyg_mllc.data.decoding import fitted_size, letterbox, read_image, read_mask
+from pyg_mllc.data.opening import read_layout
 from pyg_mllc.data.samples import Sample, SampleSet, check_index, check_size
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError

@@ -1,96 +1,22 @@
 """Image and mask files to arrays, and arrays to one size."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from pyg_mllc.data.guards import check_image, check_mask
-from pyg_mllc.data.heads import ORIENTATION, Head, head_of, orientation_of, tiff_head
+from pyg_mllc.data.heads import ORIENTATION, head_of
+from pyg_mllc.data.opening import opened
 from pyg_mllc.data.palette_masks import by_color
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
 
-Check = Callable[[Head, str], None]
 _SHOWN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
 _PLAIN = {"P": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
 _IDS = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16L", "I;16B", "I;16N")
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: give an image file.") from error
-    # Pillow's decoders report broken files through nearly every kind of exception.
-    except Exception as error:
-        raise InputError(
-            f"{path} cannot be read as an image ({error or type(error).__name__}): replace the "
-            "file or take it out of the data set."
-        ) from error
-
-
-@contextmanager
-def _opened(path: Path, check: Check | None) -> Iterator[tuple[Image.Image, Head, BinaryIO]]:
-    """Open the picture of a file that its owner means, once its head has passed a check."""
-    with _readable(path), path.open("rb") as file:
-        head = tiff_head(file)
-        if head and check:  # of some TIFF files Pillow cannot even open the head
-            check(head, str(path))
-        with Image.open(path) as picture:
-            if not head:
-                head = head_of(picture, file)
-                if check:
-                    check(head, str(path))
-            if head.page:
-                picture.seek(head.page)
-            yield picture, head, file
-
-
-class Layout(NamedTuple):
-    """How the pixels of a file lie."""
-
-    height: int  # as stored
-    width: int
-    orientation: int  # by EXIF, 1 to 8
-
-    def turned(self, orientation: int) -> tuple[int, int]:
-        """Return height and width after a turn."""
-        return (self.width, self.height) if orientation >= 5 else (self.height, self.width)
-
-
-def read_layout(path: Path, check: Check | None = None) -> Layout:
-    """Return how the pixels of an image or mask file lie, from its head.
-
-    Args:
-        path: Image or mask file.
-        check: Raises for heads that are not wanted.
-
-    Raises:
-        InputError: If the file is no image.
-    """
-    with _opened(path, check) as (picture, _, file):
-        orientation = orientation_of(picture, file)
-        width, height = picture.size
-        # Of a TIFF Pillow tells the size as it is after turning.
-        swapped = picture.format == "TIFF" and orientation >= 5
-        return Layout(*((width, height) if swapped else (height, width)), orientation)
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return height and width of an image file, from its head, as its EXIF orientation turns it.
-
-    Raises:
-        InputError: If the file is no image, or `check_image` refuses it.
-    """
-    layout = read_layout(path, check_image)
-    return layout.turned(layout.orientation)
 
 
 def read_image(path: Path) -> Image.Image:
@@ -99,7 +25,7 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         InputError: If the file is no image, or `check_image` refuses it.
     """
-    with _opened(path, check_image) as (picture, _, _):
+    with opened(path, check_image) as (picture, _, _):
         turned = ImageOps.exif_transpose(picture)
     return _in_rgb(turned, str(path))
 
@@ -121,16 +47,29 @@ def to_rgb(picture: Image.Image, name: str) -> Image.Image:
 def _in_rgb(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode not in _SHOWN:
         raise InputError(f"{name} is in {picture.mode}: save it as gray or RGB.")
-    # A palette with partial transparency loses its warning, not its colors, by way of RGBA.
+    # Partial transparency of a palette loses its warning, not its colors, by way of RGBA.
     shown = picture.convert(_PLAIN.get(picture.mode, picture.mode))
-    if shown.mode in ("LA", "RGBA"):
-        spread = np.ptp(np.asarray(shown), axis=(0, 1))
-        if spread[-1] and not spread[:-1].any():
-            raise InputError(
-                f"{name} shows something by its transparency alone, which is dropped: save it "
-                "over a background."
-            )
+    if shown.mode in ("LA", "RGBA") and picture.mode != "P":
+        _check_alpha(np.asarray(shown), name)
     return shown.convert("RGB")
+
+
+def _check_alpha(pixels: np.ndarray, name: str) -> None:
+    """Raise if what is called transparency (H, W, -1) holds what the picture shows."""
+    alpha = pixels[..., -1]
+    if alpha.min() == alpha.max():
+        return
+    if not np.ptp(pixels[..., :-1], axis=(0, 1)).any():
+        raise InputError(
+            f"{name} shows something by its transparency alone, which is dropped: save it over a "
+            "background."
+        )
+    if np.isin(alpha, (0, 255)).mean() < 0.5:
+        raise InputError(
+            f"{name} has a last channel that is called transparency but leaves most pixels neither "
+            "opaque nor transparent, as near infrared would: save it as gray or RGB, without that "
+            "channel."
+        )
 
 
 def read_mask(path: Path, spec: DatasetSpec, orientation: int | None = None) -> np.ndarray:
@@ -175,7 +114,7 @@ def read_palette(path: Path) -> np.ndarray | None:
     Raises:
         InputError: If the file is no image, or `check_mask` refuses it.
     """
-    with _opened(path, check_mask) as (picture, _, _):
+    with opened(path, check_mask) as (picture, _, _):
         return _palette(picture)
 
 
@@ -186,10 +125,10 @@ def _palette(picture: Image.Image) -> np.ndarray | None:
 
 def _stored_mask(path: Path, orientation: int | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Ids (H, W) or colors (H, W, 3), and the palette of ids that have one."""
-    with _opened(path, check_mask) as (opened, head, _):
+    with opened(path, check_mask) as (drawn, head, _):
         if orientation is not None:
-            opened.getexif()[ORIENTATION] = orientation
-        picture = ImageOps.exif_transpose(opened)
+            drawn.getexif()[ORIENTATION] = orientation
+        picture = ImageOps.exif_transpose(drawn)
     if picture.mode in ("LA", "PA", "RGBA"):
         alpha = np.asarray(picture.getchannel("A"))
         if np.ptp(alpha) or not alpha.any():

@@ -77,7 +77,7 @@ def head_of(picture: Image.Image, file: BinaryIO | None = None) -> Head:
         start = file.read(_START)
     stored = _stored(picture)
     stretched = FEW_BITS.get(stored[0], 255), 255
-    bits = 16 if picture.mode[0] in "IF" or ";16B" in stored[0] else 8
+    bits = 16 if picture.mode[0] in "IF" or ";16B" in stored[0] or "BC6" in str(stored) else 8
     if picture.format == "PPM" and isinstance(stored[-1], int) and picture.mode != "F":
         stretched = stored[-1], 65535 if picture.mode == "I" else 255
         bits = stored[-1].bit_length()

@@ -22,20 +22,18 @@ def by_color(ids: np.ndarray, palette: np.ndarray, name: object, spec: DatasetSp
         InputError: If numbers and colors disagree, and the spec does not know all colors.
     """
     used = set(np.unique(ids).tolist())
-    if max(used) >= len(palette):
-        return False
-    colors = [tuple(color) for color in palette.tolist()]
+    shown = dict(enumerate(map(tuple, palette.tolist())))
     # Classes that the mask lacks tell whose palette it is; black ones may only fill it up.
-    more = {i for i in spec.ids if 0 <= i < len(colors) and any(colors[i])}
+    more = {i for i in spec.ids if any(shown.get(i, ()))}
     told = used | more if used <= spec.ids.keys() else used
-    named = {i: spec.palette[colors[i]] for i in sorted(told) if colors[i] in spec.palette}
+    named = {i: spec.palette[shown[i]] for i in sorted(told) if shown.get(i) in spec.palette}
     wrong = [i for i, label in named.items() if i in used and spec.ids.get(i, label) != label]
     strange = sorted(told - named.keys())
     if wrong and strange:
         raise InputError(
-            f"{name} shows the id {wrong[0]} in the color {colors[wrong[0]]}, which is that of "
-            f"another class, and the id {strange[0]} in {colors[strange[0]]}, which is that of "
-            "none: give the palette the colors of the table of the classes, or save the mask "
-            "without a palette."
+            f"{name} shows the id {wrong[0]} in the color {shown[wrong[0]]}, which is that of "
+            f"another class, and the id {strange[0]} in {shown.get(strange[0], 'none')}, which is "
+            "that of no class: give the palette the colors of the table of the classes, or save "
+            "the mask without a palette."
         )
     return not strange and (bool(wrong) or not used <= spec.ids.keys())

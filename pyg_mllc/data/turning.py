@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyg_mllc.data.decoding import Layout, read_layout
+from pyg_mllc.data.opening import Layout, read_layout
 from pyg_mllc.errors import InputError
 
 log = logging.getLogger(__name__)

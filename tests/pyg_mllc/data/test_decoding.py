@@ -13,11 +13,11 @@ from pyg_mllc.data import IGNORE, DatasetSpec
 from pyg_mllc.data.decoding import (
     fitted_size,
     letterbox,
-    picture_size,
     read_image,
     read_mask,
     read_raw_mask,
 )
+from pyg_mllc.data.opening import picture_size
 from pyg_mllc.errors import InputError
 
 SPEC = DatasetSpec("three", ("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (5, 5, 5)), void=(7, 255))
