@@ -46,7 +46,7 @@ def to_rgb(picture: Image.Image, name: str) -> Image.Image:
 
 def _in_rgb(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode not in _SHOWN:
-        raise InputError(f"{name} is in {picture.mode}: save it as gray or RGB.")
+        raise InputError(f"{name} has the colors of {picture.mode}: save it as gray or RGB.")
     # Partial transparency of a palette loses its warning, not its colors, by way of RGBA.
     shown = picture.convert(_PLAIN.get(picture.mode, picture.mode))
     if shown.mode in ("LA", "RGBA") and picture.mode != "P":

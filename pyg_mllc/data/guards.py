@@ -29,8 +29,7 @@ def check_head(head: Head, name: str) -> None:
     if head.unknown:
         raise InputError(
             f"{name} has {head.channels} channels, {head.unknown} of them neither color nor "
-            "transparency by what the file says, and gray or RGB is expected: save the one or "
-            "three that are meant."
+            "transparency: save the one (gray) or three (RGB) that are meant."
         )
 
 
