@@ -110,7 +110,7 @@ class SegmentationDataset(SampleSet):
             raise InputError(
                 f"{mask_path} is {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its "
                 f"image {path} is {picture.height} x {picture.width}: give the mask that size"
-                + (f"; EXIF turns files here, and exif={self.exif}." if turned else ".")
+                + (f", or exif= another value than {self.exif}." if turned else ".")
             )
         mask = Image.fromarray(ids.astype(np.uint8))
         return letterbox(mask, box, nearest=True, fill=IGNORE)

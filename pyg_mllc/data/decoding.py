@@ -119,8 +119,11 @@ def read_palette(path: Path) -> np.ndarray | None:
 
 
 def _palette(picture: Image.Image) -> np.ndarray | None:
-    colors = picture.getpalette("RGB") if picture.mode in ("P", "PA") else None
-    return None if colors is None else np.array(colors, dtype=np.uint8).reshape(-1, 3)
+    """Colors (n, 3) of the numbers, None for those that merely show each as a gray of its value."""
+    if picture.mode not in ("P", "PA"):
+        return None
+    colors = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    return None if (colors == np.arange(len(colors))[:, None]).all() else colors
 
 
 def _stored_mask(path: Path, orientation: int | None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -21,13 +21,14 @@ def by_color(ids: np.ndarray, palette: np.ndarray, name: object, spec: DatasetSp
     Raises:
         InputError: If numbers and colors disagree, and the spec does not know all colors.
     """
-    used = set(np.unique(ids).tolist())
+    used = set(np.flatnonzero(np.bincount(ids.ravel())).tolist())
     shown = dict(enumerate(map(tuple, palette.tolist())))
+    numbers, colors = spec.ids, spec.palette
     # Classes that the mask lacks tell whose palette it is; black ones may only fill it up.
-    more = {i for i in spec.ids if any(shown.get(i, ()))}
-    told = used | more if used <= spec.ids.keys() else used
-    named = {i: spec.palette[shown[i]] for i in sorted(told) if shown.get(i) in spec.palette}
-    wrong = [i for i, label in named.items() if i in used and spec.ids.get(i, label) != label]
+    more = {i for i in numbers if any(shown.get(i, ()))}
+    told = used | more if used <= numbers.keys() else used
+    named = {i: colors[shown[i]] for i in sorted(told) if shown.get(i) in colors}
+    wrong = [i for i, label in named.items() if i in used and numbers.get(i, label) != label]
     strange = sorted(told - named.keys())
     if wrong and strange:
         raise InputError(
@@ -36,4 +37,4 @@ def by_color(ids: np.ndarray, palette: np.ndarray, name: object, spec: DatasetSp
             "that of no class: give the palette the colors of the table of the classes, or save "
             "the mask without a palette."
         )
-    return not strange and (bool(wrong) or not used <= spec.ids.keys())
+    return not strange and (bool(wrong) or not used <= numbers.keys())

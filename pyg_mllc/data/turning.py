@@ -59,15 +59,15 @@ def choose_exif(
     turned = sum(len(found[fits]) for fits in (TURN, STORED, EITHER))
     if found[STORED]:
         log.warning(
-            "%d photos are turned by EXIF; masks such as %s fit their stored pixels, so all masks "
+            "photos that EXIF turns: %d; masks such as %s fit their stored pixels, so all masks "
             "are turned with them (%s=stored)", turned, found[STORED][0], option,
         )  # fmt: skip
     elif found[TURN]:
-        log.info("%d photos are turned by EXIF, and their masks fit them so", turned)
+        log.info("photos that EXIF turns: %d; their masks fit them as shown", turned)
     elif found[EITHER]:
         log.warning(
-            "%d photos are turned by EXIF, and no size tells how masks such as %s lie: they are "
-            "taken to fit the photos as shown (%s=turn), not the stored pixels (%s=stored)",
+            "photos that EXIF turns: %d; no size tells how masks such as %s lie, so they are taken "
+            "to fit the photos as shown (%s=turn), not the stored pixels (%s=stored)",
             turned, found[EITHER][0], option, option,
         )  # fmt: skip
     return STORED if found[STORED] else TURN

@@ -58,6 +58,12 @@ def test_ids_count_where_no_color_contradicts_them(read, palette):
     assert np.array_equal(read(CLASSES, palette), CLASSES)
 
 
+def test_grays_of_their_own_value_say_nothing(read):
+    table = "name,r,g,b\nground,255,0,0\nblock,0,0,255\nsky,0,255,0\nvoid,0,0,0\n"
+    gray = [(label,) * 3 for label in range(256)]
+    assert np.array_equal(read(CLASSES, gray, table), CLASSES)
+
+
 def test_ids_count_where_the_table_has_no_colors(read):
     for palette in ([BLUE, BLACK, RED], [spread_color(2), spread_color(0), spread_color(1)]):
         assert np.array_equal(read(CLASSES, palette, "ground\nblock\nsky\n"), CLASSES)

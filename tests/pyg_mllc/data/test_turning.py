@@ -61,7 +61,7 @@ def test_labels_lie_over_their_photos_whatever_masks_were_drawn_on(
             inside = label != 255
             assert np.array_equal(COLORS[label[inside]], image[:, inside].T)
         assert not problems(list(read_all(splits)), (24, 24))[0]
-    told = "fit their stored pixels" if drawn == "stored" else "and their masks fit them so"
+    told = "fit their stored pixels" if drawn == "stored" else "their masks fit them as shown"
     assert told in caplog.text
 
 
@@ -87,7 +87,7 @@ def pairs(root):
 def test_what_no_size_tells_is_said(tmp_path, caplog):
     make(tmp_path, (3, 1), ["stored"] * 2)
     assert choose_exif(pairs(tmp_path), "auto") == "turn"
-    assert "1 photos are turned by EXIF, and no size tells" in caplog.text
+    assert "photos that EXIF turns: 1; no size tells" in caplog.text
     assert "data.exif=stored" in caplog.text
 
 
@@ -106,7 +106,9 @@ def test_contradictory_folders_are_refused(tmp_path):
         folder(tmp_path)
     splits = folder(tmp_path, exif="stored")
     found = problems(list(read_all(splits)), (16, 24))[0]["masks of another size than their image"]
-    assert len(found) == 1 and "0.png" in found[0] and "EXIF turns files here" in found[0]
+    assert (
+        len(found) == 1 and "0.png" in found[0] and "or exif= another value than stored" in found[0]
+    )
 
 
 def test_words_that_are_no_choice_are_refused(tmp_path):
