@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from pyg_mllc.data.guards import check_image, check_mask
 from pyg_mllc.data.heads import ORIENTATION, head_of
-from pyg_mllc.data.opening import opened
+from pyg_mllc.data.opening import opened, upright
 from pyg_mllc.data.palette_masks import by_color
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
@@ -26,7 +26,7 @@ def read_image(path: Path) -> Image.Image:
         InputError: If the file is no image, or `check_image` refuses it.
     """
     with opened(path, check_image) as (picture, _, _):
-        turned = ImageOps.exif_transpose(picture)
+        turned = upright(picture)
     return _in_rgb(turned, str(path))
 
 
@@ -41,7 +41,7 @@ def to_rgb(picture: Image.Image, name: str) -> Image.Image:
         InputError: If `check_image` refuses it.
     """
     check_image(head_of(picture), name)
-    return _in_rgb(ImageOps.exif_transpose(picture), name)
+    return _in_rgb(upright(picture), name)
 
 
 def _in_rgb(picture: Image.Image, name: str) -> Image.Image:
@@ -131,7 +131,7 @@ def _stored_mask(path: Path, orientation: int | None) -> tuple[np.ndarray, np.nd
     with opened(path, check_mask) as (drawn, head, _):
         if orientation is not None:
             drawn.getexif()[ORIENTATION] = orientation
-        picture = ImageOps.exif_transpose(drawn)
+        picture = upright(drawn)
     if picture.mode in ("LA", "PA", "RGBA"):
         alpha = np.asarray(picture.getchannel("A"))
         if np.ptp(alpha) or not alpha.any():

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from pyg_mllc.data.guards import check_image
 from pyg_mllc.data.heads import Head, head_of, orientation_of, tiff_head
@@ -46,12 +47,11 @@ def opened(path: Path, check: Check | None) -> Iterator[tuple[Image.Image, Head,
     Raises:
         InputError: If the file is no image, or the check refuses it.
     """
-    # Pillow maps a file that it opens itself into memory, and then turns some TIFF files wrongly.
-    with _readable(path), path.open("rb") as file, path.open("rb") as pixels:
+    with _readable(path), path.open("rb") as file:
         head = tiff_head(file)
         if head and check:  # of some TIFF files Pillow cannot even open the head
             check(head, str(path))
-        with Image.open(pixels) as picture:
+        with Image.open(path) as picture:
             if not head:
                 head = head_of(picture, file)
                 if check:
@@ -59,6 +59,18 @@ def opened(path: Path, check: Check | None) -> Iterator[tuple[Image.Image, Head,
             if head.page:
                 picture.seek(head.page)
             yield picture, head, file
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Return a decoded picture, turned the way its EXIF orientation says.
+
+    Pillow maps some files into memory, and of those confuses height and width of turned TIFF files.
+    """
+    if isinstance(picture, ImageFile):
+        file, picture.filename = picture.filename, ""  # is not mapped without a name
+        picture.load()
+        picture.filename = file
+    return ImageOps.exif_transpose(picture)
 
 
 class Layout(NamedTuple):

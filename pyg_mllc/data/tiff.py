@@ -27,6 +27,8 @@ def read_directories(file: BinaryIO) -> list[Directory]:
         file.seek(place)
         directory.load(file)
         place = directory.next
+    if not found:
+        raise ValueError("a TIFF without a page")
     return list(found.values())
 
 

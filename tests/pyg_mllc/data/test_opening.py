@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pyg_mllc.data.decoding import read_image, read_raw_mask
 from pyg_mllc.data.opening import Layout, picture_size, read_layout
 from pyg_mllc.data.turning import turned
+from pyg_mllc.images import as_tensor
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 
@@ -47,7 +49,10 @@ def test_the_layout_is_that_of_the_file(tmp_path, ending, orientation):
 def test_turned_tiff_files_keep_their_pixels(tmp_path, pixels, compression, orientation):
     path = save(tmp_path / "image.tif", pixels, orientation, compression=compression)
     upright = np.moveaxis(turned(np.atleast_3d(pixels).transpose(2, 0, 1), orientation), 0, -1)
-    assert np.array_equal(np.asarray(read_image(path)), np.broadcast_to(upright, (24, 16, 3)))
+    upright = np.broadcast_to(upright, (24, 16, 3))
+    assert np.array_equal(np.asarray(read_image(path)), upright)
+    opened = as_tensor(Image.open(path))
+    assert torch.equal(opened, as_tensor(upright))
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])

@@ -52,6 +52,12 @@ def test_the_preview_of_a_raw_photo_is_not_the_photo(tmp_path):
         read_image(tmp_path / "raw.tif")
 
 
+def test_files_without_a_page_are_told(tmp_path):
+    (tmp_path / "empty.tif").write_bytes(b"II*\0\0\0\0\0")
+    with pytest.raises(InputError, match=r"empty\.tif cannot be read .*a TIFF without a page"):
+        read_image(tmp_path / "empty.tif")
+
+
 def test_loops_of_pages_end(tmp_path):
     path = tmp_path / "loop.tif"
     Image.fromarray(RGB).save(path)
