@@ -132,11 +132,11 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
     ids = [row.code for row in others] + [code for code in void if code not in codes]
     return DatasetSpec(
         name="folder",
+        has_colors=bool(given),
         classes=tuple(names),
         colors=tuple(colors),
         codes=codes,
         void=(*dict.fromkeys(ids), *sorted(shades)),
-        has_colors=bool(given),
     )
 
 

@@ -8,6 +8,7 @@ LOSSY = {
     "MPO": "a JPEG",
     "JPEG2000": "a JPEG 2000 file",
     "AVIF": "an AVIF file",
+    "HEIF": "a HEIF file",
     "WEBP": "a lossy WebP",
     "TIFF": "a TIFF with lossy compression",
 }

@@ -7,7 +7,7 @@ from PIL import ExifTags, Image
 from pyg_mllc.data import tiff
 
 ORIENTATION = ExifTags.Base.Orientation
-LOSSY = ("JPEG", "MPO", "JPEG2000", "AVIF")  # formats that change numbers, or may
+LOSSY = ("JPEG", "MPO", "JPEG2000", "AVIF", "HEIF")  # formats that change numbers, or may
 FEW_BITS = {"L;2": 3, "L;4": 15}  # largest gray, which Pillow brings to 255
 _START = 2**16  # bytes that tell the depth of some formats
 _TURNING = (b"eXIf", b"tEXtRaw profile", b"zTXtRaw profile", b"iTXtRaw profile", b"iTXtXML:com")

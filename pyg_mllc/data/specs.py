@@ -46,10 +46,10 @@ class DatasetSpec:
             color, not its color: stored id or color -> class. Several may mean the same class.
         image_suffix: What follows the common part in the names of images, before ``.jpg``.
         mask_suffix: The same of masks.
-        has_colors: Whether masks may hold the colors; without, these serve pictures alone.
         train: Name of the training split.
         fine: Name of the list of the training images with the finest masks, if there is one.
         protocols: Published numbers of labeled images, by name.
+        has_colors: Whether masks may hold the colors; without, these serve pictures alone.
 
     Raises:
         InputError: If the colors do not match the classes, or an id would collide with `IGNORE`.
@@ -70,10 +70,10 @@ class DatasetSpec:
     codes: Mapping[int | Color, int] = field(default_factory=dict, hash=False)
     image_suffix: str = ""
     mask_suffix: str = ""
-    has_colors: bool = True
     train: str = "train"
     fine: str = ""
     protocols: Mapping[str, Protocol] = field(default_factory=dict, hash=False, repr=False)
+    has_colors: bool = True
 
     def __post_init__(self) -> None:
         if len(self.colors) != len(self.classes):
