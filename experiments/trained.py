@@ -14,7 +14,8 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 import pyg_mllc
 from experiments.job import Job
 from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SegmentationDataset, Splits
-from pyg_mllc.data.decoding import fitted_size, picture_size
+from pyg_mllc.data.decoding import fitted_size
+from pyg_mllc.data.opening import picture_size
 from pyg_mllc.data.samples import evenly_spaced
 from pyg_mllc.losses import upsample
 from pyg_mllc.prediction import Predictor

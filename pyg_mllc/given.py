@@ -13,36 +13,55 @@ from pyg_mllc.data.catalog import spread_color
 from pyg_mllc.data.decoding import classes_of_ids, read_mask, read_raw_mask
 from pyg_mllc.data.label_doubts import look_at, strange_values
 from pyg_mllc.data.label_problems import Labels
+from pyg_mllc.data.opening import Layout, read_layout
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.data.stored_ids import StoredIds, count_ids
+from pyg_mllc.data.turning import turned
 from pyg_mllc.errors import InputError
 from pyg_mllc.suffixes import ARRAYS, image_suffixes
 
 SUFFIXES = (image_suffixes() - {".jpg", ".jpeg"}) | ARRAYS  # JPEG changes numbers
 
 
-def read_given(path: Path, spec: DatasetSpec) -> NDArray:
-    """Give labels `(H, W)`, IGNORE where void, or probabilities `(C, H, W)`.
+def read_given(path: Path, spec: DatasetSpec, orientation: int | None = None) -> NDArray:
+    """Return labels `(H, W)`, IGNORE where void, or probabilities `(C, H, W)`.
 
     Args:
         path: a mask, or an array.
         spec: of the numbers and colors in masks.
+        orientation: of EXIF, in place of a mask's own.
 
     Raises:
         InputError: if the file is none of both, or has other classes.
     """
     if path.suffix.lower() not in ARRAYS:
-        return read_mask(path, spec)
+        return read_mask(path, spec, orientation)
     array = _read_array(path)
     if array.ndim == 2 and np.issubdtype(array.dtype, np.integer):
-        return classes_of_ids(array, path, spec)
+        return turned(classes_of_ids(array, path, spec), orientation or 1)
     if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
         raise InputError(
             f"{path} has an array {array.shape} of {array.dtype}; give probabilities (C, H, W) or "
             "(H, W, C) of floats, or labels (H, W) of whole numbers"
         )
     last = array.shape[0] != spec.num_classes and array.shape[2] == spec.num_classes
-    return np.moveaxis(array, 2, 0) if last else array
+    return turned(np.moveaxis(array, 2, 0) if last else array, orientation or 1)
+
+
+def given_layout(path: Path, spec: DatasetSpec) -> Layout:
+    """Return how the pixels of a mask or an array lie.
+
+    Args:
+        path: see `read_given`.
+        spec: see `read_given`.
+
+    Raises:
+        InputError: as `read_given`.
+    """
+    if path.suffix.lower() not in ARRAYS:
+        return read_layout(path)
+    height, width = read_given(path, spec).shape[-2:]
+    return Layout(height, width, 1)
 
 
 def count_classes(

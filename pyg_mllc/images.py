@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from pyg_mllc.data.decoding import read_image, to_rgb
@@ -27,7 +27,7 @@ def as_tensor(image: Picture) -> Tensor:
     if isinstance(image, str | Path):
         image = read_image(Path(image))
     elif isinstance(image, Image.Image):
-        image = to_rgb(ImageOps.exif_transpose(image), "the image")
+        image = to_rgb(image, "the image")
     if not isinstance(image, Tensor):
         image = _from_array(np.asarray(image))
     if image.dim() != 3 or len(image) != 3 or not image.numel():

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _correct(cfg: dict[str, Any]) -> None:
+    from pyg_mllc.data.opening import read_layout
     from pyg_mllc.folders import Results, find_files
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device
@@ -39,11 +41,17 @@ def _correct(cfg: dict[str, Any]) -> None:
     passed += more
     predictor, spec = _seen(cfg, sources, device)
 
+    photo_of = {source.path: photos[source.name] for source in sources}
+    photo_of |= {source.path: of_trusted[source.name] for source in trusted}
+    exif = _exif(cfg["exif"], photo_of, spec)
+
     def given(source: Any) -> Any:
-        return read_given(source.path, spec)
+        stored = exif == "stored"
+        turn = read_layout(photo_of[source.path]).orientation if stored else None
+        return read_given(source.path, spec, turn)
 
     options = {k: v for k, v in cfg.items() if k not in ("images", "output", "device", "progress")}
-    options["input"] = sources[0].root
+    options["input"], options["exif"] = sources[0].root, exif
     options["classes"] = list(spec.classes)
     options["checkpoint"] = digest(Path(cfg["checkpoint"])) if cfg["checkpoint"] else None
     results = Results(cfg["output"], KINDS, options)
@@ -105,6 +113,18 @@ def _tell_doubts(paths: list[Path], spec: Any) -> None:
             print(f"{kind}: {sentence}")
 
 
+def _exif(given: str, photo_of: dict[Path, Path], spec: Any) -> str:
+    """How the masks lie over photos that EXIF turns, once their palettes have passed a check."""
+    from pyg_mllc.data.palette_order import check_palettes
+    from pyg_mllc.data.turning import choose_exif
+    from pyg_mllc.given import ARRAYS, given_layout
+
+    if not spec.has_colors:
+        check_palettes(path for path in photo_of if path.suffix.lower() not in ARRAYS)
+    pairs = [(photo, mask) for mask, photo in photo_of.items()]
+    return choose_exif(pairs, given, "exif", partial(given_layout, spec=spec))
+
+
 def _naming(path: Path, error: InputError) -> str:
     """What is wrong, with the mask's name."""
     return str(error) if str(path) in str(error) else f"{path}: {error}"
@@ -142,7 +162,8 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
     from pyg_mllc.given import colors_of, count_classes, read_numbers
     from pyg_mllc.prediction import load
 
-    predictor, paths = None, [source.path for source in sources]
+    predictor, has_colors = None, False
+    paths = [source.path for source in sources]
     if cfg["checkpoint"]:
         predictor = load(cfg["checkpoint"], device=device, allow=cfg["allow"])
     names = cfg["classes"]
@@ -155,7 +176,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
         spec = read_as_binary(read_classes(table, cfg["void"]), paths, read_numbers)
         return predictor, replace(spec, name="the input")
     if predictor is not None and names is None:
-        names, colors = predictor.classes, predictor.colors
+        names, colors, has_colors = predictor.classes, predictor.colors, True
     else:
         if names is None:
             with bar("read", len(sources), cfg["progress"]) as advance:
@@ -163,8 +184,14 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
         names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
         colors = colors_of(paths[0], len(names))
     void = tuple(dict.fromkeys((255, *cfg["void"])))
-    assumed = void == (255,)
-    spec = DatasetSpec("the input", tuple(names), colors, void=void, assumes_void=assumed)
+    spec = DatasetSpec(
+        "the input",
+        tuple(names),
+        colors,
+        void=void,
+        assumes_void=void == (255,),
+        has_colors=has_colors,
+    )
     return predictor, read_as_binary(spec, paths, read_numbers)
 
 

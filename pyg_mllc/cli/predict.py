@@ -62,7 +62,7 @@ def _predict(cfg: dict[str, Any]) -> None:
 
 def _batches(sources: list[Any], batch_size: int, unreadable: list[str]) -> Iterator[list[Any]]:
     """Batches of images of one size, by what the files' heads say."""
-    from pyg_mllc.data.decoding import picture_size
+    from pyg_mllc.data.opening import picture_size
 
     by_size = defaultdict(list)
     for source in sources:

@@ -59,7 +59,7 @@ class SampleCache:
         Returns:
             The array, possibly read-only.
         """
-        digest = hashlib.blake2b(f"1 {PIL.__version__} {shape} {meaning}".encode(), digest_size=20)
+        digest = hashlib.blake2b(f"2 {PIL.__version__} {shape} {meaning}".encode(), digest_size=20)
         try:
             for file in files:
                 content = file.read_bytes()

@@ -10,9 +10,10 @@ from hashlib import blake2b
 import numpy as np
 
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.data.decoding import fitted_size, picture_size, read_image, read_mask, read_raw_mask
+from pyg_mllc.data.decoding import fitted_size, read_image, read_mask, read_raw_mask
 from pyg_mllc.data.label_doubts import strange_values
 from pyg_mllc.data.label_problems import Labels, count_labels, label_problems
+from pyg_mllc.data.opening import picture_size
 from pyg_mllc.data.samples import SampleSet
 from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.data.splits import Splits
@@ -88,7 +89,7 @@ def _kind(samples: SampleSet, index: int) -> str:
         image = read_image(samples.images[index])
         kind = "masks that cannot be read"
         if samples.masks is not None:
-            mask = read_raw_mask(samples.masks[index])
+            mask = read_raw_mask(samples.masks[index], samples.mask_orientation(index))
             if mask.shape[:2] != (image.height, image.width):
                 return "masks of another size than their image"
             return STRANGE

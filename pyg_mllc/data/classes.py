@@ -136,9 +136,11 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
             f"{list(void)} makes it void: give classes their ids in a table, lines such as "
             "1,road, or take the id out of data.void."
         )
+    codes |= {row.color: label for label, row in enumerate(classes) if row.color}
     ids = [row.code for row in others] + [code for code in void if code not in codes]
     return DatasetSpec(
         name="folder",
+        has_colors=bool(given),
         classes=tuple(names),
         colors=tuple(colors),
         codes=codes,

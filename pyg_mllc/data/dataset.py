@@ -10,6 +10,7 @@ from PIL import Image
 
 from pyg_mllc.data.cache import SampleCache
 from pyg_mllc.data.decoding import fitted_size, letterbox, read_image, read_mask
+from pyg_mllc.data.opening import read_layout
 from pyg_mllc.data.samples import Sample, SampleSet, check_index, check_size
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
@@ -28,6 +29,7 @@ class SegmentationDataset(SampleSet):
         spec: Classes and void ids of the masks.
         size: Height and width (H, W) of every sample.
         cache: Folder to keep decoded samples in, see `SampleCache`; by default they are not kept.
+        exif: How masks lie over photos that EXIF turns, ``turn`` or ``stored``, see `choose_exif`.
 
     Raises:
         InputError: If there are not as many masks as images, or the size is not positive. Reading a
@@ -42,6 +44,7 @@ class SegmentationDataset(SampleSet):
         spec: DatasetSpec,
         size: tuple[int, int],
         cache: str | Path | None = None,
+        exif: str = "turn",
     ) -> None:
         if masks is not None and len(masks) != len(images):
             raise InputError(
@@ -53,7 +56,8 @@ class SegmentationDataset(SampleSet):
         self.spec = spec
         self.size = check_size(size)
         self.cache = None if cache is None else SampleCache(cache)
-        self._meaning = "valid" if masks is None else f"{spec.ids} {spec.palette}"
+        self.exif = exif
+        self._meaning = "valid" if masks is None else f"{spec.ids} {spec.palette} {exif}"
 
     def __len__(self) -> int:
         return len(self.images)
@@ -85,21 +89,28 @@ class SegmentationDataset(SampleSet):
             last = np.zeros(box, dtype=np.uint8)
             last[:height, :width] = 1
         else:
-            last = self._label(picture, path, self.masks[index], box)
+            last = self._label(picture, index, self.masks[index], box)
         # (H, W, 3) -> (3, H, W), and (H, W) below
         return np.concatenate([boxed.transpose(2, 0, 1), last[None]])
 
     def _boxed(self, picture: Image.Image) -> tuple[int, int]:
         return self.size
 
+    def mask_orientation(self, index: int) -> int | None:
+        """Return the EXIF orientation to turn a mask by, None for the mask's own."""
+        return read_layout(self.images[index]).orientation if self.exif == "stored" else None
+
     def _label(
-        self, picture: Image.Image, path: Path, mask_path: Path, box: tuple[int, int]
+        self, picture: Image.Image, index: int, mask_path: Path, box: tuple[int, int]
     ) -> np.ndarray:
-        ids = read_mask(mask_path, self.spec)
+        ids = read_mask(mask_path, self.spec, self.mask_orientation(index))
         if ids.shape != (picture.height, picture.width):
+            path = self.images[index]
+            turned = read_layout(path).orientation >= 5 or read_layout(mask_path).orientation >= 5
             raise InputError(
                 f"{mask_path} is {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its "
-                f"image {path} is {picture.height} x {picture.width}: give the mask that size."
+                f"image {path} is {picture.height} x {picture.width}: give the mask that size"
+                + (f", or exif= another value than {self.exif}." if turned else ".")
             )
         mask = Image.fromarray(ids.astype(np.uint8))
         return letterbox(mask, box, nearest=True, fill=IGNORE)
@@ -113,7 +124,9 @@ class OwnSizes(SegmentationDataset):
     """
 
     def __init__(self, dataset: SegmentationDataset) -> None:
-        super().__init__(dataset.images, dataset.masks, dataset.spec, dataset.size)
+        super().__init__(
+            dataset.images, dataset.masks, dataset.spec, dataset.size, exif=dataset.exif
+        )
 
     def _boxed(self, picture: Image.Image) -> tuple[int, int]:
         return picture.height, picture.width

@@ -1,134 +1,158 @@
 """Image and mask files to arrays, and arrays to one size."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
+from pyg_mllc.data.guards import check_image, check_mask
+from pyg_mllc.data.heads import ORIENTATION, head_of
+from pyg_mllc.data.opening import opened, upright
+from pyg_mllc.data.palette_masks import by_color
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.errors import InputError
-from pyg_mllc.suffixes import image_suffixes, is_passed_over, mend
 
-STRETCHED = {"L;2": 85, "L;4": 17}  # gray of few bits, which Pillow brings to 0..255
-_DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
-
-
-def _open(path: Path) -> Image.Image:
-    """Give the decoded picture, turned the way its EXIF orientation says."""
-    with _readable(path), Image.open(path) as picture:
-        return ImageOps.exif_transpose(picture)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: give an image file.") from error
-    # Pillow's decoders report broken files through nearly every kind of exception.
-    except Exception as error:
-        other = is_passed_over(path, image_suffixes())
-        advice = mend([path]) if other else "replace the file or take it out of the data set"
-        raise InputError(
-            f"{path} cannot be read as an image ({error or type(error).__name__}): {advice}."
-        ) from error
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Give height and width of an image file, from its head, as its EXIF orientation turns it.
-
-    Raises:
-        InputError: If the file is no image.
-    """
-    with _readable(path), Image.open(path) as picture:
-        # Of a TIFF Pillow tells the size as it is after turning.
-        turned = (
-            picture.format != "TIFF" and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        )
-        return picture.size if turned else picture.size[::-1]
+_SHOWN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+_PLAIN = {"P": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+_IDS = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def read_image(path: Path) -> Image.Image:
-    """Give an image file as an RGB picture; transparency is dropped.
+    """Return an image file as an RGB picture, turned as EXIF says; transparency is dropped.
 
     Raises:
-        InputError: If the file is no image, or Pillow keeps more than 8 bits per channel of it.
+        InputError: If the file is no image, or `check_image` refuses it.
     """
-    return to_rgb(_open(path), str(path))
+    with opened(path, check_image) as (picture, _, _):
+        turned = upright(picture)
+    return _in_rgb(turned, str(path))
 
 
 def to_rgb(picture: Image.Image, name: str) -> Image.Image:
-    """Give a picture in RGB; transparency is dropped.
+    """Return a picture in RGB, turned as EXIF says; transparency is dropped.
 
     Args:
         picture: In any mode of Pillow of up to 8 bits per channel.
         name: What it is called in messages.
 
     Raises:
-        InputError: If it has more than 8 bits per channel.
+        InputError: If `check_image` refuses it.
     """
-    if picture.mode[0] in "IF":
+    check_image(head_of(picture), name)
+    return _in_rgb(upright(picture), name)
+
+
+def _in_rgb(picture: Image.Image, name: str) -> Image.Image:
+    if picture.mode not in _SHOWN:
+        raise InputError(f"{name} has the colors of {picture.mode}: save it as gray or RGB.")
+    # Partial transparency of a palette loses its warning, not its colors, by way of RGBA.
+    shown = picture.convert(_PLAIN.get(picture.mode, picture.mode))
+    if shown.mode in ("LA", "RGBA") and picture.mode != "P":
+        _check_alpha(np.asarray(shown), name)
+    return shown.convert("RGB")
+
+
+def _check_alpha(pixels: np.ndarray, name: str) -> None:
+    """Raise if what is called transparency (H, W, -1) holds what the picture shows."""
+    alpha = pixels[..., -1]
+    if alpha.min() == alpha.max():
+        return
+    if not np.ptp(pixels[..., :-1], axis=(0, 1)).any():
         raise InputError(
-            f"{name} has more than 8 bits per channel (Pillow mode {picture.mode}): save it with 8."
+            f"{name} shows something by its transparency alone, which is dropped: save it over a "
+            "background."
         )
-    # A palette with partial transparency loses its warning, not its colors, by way of RGBA.
-    return (picture.convert("RGBA") if picture.mode == "P" else picture).convert("RGB")
+    if np.isin(alpha, (0, 255)).mean() < 0.5:
+        raise InputError(
+            f"{name} has a last channel that is called transparency but leaves most pixels neither "
+            "opaque nor transparent, as near infrared would: save it as gray or RGB, without that "
+            "channel."
+        )
 
 
-def read_mask(path: Path, spec: DatasetSpec) -> np.ndarray:
-    """Give the classes of a mask file, void as `IGNORE`.
+def read_mask(path: Path, spec: DatasetSpec, orientation: int | None = None) -> np.ndarray:
+    """Return the classes of a mask file, void as `IGNORE`.
 
-    Of a mask with one channel the stored values are looked up in the spec's ids; a palette is not
-    looked at, its index counts. Of a mask in color the colors are looked up in the spec's palette.
+    Of a mask with one channel the stored values are looked up in the spec's ids, of a mask in color
+    the colors in the spec's palette, of a mask with a palette what `classes_of_palette` says.
 
     Args:
-        path: A mask, with or without transparency, which is dropped.
+        path: A mask.
         spec: What its values mean.
+        orientation: Of EXIF, in place of the one that the file itself gives.
 
     Returns:
         Classes, int32 (H, W).
 
     Raises:
-        InputError: If the file is no image, or holds a value that the spec does not know.
+        InputError: If the file is no image, `check_mask` refuses it, or the spec does not know a
+            value in it.
     """
-    values = read_raw_mask(path)
-    return (classes_of_ids if values.ndim == 2 else _classes_of_colors)(values, path, spec)
+    values, palette = _stored_mask(path, orientation)
+    if values.ndim == 3:
+        return _classes_of_colors(values, path, spec)
+    if palette is not None and by_color(values, palette, path, spec):
+        return _classes_of_colors(palette[values], path, spec)
+    return classes_of_ids(values, path, spec)
 
 
-def read_raw_mask(path: Path) -> np.ndarray:
-    """Give what a mask file stores: ids, int32 (H, W), or colors, uint8 (H, W, 3).
+def read_raw_mask(path: Path, orientation: int | None = None) -> np.ndarray:
+    """Return what a mask file stores: ids, int32 (H, W), or colors, uint8 (H, W, 3).
 
     Raises:
-        InputError: If the file is no image, or in a mode that no mask has.
+        InputError: If the file is no image, `check_mask` refuses it, or the file is in a mode that
+            no mask has.
     """
-    with _readable(path), Image.open(path) as head:
-        lossy, stored = head.format in ("JPEG", "MPO"), _stored(head)
-    if lossy:
-        raise InputError(
-            f"{path} is a JPEG, which changes the numbers and colors of a mask: save it as PNG."
-        )
-    if stored == "LA;16B":
-        raise InputError(f"{path} has 16 bits and transparency: save the mask without the latter.")
-    picture = _open(path)
+    return _stored_mask(path, orientation)[0]
+
+
+def read_palette(path: Path) -> np.ndarray | None:
+    """Return the palette (n, 3) of a mask file, without decoding its pixels, if it has one.
+
+    Raises:
+        InputError: If the file is no image, or `check_mask` refuses it.
+    """
+    with opened(path, check_mask) as (picture, _, _):
+        return _palette(picture)
+
+
+def _palette(picture: Image.Image) -> np.ndarray | None:
+    """Colors (n, 3) of the numbers, None for those that merely show each as a gray of its value."""
+    if picture.mode not in ("P", "PA"):
+        return None
+    colors = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    return None if (colors == np.arange(len(colors))[:, None]).all() else colors
+
+
+def _stored_mask(path: Path, orientation: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Ids (H, W) or colors (H, W, 3), and the palette of ids that have one."""
+    with opened(path, check_mask) as (drawn, head, _):
+        if orientation is not None:
+            drawn.getexif()[ORIENTATION] = orientation
+        picture = upright(drawn)
+    if picture.mode in ("LA", "PA", "RGBA"):
+        alpha = np.asarray(picture.getchannel("A"))
+        if np.ptp(alpha) or not alpha.any():
+            raise InputError(
+                f"{path} has transparent pixels, and nothing says whether these are void: save the "
+                "mask without transparency."
+            )
     if picture.mode in ("RGB", "RGBA", "RGBX"):
-        return np.asarray(picture)[..., :3]
-    if picture.mode == "F" or picture.mode.rstrip("A") not in ("1", "L", "P", *_DEEP):
+        return np.asarray(picture)[..., :3], None
+    if picture.mode not in _IDS:
         raise InputError(
             f"{path} is a mask in the wrong mode (Pillow mode {picture.mode}): save it as PNG, "
             "with one channel of class ids or with colors."
         )
     ids = np.asarray(picture.getchannel(0) if picture.mode.endswith("A") else picture)
-    return ids.astype(np.int32) // STRETCHED.get(stored, 1)
-
-
-def _stored(head: Image.Image) -> str:
-    """How the pixels of an opened file are stored, in Pillow's words."""
-    tile: Any = getattr(head, "tile", None)
-    args = tile[0][3] if tile else ""
-    return str(args[0] if isinstance(args, tuple) and args else args)
+    if head.numbers == "signed" and head.bits == 8:
+        ids = ids.astype(np.uint8).view(np.int8)
+    stored, read = head.stretched
+    if stored != read and picture.mode not in ("1", "P", "PA"):
+        ids = np.rint(ids * (stored / read))
+    return ids.astype(np.int32), _palette(picture)
 
 
 def classes_of_ids(ids: np.ndarray, path: Path, spec: DatasetSpec) -> np.ndarray:
@@ -152,6 +176,12 @@ def _classes_of_colors(pixels: np.ndarray, path: Path, spec: DatasetSpec) -> np.
     unknown = np.unique(pixels[classes < 0], axis=0)
     if not len(unknown):
         return classes
+    if not spec.has_colors:
+        raise InputError(
+            f"{path} holds colors, such as {tuple(unknown[0].tolist())}, and no table of the "
+            "classes says what they mean: give one, lines name,r,g,b, or save the mask with one "
+            "channel of class ids."
+        )
     gray = np.all(unknown == unknown[:, :1])
     mend = (
         "if these gray values are ids, save the mask with one channel."
@@ -167,6 +197,8 @@ def _classes_of_colors(pixels: np.ndarray, path: Path, spec: DatasetSpec) -> np.
 
 def _look_up(codes: np.ndarray, table: dict[int, int]) -> np.ndarray:
     """Give the class of each code, -1 where the table has none."""
+    if not table:
+        return np.full(codes.shape, -1, dtype=np.int32)
     keys = np.array(sorted(table), dtype=np.int64)
     labels = np.array([table[key] for key in keys.tolist()], dtype=np.int32)
     position = np.searchsorted(keys, codes).clip(max=len(keys) - 1)

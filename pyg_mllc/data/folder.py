@@ -17,8 +17,10 @@ from pyg_mllc.data.classes import (
     spec_of_rows,
 )
 from pyg_mllc.data.layout import Item, Tree, files_by_name, pair_files, warn_of_passed
+from pyg_mllc.data.palette_order import check_palettes
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits
+from pyg_mllc.data.turning import choose_exif
 from pyg_mllc.errors import InputError
 from pyg_mllc.folders import TABLES
 
@@ -39,6 +41,7 @@ def folder(
     labeled: int | None = None,
     size: tuple[int, int] = (256, 256),
     seed: int = 0,
+    exif: str = "auto",
     **options: Any,
 ) -> Splits:
     """Give the splits of images and masks in folders, matched by name.
@@ -64,6 +67,8 @@ def folder(
         labeled: Number of labeled images; by default all that have a mask.
         size: Height and width (H, W) of every sample.
         seed: Seed of the draws.
+        exif: How masks lie over photos that EXIF turns: ``turn`` if they fit the photos as shown,
+            ``stored`` if they fit their stored pixels, ``auto`` to tell by the sizes of all files.
         **options: Of `make_splits`: unlabeled, val, partition, balanced, overlap, cache.
 
     Raises:
@@ -103,12 +108,16 @@ def folder(
         log.warning(
             "images without a mask, which count as unlabeled: %d, such as %s", len(bare), bare[0]
         )
-    every = [item.mask for item in (*pairs.values(), *val.values()) if item.mask]
+    both = [(item.image, item.mask) for item in (*pairs.values(), *val.values()) if item.mask]
+    every = [mask for _, mask in both]
     spec = replace(_classes(base, classes, void, every), mask_suffix=mask_suffix)
+    if not spec.has_colors:
+        check_palettes(every)
     train = pairs | {f"{spare}/{name}": Item(path, None) for name, path in more.items()}
     own = base / images, base / masks
     folders = {"train": own, "val": (measured, val_masks) if measured else own}
-    return make_splits(Tree(spec, base, train, val, folders), labeled, size, seed, **options)
+    tree = Tree(spec, base, train, val, folders)
+    return make_splits(tree, labeled, size, seed, exif=choose_exif(both, exif), **options)
 
 
 def _optional(base: Path, option: str, given: str | Path | None, default: str) -> Path | None:

@@ -50,6 +50,7 @@ class DatasetSpec:
         train: Name of the training split.
         fine: Name of the list of the training images with the finest masks, if there is one.
         protocols: Published numbers of labeled images, by name.
+        has_colors: Whether masks may hold the colors; without, these serve pictures alone.
 
     Raises:
         InputError: If the colors do not match the classes, or an id would collide with `IGNORE`.
@@ -74,6 +75,7 @@ class DatasetSpec:
     train: str = "train"
     fine: str = ""
     protocols: Mapping[str, Protocol] = field(default_factory=dict, hash=False, repr=False)
+    has_colors: bool = True
 
     def __post_init__(self) -> None:
         if len(self.colors) != len(self.classes):
@@ -104,7 +106,8 @@ class DatasetSpec:
         """Color -> class or `IGNORE`, of masks in color."""
         given = {code: label for code, label in self.codes.items() if isinstance(code, tuple)}
         void = {code: IGNORE for code in self.void if isinstance(code, tuple)}
-        return (given or {color: label for label, color in enumerate(self.colors)}) | void
+        shown = self.colors if self.has_colors else ()
+        return (given or {color: label for label, color in enumerate(shown)}) | void
 
     def only(self, classes: Sequence[str]) -> "DatasetSpec":
         """The same files with some of the classes, in the order given; the others become void.

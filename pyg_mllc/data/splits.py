@@ -47,6 +47,7 @@ def make_splits(
     balanced: bool = False,
     overlap: bool = False,
     cache: str | Path | None = None,
+    exif: str = "turn",
 ) -> Splits:
     """Part a data set on disk into labeled, unlabeled and validation images.
 
@@ -64,6 +65,7 @@ def make_splits(
         balanced: Whether to draw so that each class is in about as many labeled images.
         overlap: Whether labeled images may be among the unlabeled ones.
         cache: Folder to keep decoded samples in, see `SegmentationDataset`.
+        exif: How masks lie over photos that EXIF turns, see `SegmentationDataset`.
 
     Raises:
         InputError: If an option cannot be met or files are missing, saying which.
@@ -84,9 +86,9 @@ def make_splits(
     measured = [measured[i] for i in evenly_spaced(len(measured), val)]
     return Splits(
         spec=tree.spec,
-        labeled=SegmentationDataset(*_files(known), tree.spec, size, cache),
+        labeled=SegmentationDataset(*_files(known), tree.spec, size, cache, exif),
         unlabeled=SegmentationDataset(_files(others)[0], None, tree.spec, size, cache),
-        val=SegmentationDataset(*_files(measured), tree.spec, size, cache),
+        val=SegmentationDataset(*_files(measured), tree.spec, size, cache, exif),
     )
 
 

@@ -317,3 +317,48 @@ def test_blurred_masks_are_refused_at_once(correct, truth, tmp_path):
 def test_classes_that_no_mask_has_are_told(correct, truth):
     code, out, _ = correct("input=masks", "classes=[sky,road,car,bird]")
     assert code == 0 and "note: the masks (5 of 5 read) have no pixel of 'bird'" in out
+
+
+def test_masks_of_photos_that_exif_turns(correct, truth, tmp_path, caplog):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in "ad":
+        for folder in ("photos", "masks"):
+            upright = Image.open(tmp_path / folder / f"{name}.png")
+            for kind in ("upright", "stored", "arrays"):
+                file = tmp_path / kind / folder / f"{name}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                turned = upright.transpose(Image.Transpose.ROTATE_90)
+                picture = upright if kind == "upright" else turned
+                if kind == "arrays" and folder == "masks":
+                    np.save(file.with_suffix(".npy"), np.asarray(picture))
+                else:
+                    picture.save(
+                        file, exif=exif if picture is turned and folder == "photos" else None
+                    )
+    labels = {}
+    for kind in ("upright", "stored", "arrays"):
+        given = f"input={kind}/masks", f"images={kind}/photos", f"output=of_{kind}", "rounds=1"
+        code, _, err = correct(*given, "classes=3")
+        assert code == 0, err
+        assert ("fit their stored pixels" in caplog.text) == (kind != "upright")
+        labels[kind] = [
+            np.asarray(Image.open(tmp_path / f"of_{kind}/labels/{n}.png")) for n in "ad"
+        ]
+        assert all(map(np.array_equal, labels[kind], labels["upright"]))
+    Image.open(tmp_path / "masks/a.png").save(tmp_path / "stored/masks/a.png")
+    code, _, err = correct("input=stored/masks", "images=stored/photos", "classes=3")
+    assert code == 2 and "draw all masks on either, or give exif=turn or exif=stored" in err
+
+
+def test_masks_whose_palettes_contradict_each_other(correct, truth, tmp_path):
+    for order in ([0, 1, 2], [2, 0, 1]):
+        for file in sorted((tmp_path / "masks").rglob("*.png"))[order[0] :: 3]:
+            ids = np.asarray(Image.open(file)).copy()
+            known = ids < 3
+            ids[known] = np.argsort(order)[ids[known]]
+            mask = Image.fromarray(ids).convert("P")
+            mask.putpalette(np.uint8([(9, 9, 9), (200, 0, 0), (0, 0, 200)])[order].tobytes())
+            mask.save(file)
+    code, _, err = correct("input=masks")
+    assert code == 2 and "so that ids do not say which class is meant" in err

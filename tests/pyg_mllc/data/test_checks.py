@@ -116,3 +116,21 @@ def test_slivers_are_told(files):
     files.add("long", size=(10, 2000))
     found, notes = check(files.splits("a", ["long"], "e"))
     assert not found and "10 x 2000 pixels (height x width), is scaled to 1 x 30" in notes[0]
+
+
+def test_what_files_say_beside_their_pixels_is_a_problem(tmp_path):
+    pixels = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    spec = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (255, 0, 0)))
+    files = {"image": tmp_path / "image.tif", "mask": tmp_path / "mask.png"}
+    more = [Image.fromarray(pixels)]
+    Image.fromarray(pixels).save(files["image"], save_all=True, append_images=more)
+    Image.fromarray(np.ones((4, 5), dtype=np.uint8)).save(files["mask"])
+    dataset = SegmentationDataset([files["image"]], [files["mask"]], spec, (4, 5))
+    found, _ = problems(list(read_all(Splits(spec, dataset, dataset, dataset))), (4, 5))
+    assert "holds 2 pictures" in found["images that cannot be read"][0]
+    Image.fromarray(pixels).save(files["image"])
+    mask = Image.fromarray(np.ones((4, 5), dtype=np.uint8)).convert("LA")
+    mask.putalpha(Image.fromarray(pixels[..., 0]))
+    mask.save(files["mask"])
+    found, _ = problems(list(read_all(Splits(spec, dataset, dataset, dataset))), (4, 5))
+    assert "has transparent pixels" in found["masks that cannot be read"][0]
