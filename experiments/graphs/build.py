@@ -37,7 +37,7 @@ from graphs import (
     symmetric_norm,
 )
 from pyg_mllc.losses import upsample
-from pyg_mllc.nn.rounds import trusted
+from pyg_mllc.nn.rounds import trust
 
 HERE = Path(__file__).parent
 JOB = Job("methods/voc_54_mllc", (), 0)
@@ -73,7 +73,7 @@ WAYS = {
 def correct(z: Tensor, f: Tensor, way: Way, rounds: int = 2) -> Tensor:
     """Correct logits `(N, C)` of one image by its features `(N, D)`."""
     for _ in range(rounds):
-        label, a = z.argmax(1), torch.where(trusted(z, 0.95), 0.2, 0.8)[:, None]
+        label, a = z.argmax(1), (0.8 - 0.6 * trust(z, 0.95, smooth=False))[:, None]
         graph = semantic_graph(f, way.k, search=way.search)
         weight = symmetric_norm(graph.edge_index, graph.edge_weight, len(f))
         z = (1 - a) * z + a * propagate(graph.edge_index, weight, z)
