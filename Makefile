@@ -2,13 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+ifndef OMP_WAIT_POLICY  # waiting threads sleep early, as in `mllc`: see pyg_mllc/cli/threads.py
+export GOMP_SPINCOUNT ?= 10000
+endif
 
-.PHONY: demo test lint bench clean
+.PHONY: demo about_demo test lint bench clean
 .DEFAULT_GOAL := demo
 
-demo: .venv/ready  ## train a baseline and MLLC on built-in data, write outputs/demo/report.html
-	@echo "== demo: labeled-only baseline, then MLLC, on the built-in textures"
+demo: about_demo .venv/ready  ## train a baseline and MLLC on built-in data, write outputs/demo/report.html
 	$(BIN)/mllc train experiment=demo output=outputs/demo overwrite=true
+
+about_demo:
+	@echo "== demo: labeled-only baseline, then MLLC, on the built-in textures; .venv is made first if need be"
 
 test: .venv/ready  ## run the whole test suite
 	@echo "== test: the whole suite, doctests included"
@@ -20,7 +25,7 @@ lint: .venv/ready  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := graphs stages sums corrector
+BENCHMARKS := graphs stages sums corrector threads
 ifdef MLLC_DATA  # these measure on CamVid
 BENCHMARKS += search anchors whole_image steps loading
 endif
@@ -34,7 +39,7 @@ bench: .venv/ready  ## time and memory of the graphs, a quarter of an hour on an
 .venv/ready: pyproject.toml constraints.txt
 	@echo "== install: .venv with the versions of constraints.txt"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[weights,dev]'
+	$(BIN)/pip install -qq --constraint constraints.txt --editable '.[weights,dev]'
 	@touch $@
 
 clean:  ## remove .venv and outputs

@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 from pyg_mllc.cli.quoting import quoted
 from pyg_mllc.cli.sentences import one_sentence, refuse
+from pyg_mllc.cli.threads import share_cores
 
 USAGE = """mllc <command> [option=value ...]
 
@@ -50,6 +51,7 @@ def main() -> None:
     if arguments[0] == "--version":
         print(version("pyg_mllc"))
         return
+    share_cores()
     name = arguments[0]
     if name not in COMMANDS:
         refuse(f"'{name}' is not a command; choose one of: {', '.join(COMMANDS)}")

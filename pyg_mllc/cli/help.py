@@ -61,7 +61,7 @@ def print_help(command: str, arguments: list[str]) -> None:
         chosen = {k: v for k, v in config.hydra.runtime.choices.items() if "hydra" not in k}
         choices = {group: _choices(group.split("@")[0]) for group in chosen}
     check_choices(config)
-    checked_parts(config, trusted(config))  # before anything that it names is imported
+    checked_parts(config, trusted(config), needed=())  # before anything that it names is imported
     values: Any = OmegaConf.to_container(config, resolve=False)
     del values["hydra"]
     listed = list(options(values, dict(_comments(text))))  # before anything is printed

@@ -32,8 +32,10 @@ def test_info_nce_matches_a_loop():
         if positives:
             logs = [torch.log(torch.exp(unit[i] @ unit[p] / 0.1) / total) for p in positives]
             losses.append(-sum(logs) / len(logs))
-    expected = torch.stack(losses).mean().float()
-    assert torch.allclose(info_nce(features, label), expected, atol=1e-5)
+    expected = torch.stack(losses).mean()
+    assert torch.allclose(info_nce(features, label), expected)
+    in_half = info_nce(features.half(), label)
+    assert in_half.dtype == torch.float32 and torch.allclose(in_half.double(), expected, atol=0.1)
 
 
 def test_contrast_is_low_where_classes_lie_apart():

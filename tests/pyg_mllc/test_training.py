@@ -196,7 +196,7 @@ def test_options_train(options, tmp_path):
     assert math.isfinite(result.last_miou) and result.history != usual.history
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "transformer-engine", "8"])
+@pytest.mark.parametrize("precision", ["64-mixed", "bf16-true", "transformer-engine", "8"])
 def test_a_precision_that_no_method_runs_in_is_refused(precision):
     with pytest.raises(InputError, match=f"precision={precision} is none of 32-true, 16-mixed"):
         replace(SETTINGS, precision=precision)
