@@ -27,7 +27,13 @@ MakeSearch = Callable[[Tensor, Metric], Search]
 """Prepares nodes `(N, D)`, of unit length for `cosine`; `functools.partial` sets options."""
 
 
-def similarities(query: Tensor, x: Tensor, metric: Metric, out: Tensor | None = None) -> Tensor:
+def similarities(
+    query: Tensor,
+    x: Tensor,
+    metric: Metric,
+    out: Tensor | None = None,
+    square: Tensor | None = None,
+) -> Tensor:
     r"""Compare all pairs: :math:`q_i^\top x_j` of unit vectors, or :math:`-\|q_i - x_j\|^2`.
 
     Args:
@@ -35,6 +41,7 @@ def similarities(query: Tensor, x: Tensor, metric: Metric, out: Tensor | None = 
         x: `(N, D)`, likewise.
         metric: `cosine` or `l2`.
         out: `(M, N)` to write to.
+        square: :math:`\|x_j\|^2` `(N,)`, if it is known; for `l2`.
 
     Returns:
         `(M, N)`.
@@ -42,11 +49,11 @@ def similarities(query: Tensor, x: Tensor, metric: Metric, out: Tensor | None = 
     if metric == "l2" and x.size(1) <= 16:  # for points in space: rounding stays with differences
         distance = torch.cdist(query, x, compute_mode="donot_use_mm_for_euclid_dist")
         return torch.neg(distance.square_(), out=out)
-    product = torch.mm(query, x.T, out=out)
     if metric == "cosine":
-        return product
-    product.mul_(2).sub_(x.square().sum(1)).sub_(query.square().sum(1)[:, None])
-    return product.clamp_(max=0)
+        return torch.mm(query, x.T, out=out)
+    square = x.square().sum(1) if square is None else square
+    product = torch.addmm(square.neg(), query, x.T, alpha=2, out=out)
+    return product.sub_(query.square().sum(1)[:, None]).clamp_(max=0)
 
 
 def largest(value: Tensor, k: int) -> Found:
@@ -85,6 +92,7 @@ class ExactSearch:
     def __init__(self, x: Tensor, metric: Metric, rows: int = 256, columns: int = 32_768) -> None:
         check_positive(rows=rows, columns=columns)
         self.x, self.metric, self.columns = x, metric, columns
+        self.square = x.square().sum(1)
         self.rows = max(rows, 2**19 // max(len(x), 1))
 
     def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
@@ -96,13 +104,14 @@ class ExactSearch:
         for start in range(0, len(query), self.rows):
             some, parts = query[start : start + self.rows], []
             for first in range(0, len(self.x), self.columns):
-                among = self.x[first : first + self.columns]
+                part = slice(first, first + self.columns)
+                among, square = self.x[part], self.square[part]
                 out = block[: len(some), : len(among)]
-                similarity = similarities(some, among, self.metric, out)
+                similarity = similarities(some, among, self.metric, out, square)
                 if itself:
                     similarity.diagonal(start - first).fill_(-torch.inf)
                 if hidden is not None:
-                    similarity.masked_fill_(hidden[first : first + self.columns], -torch.inf)
+                    similarity.masked_fill_(hidden[part], -torch.inf)
                 index, value = largest(similarity, min(k, len(among)))
                 parts.append((index + first, value))
             found.append(_best(parts, k))

@@ -37,6 +37,10 @@ def test_who_has_few_neighbors_keeps_all():
     assert taper(similarity, 2).tolist() == [[1, 1, 1]]
 
 
+def dense(edge_index, edge_weight, n=64):
+    return torch.zeros(n, n, dtype=edge_weight.dtype).index_put(tuple(edge_index), edge_weight)
+
+
 def jump(build, x, step=1e-7):
     """How much weights change by a small step of the features, per unit of the step, at most."""
     return (build(x + step * torch.randn_like(x)) - build(x)).abs().max() / step
@@ -50,11 +54,11 @@ def test_graphs_are_continuous_where_neighbors_tie():
 
     def semantic(x, smooth=True):
         graph = semantic_graph(x, 6, metric="l2", smooth=smooth)
-        return torch.sparse_coo_tensor(graph.edge_index, graph.edge_weight, (64, 64)).to_dense()
+        return dense(graph.edge_index, graph.edge_weight)
 
     def anchors(x, smooth=True):
         edges = anchor_graph(x, memory, 6, smooth=smooth)["anchor", "tells", "pixel"]
-        return torch.sparse_coo_tensor(edges.edge_index, edges.edge_weight, (64, 64)).to_dense()
+        return dense(edges.edge_index, edges.edge_weight)
 
     for build in (semantic, anchors):
         assert jump(build, lattice) < 1e3
