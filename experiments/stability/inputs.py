@@ -18,7 +18,8 @@ from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerSettings, train
 
-ROUNDS, SIZE, STEPS = 3, (48, 64), 100
+ROUNDS, STEPS = 3, 100
+SIZE, SIZE_OF_NETWORKS = (36, 48), (144, 192)  # of images
 KINDS_OF_SCENES = (  # classes, feature size, height, width, noise of the features
     (2, 16, 20, 28, 1.0), (6, 32, 24, 32, 0.5), (6, 32, 24, 32, 2.0), (12, 64, 20, 28, 1.0),
     (6, 32, 24, 32, 0.0),
@@ -39,14 +40,14 @@ class Group(NamedTuple):
 def groups() -> Iterator[Group]:
     """Give everything that is corrected: 100 scenes, 20 real images, 12 of trained networks."""
     for kind in KINDS_OF_SCENES:
-        yield _scenes(*kind, images=20)
+        yield scenes(*kind, images=20)
     for name in ("camvid", "voc"):
-        yield _real(name, images=10)
+        yield wrong_masks(name, images=10)
     for name in ("textures", "camvid", "voc"):
-        yield _trained(name, images=4)
+        yield trained(name, images=4)
 
 
-def _scenes(classes: int, size: int, height: int, width: int, noise: float, images: int) -> Group:
+def scenes(classes: int, size: int, height: int, width: int, noise: float, images: int) -> Group:
     """Regions of one class each, with noisy features; 10 to 40% of the labels are wrong."""
     g = torch.Generator().manual_seed(1000 * classes + size + int(10 * noise))
     means = torch.randn(classes, size, generator=g)
@@ -73,11 +74,11 @@ def _scenes(classes: int, size: int, height: int, width: int, noise: float, imag
     return Group("scenes", logits.permute(0, 3, 1, 2), features, truth, anchors, {})
 
 
-def _splits(name: str, labeled: int, images: int) -> Any:
+def _splits(name: str, labeled: int, images: int, size: tuple[int, int]) -> Any:
     if name == "textures":
-        return textures(labeled=labeled, unlabeled=12, val=images, size=SIZE)
+        return textures(labeled=labeled, unlabeled=12, val=images, size=size)
     load = {"camvid": camvid, "voc": voc}[name]
-    return load(data_root(name), labeled=labeled, val=images, size=SIZE)
+    return load(data_root(name), labeled=labeled, val=images, size=size)
 
 
 def _stack(samples: Any) -> tuple[Tensor, Tensor]:
@@ -99,9 +100,9 @@ def _known(look: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     return x[y != IGNORE], y[y != IGNORE]
 
 
-def _real(name: str, images: int) -> Group:
+def wrong_masks(name: str, images: int) -> Group:
     """Wrong masks of real images: single pixels, or regions."""
-    splits = _splits(name, 8, images)
+    splits = _splits(name, 8, images, SIZE)
     (image, truth), classes = _stack(splits.val), splits.spec.num_classes
     labels = []
     for i, (picture, mask) in enumerate(zip(image, truth, strict=True)):
@@ -114,10 +115,10 @@ def _real(name: str, images: int) -> Group:
     return Group(f"{name}, wrong masks", logits, _look(image), truth, anchors, {})
 
 
-def _trained(name: str, images: int) -> Group:
+def trained(name: str, images: int) -> Group:
     """What a network says that was trained with its corrector, and that corrector."""
     torch.manual_seed(0)
-    splits = _splits(name, 8, images)
+    splits = _splits(name, 8, images, SIZE_OF_NETWORKS)
     classes = splits.spec.num_classes
     segmenter = Segmenter(classes, weights="package", feature_dim=64, feature_stride=8)
     corrector = LabelCorrector(classes, 64, rounds=ROUNDS)

@@ -1,0 +1,87 @@
+"""What each part of the stable form does: to accuracy, and to logits when inputs move a little.
+
+MLLC_DATA=path/to/data python -m experiments.stability.parts
+
+Two rounds are published, three make matters worse; scenes and wrong masks of real images, without
+anchors and weights. Writes `parts.csv`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from experiments.keep import keep
+from experiments.scores import scores
+from experiments.stability.inputs import KINDS_OF_SCENES, ROUNDS, Group, scenes, wrong_masks
+from experiments.stability.measure import noisy
+from graphs import maps_to_nodes, nodes_to_maps
+from graphs.pixels import pixel_positions
+from pyg_mllc.nn.label_flow import label_graph
+from pyg_mllc.nn.rounds import CorrectionRound
+
+HERE = Path(__file__).parent
+PARTS = {  # whether later graphs see both features, weights fall to zero, decisions are ramps
+    "published": (False, False, False),
+    "both features": (True, False, False),
+    "falling weights": (False, True, False),
+    "both features, falling weights": (True, True, False),
+    "all, the default": (True, True, True),
+}
+
+
+@torch.no_grad()
+def correct(z: Tensor, f: Tensor, both: bool, falling: bool, ramps: bool) -> list[Tensor]:
+    """Logits `(1, C, h, w)` of one image after each round."""
+    size, pos = z.shape[-2:], pixel_positions(*z.shape[-2:])
+    (z, batch), (f, _) = maps_to_nodes(z), maps_to_nodes(f)
+    first, history = f, []
+    step = CorrectionRound(
+        z.size(1), None, k=20, threshold=0.95, blend=(0.2, 0.8), learn_blend=False,
+        conv="affinity", feature_conv="affinity", levels="both", smooth=ramps,
+    )  # fmt: skip
+    for r in range(ROUNDS):
+        maps = [first, f] if both and r else [f]
+        if not falling:  # side by side, so that the cosine is the mean of both
+            maps = [torch.cat([F.normalize(m, dim=1) for m in maps], 1)]
+        z, f = step(z, f, batch, label_graph(maps, batch, 20, pos, smooth=falling), None)
+        history.append(nodes_to_maps(z, *size))
+    return history
+
+
+def of_group(group: Group, parts: tuple[bool, bool, bool]) -> tuple[list[Tensor], Tensor]:
+    """Labels after each round, and how far logits of each round and image move."""
+    labels, apart = [], []
+    for z, f in zip(group.logits.split(1), group.features.split(1), strict=True):
+        here, moved = correct(z.double(), f.double(), *parts), correct(noisy(z), noisy(f), *parts)
+        labels.append(torch.cat([z.argmax(1) for z in here]))
+        apart.append([float((a - b).abs().max()) for a, b in zip(here, moved, strict=True)])
+    return list(torch.stack(labels, 1)), torch.tensor(apart)
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """Give a line for each kind of data and each form."""
+    groups = [scenes(*kind, images=20) for kind in KINDS_OF_SCENES]
+    groups += [wrong_masks(name, images=10) for name in ("camvid", "voc")]
+    for data in dict.fromkeys(group.data for group in groups):
+        chosen = [group for group in groups if group.data == data]
+        for name, parts in PARTS.items():
+            found = [of_group(group, parts) for group in chosen]
+            right = [
+                [scores(label, g.truth, g.logits.size(1))[0] for label in labels]
+                for (labels, _), g in zip(found, chosen, strict=True)
+            ]
+            accuracy = torch.tensor(right).mean(0).tolist()
+            apart = torch.cat([moved for _, moved in found])
+            yield (
+                data, name, " ".join(f"{v:.2f}" for v in accuracy),
+                " ".join(f"{v:.1e}" for v in apart.amax(0).tolist()),
+                " ".join(f"{v:.1e}" for v in apart.median(0).values.tolist()),
+            )  # fmt: skip
+
+
+if __name__ == "__main__":
+    header = ("data", "form", "accuracy", "largest", "median")
+    keep(HERE / "parts.csv", header, rows())
