@@ -28,7 +28,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _correct(cfg: dict[str, Any]) -> None:
-    from pyg_mllc.data.opening import read_layout
+    from pyg_mllc.data.turning import mask_orientation
     from pyg_mllc.folders import Results, find_files
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device
@@ -46,9 +46,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     exif = _exif(cfg["exif"], photo_of, spec)
 
     def given(source: Any) -> Any:
-        stored = exif == "stored"
-        turn = read_layout(photo_of[source.path]).orientation if stored else None
-        return read_given(source.path, spec, turn)
+        return read_given(source.path, spec, mask_orientation(photo_of[source.path], exif))
 
     options = {k: v for k, v in cfg.items() if k not in ("images", "output", "device", "progress")}
     options["input"], options["exif"] = sources[0].root, exif
@@ -59,9 +57,10 @@ def _correct(cfg: dict[str, Any]) -> None:
     _tell_doubts([source.path for source in sources], spec)
     inputs = [source.path for source in (*sources, *trusted)]
     results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
-    anchors = _state(p for source in trusted for p in (source.path, of_trusted[source.name]))
+    anchors = [p for source in trusted for p in (source.path, of_trusted[source.name])]
+    shared = _state(anchors, spec.ids, spec.palette, spec.colors)
     rests_on = {
-        source.name: f"{_state([source.path, photos[source.name]])} {anchors}" for source in sources
+        source.name: f"{_state([source.path, photos[source.name]])} {shared}" for source in sources
     }
 
     def done(source: Any) -> bool:
@@ -117,10 +116,10 @@ def _exif(given: str, photo_of: dict[Path, Path], spec: Any) -> str:
     """How the masks lie over photos that EXIF turns, once their palettes have passed a check."""
     from pyg_mllc.data.palette_order import check_palettes
     from pyg_mllc.data.turning import choose_exif
-    from pyg_mllc.given import ARRAYS, given_layout
+    from pyg_mllc.given import given_layout
 
     if not spec.has_colors:
-        check_palettes(path for path in photo_of if path.suffix.lower() not in ARRAYS)
+        check_palettes(photo_of)
     pairs = [(photo, mask) for mask, photo in photo_of.items()]
     return choose_exif(pairs, given, "exif", partial(given_layout, spec=spec))
 
@@ -232,8 +231,9 @@ def _then(value: Any, advance: Callable[[int], None]) -> Any:
     return value
 
 
-def _state(paths: Iterable[Path]) -> str:
-    """A digest that changes with a file of these: its name, size or time."""
+def _state(paths: Iterable[Path], *more: object) -> str:
+    """Return a digest that changes with a file's name, size or time, and with other values."""
     stats = ((str(path), path.stat() if path.exists() else path.lstat()) for path in paths)
-    lines = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+    files = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+    lines = "\n".join([*files, *map(str, more)])
     return hashlib.sha256(lines.encode()).hexdigest()[:16]

@@ -121,5 +121,4 @@ def strange_values(
             stored.add(paths[place], count_ids(values if values.ndim == 2 else packed(values)))
     if not colors:
         return unknown_ids(stored, spec.ids, spec.classes)
-    blurred = stored.along_outlines()
-    return f"The masks hold {blurred}" if blurred else ""
+    return stored.along_outlines()

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyg_mllc.data.catalog import SPECS
-from pyg_mllc.data.outlines import inner_pixels, only_outlines
+from pyg_mllc.data.outlines import MEND, inner_pixels, only_outlines
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
-from pyg_mllc.data.stored_ids import SHOWN, lines
+from pyg_mllc.data.stored_ids import lines
+from pyg_mllc.errors import listed
 
 MUCH = 0.5  # share of void that nobody has named, above which it is doubted
 HARDLY = 10  # pixels of a class that may be a slip of the brush
@@ -60,8 +61,7 @@ class Labels:
 
     def named(self, classes: set[int]) -> str:
         """Names of classes, quoted."""
-        names = [repr(self.spec.classes[label]) for label in sorted(classes)]
-        return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" * (len(names) > SHOWN))
+        return listed(repr(self.spec.classes[label]) for label in sorted(classes))
 
     def single(self) -> str:
         """Return what is wrong if fewer than two classes have a pixel, else an empty string."""
@@ -95,8 +95,7 @@ class Labels:
             return ""
         return (
             f"{self.named(set(thin.tolist()) - {self.spec.num_classes})} lie only along outlines "
-            f"in {self.what}: smoothing, scaling or JPEG made them; save the masks anew without "
-            "any of these (scale with the nearest neighbor)."
+            f"in {self.what}: {MEND}"
         )
 
     def absent(self) -> str:
@@ -120,6 +119,10 @@ def label_problems(labeled: Labels, val: Labels) -> tuple[dict[str, list[str]], 
 
     A published data set has its classes by definition, so that classes without pixels are worth
     knowing there; in anybody's own folder they are a problem.
+
+    Args:
+        labeled: What is learned.
+        val: What is measured on.
 
     Returns:
         Sentences by kind of problem, and notes.
