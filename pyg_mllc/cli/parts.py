@@ -20,7 +20,14 @@ NAMED = {  # what parts that are no networks are made by
 
 
 def allowed(cfg: DictConfig) -> list[str]:
-    """Return the packages that `allow` names."""
+    """Return the packages that `allow` names.
+
+    Args:
+        cfg: Options of a command.
+
+    Raises:
+        InputError: If a name is that of no package.
+    """
     given = cfg.get("allow") or []
     words = [given] if isinstance(given, str) else list(map(str, given))
     for word in words:
