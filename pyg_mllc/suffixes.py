@@ -1,4 +1,4 @@
-"""Which files hold images by their suffix: those that are read, and those that are passed over."""
+"""Suffixes of image files: of those that are read, and of those that are passed over."""
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
@@ -37,7 +37,7 @@ def image_suffixes() -> frozenset[str]:
 
 
 def is_passed_over(path: Path, read: Collection[str]) -> bool:
-    """Return whether a file seems to hold an image or an array and is not read all the same.
+    """Return whether a file seems to hold an image or an array of a format that is not read.
 
     Files of other suffixes are opened: some images have no suffix, or an unusual one.
 
@@ -77,7 +77,7 @@ def passed_over(paths: Sequence[Path]) -> str:
 
 
 def mend(paths: Sequence[Path]) -> str:
-    """Return what makes files of other formats readable, or of no use."""
+    """Return what to do with files of formats that are not read."""
     suffixes = {path.suffix.lower() for path in paths}
     heif = bool(suffixes & HEIF - image_suffixes())
     parts = ["pip install pillow-heif for HEIC"] if heif else []

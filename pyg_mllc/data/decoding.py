@@ -46,7 +46,7 @@ def to_rgb(picture: Image.Image, name: str) -> Image.Image:
 def _in_rgb(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode not in _SHOWN:
         raise InputError(f"{name} has the colors of {picture.mode}: save it as gray or RGB.")
-    # Partial transparency of a palette loses its warning, not its colors, by way of RGBA.
+    # Through RGBA, a palette with partial transparency is converted without a warning.
     shown = picture.convert(_PLAIN.get(picture.mode, picture.mode))
     if shown.mode in ("LA", "RGBA") and picture.mode != "P":
         _check_alpha(np.asarray(shown), name)
@@ -54,7 +54,7 @@ def _in_rgb(picture: Image.Image, name: str) -> Image.Image:
 
 
 def _check_alpha(pixels: np.ndarray, name: str) -> None:
-    """Raise if what is called transparency (H, W, -1) holds what the picture shows."""
+    """Raise if the last channel (H, W, -1), called transparency, holds content of its own."""
     alpha = pixels[..., -1]
     if alpha.min() == alpha.max():
         return

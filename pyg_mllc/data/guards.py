@@ -29,7 +29,7 @@ def check_head(head: Head, name: str) -> None:
 
 
 def check_image(head: Head, name: str) -> None:
-    """Raise if the file of an image says what a picture in RGB of 8 bits cannot keep.
+    """Raise if the file of an image holds more than RGB of 8 bits can keep.
 
     Args:
         head: See `check_head`.
@@ -42,8 +42,8 @@ def check_image(head: Head, name: str) -> None:
     if head.bits > 8 or head.numbers != "unsigned":
         kind = "" if head.numbers == "unsigned" else f" ({head.numbers} numbers)"
         raise InputError(
-            f"{name} has {'more than 8' if head.bits > 8 else 8} bits per channel{kind}, of which "
-            "nothing says what is black and what is white: save it with 8 unsigned bits."
+            f"{name} has {'more than 8' if head.bits > 8 else 8} bits per channel{kind}, and "
+            "nothing says which values are black and white: save it with 8 unsigned bits."
         )
 
 

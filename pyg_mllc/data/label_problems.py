@@ -1,4 +1,4 @@
-"""What is wrong with the labels of a data set as a whole: no pixels, void, mere outlines."""
+"""Problems of the labels of a data set: missing classes, much void, mere outlines."""
 
 from dataclasses import dataclass
 
@@ -73,9 +73,7 @@ class Labels:
         if void and self.spec.assumes_void:
             meant = lines([0, IGNORE], self.spec.classes)
             return f"{told} (255): if 255 is a class, give it a line in the table, as in {meant}."
-        return (
-            f"{told}, so that there is nothing to tell apart: check what their ids or colors mean."
-        )
+        return f"{told}, and training needs at least two: check what their ids or colors mean."
 
     def much_void(self) -> str:
         """Return what is wrong if 255 is most of the pixels and nobody calls it void."""
@@ -128,7 +126,7 @@ def label_problems(labeled: Labels, val: Labels) -> tuple[dict[str, list[str]], 
         Sentences by kind of problem, and notes.
     """
     found = {
-        "labels that tell nothing apart": [labeled.single(), val.single()],
+        "labels of a single class": [labeled.single(), val.single()],
         "void that nobody has named": [labeled.much_void() or val.much_void()],
         "labels that lie only along outlines": [labeled.outlines() or val.outlines()],
     }

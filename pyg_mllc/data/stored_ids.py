@@ -1,4 +1,4 @@
-"""The ids that masks store, and whether they can be the classes that somebody means."""
+"""The ids that masks store, and whether these can be classes."""
 
 import math
 from collections import Counter
@@ -69,7 +69,7 @@ class StoredIds:
             told = " and ".join(["0"] * len(ids) + [f"{listed(more)} for void"] * bool(more))
             meant = lines([0, more[0] if more else 1], ["background", "object"])
             raise InputError(
-                f"The masks hold only {told}, so that there is nothing to tell apart: {mend}, "
+                f"The masks hold only {told}, and training needs two classes: {mend}, "
                 f"lines of id,name, such as {meant}."
             )
         blurred = self.along_outlines()
