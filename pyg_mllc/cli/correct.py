@@ -35,10 +35,10 @@ def _correct(cfg: dict[str, Any]) -> None:
 
     sources, passed = find_files("input", cfg["input"], SUFFIXES)
     photos = _images(cfg["images"], sources, "input")
-    passed = [path for path in passed if path not in photos.values()]
     device = choose_device(cfg["device"])
     trusted, of_trusted, more = _trusted(cfg, sources, photos)
-    passed += more
+    pictures = {*photos.values(), *of_trusted.values()}
+    passed = [path for path in (*passed, *more) if path not in pictures]
     predictor, spec = _seen(cfg, sources, device)
 
     photo_of = {source.path: photos[source.name] for source in sources}
@@ -55,8 +55,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     results = Results(cfg["output"], KINDS, options)
     corrector = _corrector(cfg, predictor, spec.num_classes, device)
     _tell_doubts([source.path for source in sources], spec)
-    inputs = [source.path for source in (*sources, *trusted)]
-    results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
+    results.begin(sources, [*photo_of, *pictures])
     anchors = [p for source in trusted for p in (source.path, of_trusted[source.name])]
     shared = _state(anchors, spec.ids, spec.palette, spec.colors)
     rests_on = {
@@ -222,8 +221,7 @@ def _trusted(
     if not cfg["anchors"]:
         return [], {}, []
     found, passed = find_files("anchors", cfg["anchors"], SUFFIXES)
-    images = _images(cfg["anchor_images"] or cfg["images"], found, "anchors")
-    return found, images, [path for path in passed if path not in images.values()]
+    return found, _images(cfg["anchor_images"] or cfg["images"], found, "anchors"), passed
 
 
 def _then(value: Any, advance: Callable[[int], None]) -> Any:
