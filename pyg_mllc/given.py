@@ -163,7 +163,8 @@ def _read_array(path: Path) -> NDArray:
 
 def _load_array(path: Path) -> NDArray:
     try:
-        found = np.load(path, allow_pickle=False)
+        # Mapped: often the shape alone is asked for.
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
         with found:
