@@ -130,7 +130,7 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
         raise InputError(f"{source} gives {twice} to two classes: change one.")
     if len(classes) == 1:
         raise InputError(
-            f"{source} names only the class {names[0]!r}, and training needs at least two: "
+            f"{source} names only the class {names[0]!r}, and at least two are needed: "
             "make what is around it a class, too."
         )
     codes: dict[int | Color, int] = {row.code: label for label, row in enumerate(classes)}

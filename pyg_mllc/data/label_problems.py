@@ -73,7 +73,7 @@ class Labels:
         if void and self.spec.assumes_void:
             meant = lines([0, IGNORE], self.spec.classes)
             return f"{told} (255): if 255 is a class, give it a line in the table, as in {meant}."
-        return f"{told}, and training needs at least two: check what their ids or colors mean."
+        return f"{told}, and at least two are needed: check what their ids or colors mean."
 
     def much_void(self) -> str:
         """Return what is wrong if 255 is most of the pixels and nobody calls it void."""

@@ -69,7 +69,7 @@ class StoredIds:
             told = " and ".join(["0"] * len(ids) + [f"{listed(more)} for void"] * bool(more))
             meant = lines([0, more[0] if more else 1], ["background", "object"])
             raise InputError(
-                f"The masks hold only {told}, and training needs two classes: {mend}, "
+                f"The masks hold only {told}, and at least two classes are needed: {mend}, "
                 f"lines of id,name, such as {meant}."
             )
         blurred = self.along_outlines()
