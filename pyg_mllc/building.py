@@ -49,9 +49,7 @@ def make(config: dict[str, Any], name: str = "", **given: Any) -> Any:
     Raises:
         InputError: naming the entry, if its options cannot be used.
     """
-    options = {k: _made(v, f"{name}.{k}".lstrip(".")) for k, v in config.items() if k not in KEYS}
-    module, _, last = config["_target_"].rpartition(".")
-    function = getattr(import_module(module), last)
+    function, options = _code(config), _options(config, name)
     try:
         return function(**options, **given)
     except InputError:
@@ -72,11 +70,18 @@ def _made(value: Any, name: str) -> Any:
         return value
     if "_target_" in value and not value.get("_partial_"):
         return make(value, name)
-    options = {k: _made(v, f"{name}.{k}".lstrip(".")) for k, v in value.items() if k not in KEYS}
-    if "_target_" not in value:
-        return options
-    module, _, last = value["_target_"].rpartition(".")
-    return partial(getattr(import_module(module), last), **options)
+    options = _options(value, name)
+    return partial(_code(value), **options) if "_target_" in value else options
+
+
+def _options(config: dict[str, Any], name: str) -> dict[str, Any]:
+    return {k: _made(v, f"{name}.{k}".lstrip(".")) for k, v in config.items() if k not in KEYS}
+
+
+def _code(config: dict[str, Any]) -> Any:
+    """Return the class or function that a configuration is built by."""
+    module, _, last = config["_target_"].rpartition(".")
+    return getattr(import_module(module), last)
 
 
 def _without_weights(value: Any) -> Any:

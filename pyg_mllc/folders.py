@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.suffixes import is_passed_over, passed_over
+from pyg_mllc.suffixes import passed_over, sort_out
 from pyg_mllc.writing import whole_file
 
 OPTIONS = "options.json"  # what the results in a folder were made with
@@ -59,9 +59,8 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> Fou
     path = Path(given).expanduser()
     if path.is_file():
         return Found([Source(path, path.stem)], [])
-    passed: list[Path] = []
     if path.is_dir():
-        root, files = path, list(walk(path, option, suffixes, passed=passed))
+        root, files = path, list(walk(path, option))
     else:
         fixed = []
         for part in path.parts:
@@ -71,10 +70,9 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> Fou
         root = Path(*fixed)
         matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
         files = [f for f in matches if not f.is_dir() and not f.name.startswith(".")]
-        passed = [f for f in files if is_passed_over(f, suffixes) and not _is_result(f, root)]
-        files = [f for f in files if f.suffix.lower() in suffixes]
+    files, passed = sort_out((f for f in files if not _is_result(f, root)), suffixes)
     sources: dict[str, Source] = {}
-    for file in sorted(f for f in files if not _is_result(f, root)):
+    for file in files:
         name = file.relative_to(root).with_suffix("").as_posix()
         if name in sources:
             raise InputError(
@@ -105,13 +103,7 @@ def holds_results(folder: Path) -> bool:
     return folder.name in KINDS and (folder.parent / OPTIONS).is_file()
 
 
-def walk(
-    folder: Path,
-    option: str,
-    suffixes: Collection[str],
-    skip: Collection[Path] = (),
-    passed: list[Path] | None = None,
-) -> Iterator[Path]:
+def walk(folder: Path, option: str, skip: Collection[Path] = ()) -> Iterator[Path]:
     """List the files below a folder, but for hidden ones and results of earlier calls.
 
     Links to folders are followed; loops of them end, as each folder is seen once.
@@ -119,9 +111,7 @@ def walk(
     Args:
         folder: where to start.
         option: that it was given as, for messages.
-        suffixes: in lower case, that files need to have.
         skip: folders to pass over.
-        passed: takes the files that hold images of formats that are not read.
 
     Raises:
         InputError: if a folder is missing or cannot be read.
@@ -149,10 +139,8 @@ def walk(
             linked = entry.is_symlink() and os.path.isdir(path)  # links may loop
             if linked or entry.is_dir(follow_symlinks=False):
                 waiting += [] if holds_results(path) else [entry.path]
-            elif path.suffix.lower() in suffixes:  # a link to nothing is told where it is read
+            else:  # a link to nothing is told where it is read
                 yield path
-            elif passed is not None and is_passed_over(path, suffixes):
-                passed.append(path)
 
 
 def check_output(folder: Path, own: Collection[str] = ()) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pyg_mllc.data.catalog import spread_color
-from pyg_mllc.data.decoding import classes_of_ids, read_mask, read_raw_mask
+from pyg_mllc.data.decoding import classes_of_ids, read_mask, read_palette, read_raw_mask
 from pyg_mllc.data.label_doubts import look_at, strange_values
 from pyg_mllc.data.label_problems import Labels
 from pyg_mllc.data.opening import Layout, read_layout
@@ -37,13 +36,8 @@ def read_given(path: Path, spec: DatasetSpec, orientation: int | None = None) ->
     if path.suffix.lower() not in ARRAYS:
         return read_mask(path, spec, orientation)
     array = _read_array(path)
-    if array.ndim == 2 and np.issubdtype(array.dtype, np.integer):
+    if array.ndim == 2:
         return turned(classes_of_ids(array, path, spec), orientation or 1)
-    if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
-        raise InputError(
-            f"{path} has an array {array.shape} of {array.dtype}; give probabilities (C, H, W) or "
-            "(H, W, C) of floats, or labels (H, W) of whole numbers"
-        )
     last = array.shape[0] != spec.num_classes and array.shape[2] == spec.num_classes
     return turned(np.moveaxis(array, 2, 0) if last else array, orientation or 1)
 
@@ -75,9 +69,9 @@ def count_classes(
         advance: called with 1 after each file.
 
     Raises:
-        InputError: if no mask can be read, none has a class but 0, or one has more than 255.
+        InputError: if no mask can be read, or as `StoredIds.num_classes`.
     """
-    stored, most, unread = StoredIds(), 0, None  # the first error
+    stored, unread = StoredIds(), None  # the first error
     for path in paths:
         try:
             ids = _read_array(path) if path.suffix.lower() in ARRAYS else _read_ids(path)
@@ -86,22 +80,11 @@ def count_classes(
         else:
             if ids.ndim == 3:  # there are more pixels than classes
                 return min(ids.shape[0], ids.shape[2])
-            largest = int(ids[~np.isin(ids, (255, *void))].max(initial=0))
-            if largest > 255:
-                raise InputError(
-                    f"{path} holds the number {largest}, and there are at most 255 classes: take "
-                    "it out if it is no mask, or give void=[...] or classes=<table>"
-                )
-            most = max(most, largest)
             stored.add(path, count_ids(ids))
         advance(1)
-    if not most:
-        raise unread or InputError(
-            "the masks hold no class but 0 beside 255, which means void: if 255 is a class, give "
-            "classes=[background,object]; else store 0 and 1"
-        )
-    stored.check((255, *void), "give classes=<table>")
-    return most + 1
+    if unread and not stored.pixels:
+        raise unread
+    return stored.num_classes((255, *void), "give classes=<table>")
 
 
 def given_doubts(paths: Sequence[Path], spec: DatasetSpec) -> tuple[list[str], list[str]]:
@@ -146,13 +129,13 @@ def read_numbers(path: Path) -> NDArray:
 
 def colors_of(path: Path, count: int) -> tuple[tuple[int, int, int], ...]:
     """Give the colors of a mask's own palette, or those of PASCAL VOC."""
-    table = None
+    palette = None
     if path.suffix.lower() not in ARRAYS:
-        with suppress(OSError), Image.open(path) as picture:  # reading the mask tells what is wrong
-            table = picture.getpalette("RGB") if picture.mode == "P" else None
-    if table is None or len(table) < 3 * count:
+        with suppress(InputError):  # reading the mask tells what is wrong
+            palette = read_palette(path)
+    if palette is None or len(palette) < count:
         return tuple(spread_color(number) for number in range(count))
-    return tuple((table[3 * n], table[3 * n + 1], table[3 * n + 2]) for n in range(count))
+    return tuple((red, green, blue) for red, green, blue in palette[:count].tolist())
 
 
 def _read_ids(path: Path) -> NDArray:
@@ -166,8 +149,22 @@ def _read_ids(path: Path) -> NDArray:
 
 
 def _read_array(path: Path) -> NDArray:
+    """Labels (H, W) of whole numbers or probabilities of floats, (C, H, W) or (H, W, C)."""
+    array = _load_array(path)
+    if (array.ndim == 2 and np.issubdtype(array.dtype, np.integer)) or (
+        array.ndim == 3 and np.issubdtype(array.dtype, np.floating)
+    ):
+        return array
+    raise InputError(
+        f"{path} has an array {array.shape} of {array.dtype}; give probabilities (C, H, W) or "
+        "(H, W, C) of floats, or labels (H, W) of whole numbers"
+    )
+
+
+def _load_array(path: Path) -> NDArray:
     try:
-        found = np.load(path, allow_pickle=False)
+        # Mapped: often the shape alone is asked for.
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
         with found:

@@ -201,14 +201,16 @@ class MaskCorrector:
                 f"{tuple(picture.shape[-2:])}, got {tuple(given.shape)}"
             )
         if given.dim() == 2:
-            given = given.long()
-            bad = given[(given != IGNORE) & ((given < 0) | (given >= self.num_classes))]
+            given = given if given.is_floating_point() else given.long()
+            label = given.long()
+            known = (label == IGNORE) | ((label >= 0) & (label < self.num_classes))
+            bad = given[~known | (label != given)]  # such as a probability, which is no label
             if len(bad):
                 raise InputError(
                     f"expected labels from 0 to {self.num_classes - 1}, or {IGNORE} for void, "
-                    f"got {bad[0].item()}"
+                    f"got {bad[0].item():.6g}; probabilities have a map for each class, (C, H, W)"
                 )
-            return picture, given.to(self.device)
+            return picture, label.to(self.device)
         given = given.float()
         total = given.sum(0)
         if len(given) != self.num_classes or not given.min() >= 0 or (total - 1).abs().max() > 0.01:

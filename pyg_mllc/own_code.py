@@ -1,4 +1,4 @@
-"""Code of the user's own in the current folder: modules that are named are found, no others."""
+"""Import of the user's own modules in the current folder, but only of those that are named."""
 
 import sys
 from collections.abc import Iterable, Sequence

@@ -1,11 +1,13 @@
-"""Which files hold images by their suffix: those that are read, and those that are passed over."""
+"""Suffixes of image files: of those that are read, and of those that are passed over."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from PIL import Image
+
+from pyg_mllc.errors import listed
 
 with suppress(ImportError):
     from pillow_heif import register_heif_opener
@@ -25,7 +27,6 @@ SIDE = frozenset(  # files that usually lie beside images and are none
     ".lnk .py .pyc .ipynb .sh .pkl .pt .pth .ckpt .xlsx .docx .xmp .aae .thm .tfw .pgw .jgw .wld "
     ".prj .cpg .shp .shx .dbf .ovr .sha256 .md5 .zip .tar .gz .part .tmp .lock".split()
 )
-NAMED = 5  # files that a sentence names
 
 
 @cache
@@ -36,7 +37,7 @@ def image_suffixes() -> frozenset[str]:
 
 
 def is_passed_over(path: Path, read: Collection[str]) -> bool:
-    """Return whether a file seems to hold an image or an array and is not read all the same.
+    """Return whether a file seems to hold an image or an array of a format that is not read.
 
     Files of other suffixes are opened: some images have no suffix, or an unusual one.
 
@@ -56,16 +57,27 @@ def is_passed_over(path: Path, read: Collection[str]) -> bool:
     return False
 
 
+def sort_out(paths: Iterable[Path], read: Collection[str]) -> tuple[list[Path], list[Path]]:
+    """Return the files that are read, and those that are passed over, both sorted.
+
+    Args:
+        paths: Files, of which those that hold no image at all are left out.
+        read: Suffixes that are read, in lower case.
+    """
+    paths = sorted(paths)
+    known = [path for path in paths if path.suffix.lower() in read]
+    return known, [path for path in paths if is_passed_over(path, read)]
+
+
 def passed_over(paths: Sequence[Path]) -> str:
     """Return a sentence that counts and names files that are passed over, and tells the mend."""
-    named = ", ".join(map(str, sorted(paths)[:NAMED]))
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    named = listed(sorted(paths), most=5)
     count = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
-    return f"{count} passed over, in formats that are not read here: {named}{more}; {mend(paths)}"
+    return f"{count} passed over, in formats that are not read here: {named}; {mend(paths)}"
 
 
 def mend(paths: Sequence[Path]) -> str:
-    """Return what makes files of other formats readable, or of no use."""
+    """Return what to do with files of formats that are not read."""
     suffixes = {path.suffix.lower() for path in paths}
     heif = bool(suffixes & HEIF - image_suffixes())
     parts = ["pip install pillow-heif for HEIC"] if heif else []

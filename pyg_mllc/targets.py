@@ -9,18 +9,18 @@ from torch import nn
 from pyg_mllc.errors import InputError
 
 ALLOWED = ("pyg_mllc.nn", "pyg_mllc.methods", "pyg_mllc.augment")
-KEYS = ("_target_", "_partial_", "_convert_")  # the last tells Hydra what is so here anyhow
+KEYS = ("_target_", "_partial_", "_convert_")  # the last one, of Hydra, has no effect here
 # Options of timm and smp that read a file or fetch one.
 READING = ("weights", "pretrained", "checkpoint", "cache_dir", "url", "file", "hf_hub", "hf-hub")
 
 
 def packages(allow: str | Sequence[str] = ()) -> tuple[str, ...]:
-    """Packages whose classes may be built: ours, and those allowed."""
+    """Return the packages whose classes may be built: ours, and those allowed."""
     return (*ALLOWED, *([allow] if isinstance(allow, str) else allow or ()))
 
 
 def targets(value: Any) -> Iterator[str]:
-    """All that a configuration names to be built."""
+    """Return the full names of all that a configuration asks to build."""
     if isinstance(value, dict):
         if "_target_" in value:
             yield str(value["_target_"])

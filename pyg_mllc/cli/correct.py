@@ -28,17 +28,17 @@ def run(cfg: DictConfig) -> None:
 
 
 def _correct(cfg: dict[str, Any]) -> None:
-    from pyg_mllc.data.opening import read_layout
+    from pyg_mllc.data.turning import mask_orientation
     from pyg_mllc.folders import Results, find_files
     from pyg_mllc.given import SUFFIXES, read_given
     from pyg_mllc.prediction import choose_device
 
     sources, passed = find_files("input", cfg["input"], SUFFIXES)
     photos = _images(cfg["images"], sources, "input")
-    passed = [path for path in passed if path not in photos.values()]
     device = choose_device(cfg["device"])
     trusted, of_trusted, more = _trusted(cfg, sources, photos)
-    passed += more
+    pictures = {*photos.values(), *of_trusted.values()}
+    passed = [path for path in (*passed, *more) if path not in pictures]
     predictor, spec = _seen(cfg, sources, device)
 
     photo_of = {source.path: photos[source.name] for source in sources}
@@ -46,9 +46,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     exif = _exif(cfg["exif"], photo_of, spec)
 
     def given(source: Any) -> Any:
-        stored = exif == "stored"
-        turn = read_layout(photo_of[source.path]).orientation if stored else None
-        return read_given(source.path, spec, turn)
+        return read_given(source.path, spec, mask_orientation(photo_of[source.path], exif))
 
     options = {k: v for k, v in cfg.items() if k not in ("images", "output", "device", "progress")}
     options["input"], options["exif"] = sources[0].root, exif
@@ -57,11 +55,11 @@ def _correct(cfg: dict[str, Any]) -> None:
     results = Results(cfg["output"], KINDS, options)
     corrector = _corrector(cfg, predictor, spec.num_classes, device)
     _tell_doubts([source.path for source in sources], spec)
-    inputs = [source.path for source in (*sources, *trusted)]
-    results.begin(sources, [*inputs, *photos.values(), *of_trusted.values()])
-    anchors = _state(p for source in trusted for p in (source.path, of_trusted[source.name]))
+    results.begin(sources, [*photo_of, *pictures])
+    anchors = [p for source in trusted for p in (source.path, of_trusted[source.name])]
+    shared = _state(anchors, spec.ids, spec.palette, spec.colors)
     rests_on = {
-        source.name: f"{_state([source.path, photos[source.name]])} {anchors}" for source in sources
+        source.name: f"{_state([source.path, photos[source.name]])} {shared}" for source in sources
     }
 
     def done(source: Any) -> bool:
@@ -117,10 +115,10 @@ def _exif(given: str, photo_of: dict[Path, Path], spec: Any) -> str:
     """How the masks lie over photos that EXIF turns, once their palettes have passed a check."""
     from pyg_mllc.data.palette_order import check_palettes
     from pyg_mllc.data.turning import choose_exif
-    from pyg_mllc.given import ARRAYS, given_layout
+    from pyg_mllc.given import given_layout
 
     if not spec.has_colors:
-        check_palettes(path for path in photo_of if path.suffix.lower() not in ARRAYS)
+        check_palettes(photo_of)
     pairs = [(photo, mask) for mask, photo in photo_of.items()]
     return choose_exif(pairs, given, "exif", partial(given_layout, spec=spec))
 
@@ -223,8 +221,7 @@ def _trusted(
     if not cfg["anchors"]:
         return [], {}, []
     found, passed = find_files("anchors", cfg["anchors"], SUFFIXES)
-    images = _images(cfg["anchor_images"] or cfg["images"], found, "anchors")
-    return found, images, [path for path in passed if path not in images.values()]
+    return found, _images(cfg["anchor_images"] or cfg["images"], found, "anchors"), passed
 
 
 def _then(value: Any, advance: Callable[[int], None]) -> Any:
@@ -232,8 +229,9 @@ def _then(value: Any, advance: Callable[[int], None]) -> Any:
     return value
 
 
-def _state(paths: Iterable[Path]) -> str:
-    """A digest that changes with a file of these: its name, size or time."""
+def _state(paths: Iterable[Path], *more: object) -> str:
+    """Return a digest that changes with a file's name, size or time, and with other values."""
     stats = ((str(path), path.stat() if path.exists() else path.lstat()) for path in paths)
-    lines = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+    files = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+    lines = "\n".join([*files, *map(str, more)])
     return hashlib.sha256(lines.encode()).hexdigest()[:16]

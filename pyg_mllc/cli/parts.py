@@ -20,7 +20,14 @@ NAMED = {  # what parts that are no networks are made by
 
 
 def allowed(cfg: DictConfig) -> list[str]:
-    """Return the packages that `allow` names."""
+    """Return the packages that `allow` names.
+
+    Args:
+        cfg: options of a command.
+
+    Raises:
+        InputError: if a word is not the name of a package.
+    """
     given = cfg.get("allow") or []
     words = [given] if isinstance(given, str) else list(map(str, given))
     for word in words:
@@ -33,7 +40,7 @@ def trusted(cfg: DictConfig) -> list[str]:
     """Return the packages that the user allows: in `allow`, and by naming layers and methods.
 
     Args:
-        cfg: options that the user gave, not those of a run that somebody may have passed on.
+        cfg: options of the command line, not of a run's file, which others may have written.
     """
     from pyg_mllc.targets import targets
 
@@ -51,7 +58,7 @@ def checked_parts(
 
     Args:
         cfg: options of a command.
-        allow: packages whose code may run beside that of pyg_mllc.
+        allow: packages whose code may run, in addition to pyg_mllc.
         needed: parts that there must be.
 
     Returns:

@@ -105,7 +105,7 @@ def given_changes() -> list[str]:
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
     """The options of an earlier run, and what changes of them."""
     cfg = read_run(out)
-    cfg.pop("allow", None)  # whoever wrote the file may not allow anything
+    cfg.pop("allow", None)  # the author of the file allows no code, only the command line does
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())
     if (out / PARTITION / "labeled.txt").is_file():

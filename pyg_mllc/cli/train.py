@@ -41,7 +41,7 @@ from pyg_mllc.writing import whole_file
 
 
 def run() -> None:
-    """Run `mllc train`, unless it shall go on with what is no run: Hydra would make its folder."""
+    """Run `mllc train`, once `resume=` names a run: Hydra would create any other folder."""
     sweep = {"-m", "--multirun"} & set(sys.argv)
     given = [word for word in sys.argv[1:] if word.startswith("resume=")]
     if sweep and "TORCHELASTIC_RUN_ID" in os.environ:
@@ -72,7 +72,7 @@ def _run(cfg: DictConfig) -> float:
         fresh = {path.name for path in out.iterdir()} <= {LOCK} and out != Path.cwd()
         try:
             with one_sentence():  # here, before Hydra adds lines of its own
-                if resume:  # what somebody's run names is trusted only as far as the user says
+                if resume:  # others may have written the run: only the command line allows code
                     kept = kept_options(out, given_changes())
                     return _train(kept, out, allowed(cfg), resume)
                 return _train(cfg, out, trusted(cfg))
@@ -157,7 +157,7 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     trained = _methods(cfg)
     networks = {name: _described(parts, part, splits) for name, part in trained.items()}
     methods = {name: build(part) for name, part in trained.items()}
-    splits.doubts  # noqa: B018 - refuses labels that tell nothing apart; `train` tells the rest
+    splits.doubts  # noqa: B018 - refuses labels of a single class; `train` logs the rest
     if begins:
         tell_unread(cfg, HydraConfig.get().overrides.task)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go

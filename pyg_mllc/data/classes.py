@@ -1,4 +1,4 @@
-"""The classes of somebody's own masks: from a table, or found in the masks."""
+"""The classes of a user's own masks: from a table, or found in the masks."""
 
 import csv
 import logging
@@ -16,8 +16,8 @@ from pyg_mllc.data.catalog import spread_color
 from pyg_mllc.data.decoding import packed, read_raw_mask
 from pyg_mllc.data.samples import evenly_spaced
 from pyg_mllc.data.specs import IGNORE, Color, DatasetSpec
-from pyg_mllc.data.stored_ids import Counted, StoredIds, count_ids, lines, listed
-from pyg_mllc.errors import InputError
+from pyg_mllc.data.stored_ids import Counted, StoredIds, count_ids, lines
+from pyg_mllc.errors import InputError, listed
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,11 @@ def read_classes(path: Path, void: Sequence[int] = (IGNORE,)) -> DatasetSpec:
     columns: Sequence[str] = ()
     if table and "name" in (head := [cell.lower() for cell in table[0][1]]):
         columns, table = head, table[1:]
+        if strange := [column for column in head if column and column not in COLUMNS[5]]:
+            raise InputError(
+                f"{path} has the columns {listed(head)}, and {strange[0]!r} means nothing here: "
+                f"call the columns {', '.join(COLUMNS[5])}, and take others out."
+            )
     rows: list[Row] = []
     for place, (number, cells) in enumerate(table):
         try:
@@ -125,7 +130,7 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
         raise InputError(f"{source} gives {twice} to two classes: change one.")
     if len(classes) == 1:
         raise InputError(
-            f"{source} names only the class {names[0]!r}, so that there is nothing to tell apart: "
+            f"{source} names only the class {names[0]!r}, and at least two are needed: "
             "make what is around it a class, too."
         )
     codes: dict[int | Color, int] = {row.code: label for label, row in enumerate(classes)}
@@ -165,30 +170,18 @@ def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> Dat
         InputError: If the masks do not tell.
     """
     stored = StoredIds()
-    write = f"write the classes into {table}, one a line:"
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
         for path, found in zip(masks, pool.map(_counted, masks), strict=True):
             if not isinstance(found, Counted):
                 raise InputError(
                     f"{path} has colors, such as {found}, and nothing says what they mean: "
-                    f"{write} name,r,g,b."
+                    f"write the classes into {table}, lines of name,r,g,b."
                 )
             stored.add(path, found)
-    ids = set(stored.pixels)
-    classes = sorted(ids - set(void))
-    if not classes or classes[0] < 0 or classes[-1] >= IGNORE:
-        raise InputError(
-            f"The masks hold the ids {listed(ids)}, which are not 0, 1, 2, ...: {write} id,name."
-        )
-    if classes == [0]:
-        more = sorted(ids - {0})
-        rest = f", and {more[0]}, which means void" if more else ""
-        raise InputError(
-            f"The masks hold one class, 0{rest}: {write} id,name, such as '0,background' and "
-            f"'{more[0] if more else 1},object'."
-        )
-    stored.check(void, f"write what they mean into {table}")
-    rows = (Row(label, f"class {label}", None) for label in range(classes[-1] + 1))
+    if not stored.pixels and masks:
+        read_raw_mask(masks[0])  # raises: no mask can be read
+    number = stored.num_classes(void, f"write the classes into {table}")
+    rows = (Row(label, f"class {label}", None) for label in range(number))
     return spec_of_rows(rows, void, str(table))
 
 
@@ -211,7 +204,8 @@ def read_as_binary(
     """Return the spec whose second class is 255, where masks of two classes hold 0 and 255 alone.
 
     Masks with the values of a black and white picture are common. Their 255 can only mean the
-    second class: as void it would leave a single class. A warning says so.
+    second class: as void it would leave a single class. A warning says so. Where some masks hold
+    255 and others 1, but none holds both, 255 may mean either.
 
     Args:
         spec: Two classes, numbered by their lines, and void that nobody has named.
@@ -219,18 +213,29 @@ def read_as_binary(
         read: Gives the ids (H, W) or colors (H, W, 3) of one.
 
     Returns:
-        The spec, changed only in the case above.
+        The spec, changed only where masks hold 0 and 255 alone.
+
+    Raises:
+        InputError: If some masks hold 255 and others 1, but none holds both.
     """
     if spec.num_classes != 2 or not spec.assumes_void or spec.ids != {0: 0, 1: 1, IGNORE: IGNORE}:
         return spec
-    found: set[int] = set()
+    found: dict[frozenset[int], Path] = {}  # the first mask of each kind
     for place in evenly_spaced(len(masks), LOOKED_AT):
         with suppress(InputError):  # reading the sample tells what is wrong
             values = read(masks[place])
-            found |= set(np.unique(values).tolist()) if values.ndim == 2 else {-1}
-        if found - {0, IGNORE}:
-            return spec
-    if found != {0, IGNORE}:
+            ids = frozenset(np.unique(values).tolist()) if values.ndim == 2 else frozenset({-1})
+            found.setdefault(ids, masks[place])
+            if ids - {0, 1, IGNORE} or ids >= {1, IGNORE}:
+                return spec
+    ones, others = ([mask for ids, mask in found.items() if i in ids] for i in (1, IGNORE))
+    if ones and others:
+        raise InputError(
+            f"{others[0]} holds {IGNORE} and {ones[0]} holds 1, but no mask holds both, so that "
+            f"{IGNORE} may mean {spec.classes[1]!r} or void: store one number for each class, or "
+            f"write {lines([0, 1, IGNORE], [*spec.classes, 'void'])} into a table of the classes."
+        )
+    if frozenset().union(*found) != {0, IGNORE}:
         return spec
     log.warning(
         "the masks hold 0 and 255 alone: 255 is read as %r and 0 as %r; the lines %s in a table of "

@@ -13,6 +13,7 @@ from pyg_mllc.data.decoding import fitted_size, letterbox, read_image, read_mask
 from pyg_mllc.data.opening import read_layout
 from pyg_mllc.data.samples import Sample, SampleSet, check_index, check_size
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
+from pyg_mllc.data.turning import mask_orientation
 from pyg_mllc.errors import InputError
 
 
@@ -98,7 +99,7 @@ class SegmentationDataset(SampleSet):
 
     def mask_orientation(self, index: int) -> int | None:
         """Return the EXIF orientation to turn a mask by, None for the mask's own."""
-        return read_layout(self.images[index]).orientation if self.exif == "stored" else None
+        return mask_orientation(self.images[index], self.exif)
 
     def _label(
         self, picture: Image.Image, index: int, mask_path: Path, box: tuple[int, int]

@@ -1,6 +1,5 @@
 """Image and mask files to arrays, and arrays to one size."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pyg_mllc.data.heads import ORIENTATION, head_of
 from pyg_mllc.data.opening import opened, upright
 from pyg_mllc.data.palette_masks import by_color
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
-from pyg_mllc.errors import InputError
+from pyg_mllc.errors import InputError, listed
 
 _SHOWN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
 _PLAIN = {"P": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
@@ -47,7 +46,7 @@ def to_rgb(picture: Image.Image, name: str) -> Image.Image:
 def _in_rgb(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode not in _SHOWN:
         raise InputError(f"{name} has the colors of {picture.mode}: save it as gray or RGB.")
-    # Partial transparency of a palette loses its warning, not its colors, by way of RGBA.
+    # Through RGBA, a palette with partial transparency is converted without a warning.
     shown = picture.convert(_PLAIN.get(picture.mode, picture.mode))
     if shown.mode in ("LA", "RGBA") and picture.mode != "P":
         _check_alpha(np.asarray(shown), name)
@@ -55,7 +54,7 @@ def _in_rgb(picture: Image.Image, name: str) -> Image.Image:
 
 
 def _check_alpha(pixels: np.ndarray, name: str) -> None:
-    """Raise if what is called transparency (H, W, -1) holds what the picture shows."""
+    """Raise if the last channel (H, W, -1), called transparency, holds content of its own."""
     alpha = pixels[..., -1]
     if alpha.min() == alpha.max():
         return
@@ -76,7 +75,7 @@ def read_mask(path: Path, spec: DatasetSpec, orientation: int | None = None) -> 
     """Return the classes of a mask file, void as `IGNORE`.
 
     Of a mask with one channel the stored values are looked up in the spec's ids, of a mask in color
-    the colors in the spec's palette, of a mask with a palette what `classes_of_palette` says.
+    the colors in the spec's palette, of a mask with a palette either, see `by_color`.
 
     Args:
         path: A mask.
@@ -165,7 +164,7 @@ def classes_of_ids(ids: np.ndarray, path: Path, spec: DatasetSpec) -> np.ndarray
     unknown = np.unique(ids[classes < 0])
     if len(unknown):
         raise InputError(
-            f"{path} holds the ids {_listed(map(str, unknown))}, but {_known(spec)}: convert the "
+            f"{path} holds the ids {listed(unknown)}, but {_known(spec)}: convert the "
             "mask or correct the table of the classes."
         )
     return classes
@@ -188,9 +187,9 @@ def _classes_of_colors(pixels: np.ndarray, path: Path, spec: DatasetSpec) -> np.
         if gray
         else "convert the mask or add the colors to the table of the classes."
     )
-    listed = _listed(str(tuple(color)) for color in unknown.tolist())
+    colors = listed(tuple(color) for color in unknown.tolist())
     raise InputError(
-        f"{path} holds the colors {listed}, which are not among the {len(spec.palette)} of "
+        f"{path} holds the colors {colors}, which are not among the {len(spec.palette)} of "
         f"{spec.name}: {mend}"
     )
 
@@ -220,14 +219,9 @@ def _known(spec: DatasetSpec) -> str:
     if own == list(range(spec.num_classes)):
         classes = f"are 0 to {spec.num_classes - 1}"
     else:
-        classes = f"have the ids {_listed(map(str, own))}"
+        classes = f"have the ids {listed(own)}"
     void = [code for code in spec.void if isinstance(code, int)]
     return f"the classes of {spec.name} {classes} and its void ids {void}"
-
-
-def _listed(values: Iterable[str]) -> str:
-    first = list(values)
-    return ", ".join(first[:8]) + (", ..." if len(first) > 8 else "")
 
 
 def fitted_size(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:

@@ -85,8 +85,7 @@ def folder(
     spare = _optional(base, "unlabeled_images", unlabeled_images, "unlabeled")
     more: dict[str, Path] = {}
     if spare:
-        passed: list[Path] = []
-        more = files_by_name(spare, f"data.unlabeled_images={spare}", passed=passed)
+        more, passed = files_by_name(spare, f"data.unlabeled_images={spare}")
         warn_of_passed(passed)
     measured = _optional(base, "val_images", val_images, "val_images")
     if val_masks and not measured:
@@ -162,7 +161,7 @@ def _classes(
         rows = (Row(place, str(name), None) for place, name in enumerate(classes))
         spec = spec_of_rows(rows, void, f"data.classes={list(classes)}")
         return read_as_binary(spec, masks)
-    spec = find_classes(masks, void, base / TABLES[0])
+    spec = read_as_binary(find_classes(masks, void, base / TABLES[0]), masks)
     log.warning(
         "no table names the classes: the ids in %d masks say %d; %s may name them, one a line, and "
         "data.void=[%d] would make the last one void",

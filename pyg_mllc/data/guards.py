@@ -3,19 +3,13 @@
 from pyg_mllc.data.heads import Head
 from pyg_mllc.errors import InputError
 
-LOSSY = {
-    "JPEG": "a JPEG",
-    "MPO": "a JPEG",
-    "JPEG2000": "a JPEG 2000 file",
-    "AVIF": "an AVIF file",
-    "HEIF": "a HEIF file",
-    "WEBP": "a lossy WebP",
-    "TIFF": "a TIFF with lossy compression",
-}
-
 
 def check_head(head: Head, name: str) -> None:
     """Raise if a file holds more than one picture, or channels of unknown meaning.
+
+    Args:
+        head: What the file says of itself.
+        name: What it is called in the message.
 
     Raises:
         InputError: If so.
@@ -35,7 +29,11 @@ def check_head(head: Head, name: str) -> None:
 
 
 def check_image(head: Head, name: str) -> None:
-    """Raise if the file of an image says what a picture in RGB of 8 bits cannot keep.
+    """Raise if the file of an image holds more than RGB of 8 bits can keep.
+
+    Args:
+        head: See `check_head`.
+        name: See `check_head`.
 
     Raises:
         InputError: If so.
@@ -44,13 +42,17 @@ def check_image(head: Head, name: str) -> None:
     if head.bits > 8 or head.numbers != "unsigned":
         kind = "" if head.numbers == "unsigned" else f" ({head.numbers} numbers)"
         raise InputError(
-            f"{name} has {'more than 8' if head.bits > 8 else 8} bits per channel{kind}, of which "
-            "nothing says what is black and what is white: save it with 8 unsigned bits."
+            f"{name} has {'more than 8' if head.bits > 8 else 8} bits per channel{kind}, and "
+            "nothing says which values are black and white: save it with 8 unsigned bits."
         )
 
 
 def check_mask(head: Head, name: str) -> None:
     """Raise if the numbers or colors of a mask are not those that somebody stored.
+
+    Args:
+        head: See `check_head`.
+        name: See `check_head`.
 
     Raises:
         InputError: If so.
@@ -58,7 +60,7 @@ def check_mask(head: Head, name: str) -> None:
     check_head(head, name)
     if head.lossy:
         raise InputError(
-            f"{name} is {LOSSY[head.format]}, which changes the numbers and colors of a mask: save "
+            f"{name} is {head.lossy}, which changes the numbers and colors of a mask: save "
             "it as PNG."
         )
     if head.bits > 8 and head.channels > 1:

@@ -7,7 +7,13 @@ from PIL import ExifTags, Image
 from pyg_mllc.data import tiff
 
 ORIENTATION = ExifTags.Base.Orientation
-LOSSY = ("JPEG", "MPO", "JPEG2000", "AVIF", "HEIF")  # formats that change numbers, or may
+LOSSY = {  # formats that change numbers, or may
+    "JPEG": "a JPEG",
+    "MPO": "a JPEG",
+    "JPEG2000": "a JPEG 2000 file",
+    "AVIF": "an AVIF file",
+    "HEIF": "a HEIF file",
+}
 FEW_BITS = {"L;2": 3, "L;4": 15}  # largest gray, which Pillow brings to 255
 _START = 2**16  # bytes that tell the depth of some formats
 _TURNING = (b"eXIf", b"tEXtRaw profile", b"zTXtRaw profile", b"iTXtRaw profile", b"iTXtXML:com")
@@ -24,7 +30,7 @@ class Head(NamedTuple):
         numbers: ``unsigned``, ``signed`` or ``float``.
         pages: Number of pictures, without previews.
         page: Position of the first of them.
-        lossy: Whether the compression changes numbers.
+        lossy: What the file is if its compression changes numbers, else empty.
         inverted: Whether the file is a gray TIFF whose 0 means white.
         stretched: Largest stored gray, and the gray that Pillow reads it as.
     """
@@ -36,7 +42,7 @@ class Head(NamedTuple):
     numbers: str = "unsigned"
     pages: int = 1
     page: int = 0
-    lossy: bool = False
+    lossy: str = ""
     inverted: bool = False
     stretched: tuple[int, int] = (255, 255)
 
@@ -57,7 +63,8 @@ def _of_tags(tags: Any) -> Head:
     bits, numbers = tiff.numbers_of(tags)
     return Head(
         "TIFF", *tiff.channels_of(tags), bits, numbers,
-        lossy=tiff.is_lossy(tags), inverted=tiff.is_inverted(tags),
+        lossy="a TIFF with lossy compression" if tiff.is_lossy(tags) else "",
+        inverted=tiff.is_inverted(tags),
         stretched=(2**bits - 1, 255) if bits in (2, 4) else (255, 255),
     )  # fmt: skip
 
@@ -75,6 +82,7 @@ def head_of(picture: Image.Image, file: BinaryIO | None = None) -> Head:
     if file and picture.format in ("JPEG2000", "AVIF", "SGI"):
         file.seek(0)
         start = file.read(_START)
+    unnamed = start != b"" and picture.format == "JPEG2000" and b"cdef" not in start
     stored = _stored(picture)
     stretched = FEW_BITS.get(stored[0], 255), 255
     bits = 16 if picture.mode[0] in "IF" or ";16B" in stored[0] or "BC6" in str(stored) else 8
@@ -86,13 +94,11 @@ def head_of(picture: Image.Image, file: BinaryIO | None = None) -> Head:
     return Head(
         picture.format or "",
         len(picture.getbands()),
-        int(
-            picture.format == "JPEG2000" and picture.mode in ("LA", "RGBA") and b"cdef" not in start
-        ),
+        int(unnamed and picture.mode in ("LA", "RGBA")),
         bits,
         "float" if picture.mode[0] == "F" else "unsigned",
         pages=_pages(picture) if file else 1,
-        lossy=picture.format in LOSSY or bool(file and picture.format == "WEBP" and _is_vp8(file)),
+        lossy="a lossy WebP" if file and _is_vp8(file) else LOSSY.get(picture.format or "", ""),
         stretched=stretched,
     )
 
@@ -130,8 +136,10 @@ def _pages(picture: Any) -> int:
 
 
 def _is_vp8(file: BinaryIO) -> bool:
-    """Whether a WebP file holds the lossy kind of picture."""
-    file.seek(12)
+    """Whether a file is a WebP that holds the lossy kind of picture."""
+    file.seek(8)
+    if file.read(4) != b"WEBP":
+        return False
     while len(head := file.read(8)) == 8:
         if head[:4] in (b"VP8 ", b"VP8L"):
             return head[:4] == b"VP8 "

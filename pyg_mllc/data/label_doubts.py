@@ -1,4 +1,4 @@
-"""A look at some masks before training: whether their labels can be what somebody means."""
+"""Doubts about the labels of a data set, by some of its masks, before training."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,8 +32,8 @@ def label_doubts(labeled: SampleSet | None, val: SampleSet) -> list[str]:
         val: Samples to measure on.
 
     Raises:
-        InputError: If no labeled mask holds what the classes say. If all show one class only, which
-            makes training meaningless; the few images of a published set may.
+        InputError: If the classes explain the values of no labeled mask, or if all of these show a
+            single class. The few images of a published data set may show a single class.
     """
     if not (_masks(labeled) or _masks(val)):
         return []
@@ -121,5 +121,4 @@ def strange_values(
             stored.add(paths[place], count_ids(values if values.ndim == 2 else packed(values)))
     if not colors:
         return unknown_ids(stored, spec.ids, spec.classes)
-    blurred = stored.along_outlines()
-    return f"The masks hold {blurred}" if blurred else ""
+    return stored.along_outlines()

@@ -1,13 +1,14 @@
-"""What is wrong with the labels of a data set as a whole: no pixels, void, mere outlines."""
+"""Problems of the labels of a data set: missing classes, much void, mere outlines."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from pyg_mllc.data.catalog import SPECS
-from pyg_mllc.data.outlines import inner_pixels, only_outlines
+from pyg_mllc.data.outlines import MEND, inner_pixels, only_outlines
 from pyg_mllc.data.specs import IGNORE, DatasetSpec
-from pyg_mllc.data.stored_ids import SHOWN, lines
+from pyg_mllc.data.stored_ids import lines
+from pyg_mllc.errors import listed
 
 MUCH = 0.5  # share of void that nobody has named, above which it is doubted
 HARDLY = 10  # pixels of a class that may be a slip of the brush
@@ -60,8 +61,7 @@ class Labels:
 
     def named(self, classes: set[int]) -> str:
         """Names of classes, quoted."""
-        names = [repr(self.spec.classes[label]) for label in sorted(classes)]
-        return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" * (len(names) > SHOWN))
+        return listed(repr(self.spec.classes[label]) for label in sorted(classes))
 
     def single(self) -> str:
         """Return what is wrong if fewer than two classes have a pixel, else an empty string."""
@@ -73,9 +73,7 @@ class Labels:
         if void and self.spec.assumes_void:
             meant = lines([0, IGNORE], self.spec.classes)
             return f"{told} (255): if 255 is a class, give it a line in the table, as in {meant}."
-        return (
-            f"{told}, so that there is nothing to tell apart: check what their ids or colors mean."
-        )
+        return f"{told}, and at least two are needed: check what their ids or colors mean."
 
     def much_void(self) -> str:
         """Return what is wrong if 255 is most of the pixels and nobody calls it void."""
@@ -95,8 +93,7 @@ class Labels:
             return ""
         return (
             f"{self.named(set(thin.tolist()) - {self.spec.num_classes})} lie only along outlines "
-            f"in {self.what}: smoothing, scaling or JPEG made them; save the masks anew without "
-            "any of these (scale with the nearest neighbor)."
+            f"in {self.what}: {MEND}"
         )
 
     def absent(self) -> str:
@@ -121,11 +118,15 @@ def label_problems(labeled: Labels, val: Labels) -> tuple[dict[str, list[str]], 
     A published data set has its classes by definition, so that classes without pixels are worth
     knowing there; in anybody's own folder they are a problem.
 
+    Args:
+        labeled: What is learned.
+        val: What is measured on.
+
     Returns:
         Sentences by kind of problem, and notes.
     """
     found = {
-        "labels that tell nothing apart": [labeled.single(), val.single()],
+        "labels of a single class": [labeled.single(), val.single()],
         "void that nobody has named": [labeled.much_void() or val.much_void()],
         "labels that lie only along outlines": [labeled.outlines() or val.outlines()],
     }

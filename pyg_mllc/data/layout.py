@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pyg_mllc.data.specs import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.folders import walk
-from pyg_mllc.suffixes import image_suffixes, passed_over
+from pyg_mllc.suffixes import image_suffixes, passed_over, sort_out
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +87,10 @@ def pair_files(
     Raises:
         InputError: If a folder is missing or cannot be read, or two files have one name.
     """
-    passed: list[Path] = []
-    found = files_by_name(masks, option, spec.mask_suffix, passed=passed)
+    found, passed = files_by_name(masks, option, spec.mask_suffix)
     others = [masks, *skip]
-    pictures = files_by_name(images, option, spec.image_suffix, spec.mask_suffix, others, passed)
-    warn_of_passed(passed)
+    pictures, more = files_by_name(images, option, spec.image_suffix, spec.mask_suffix, others)
+    warn_of_passed([*passed, *more])
     alone = [path for name, path in found.items() if name not in pictures]
     if alone:
         log.warning(
@@ -107,9 +106,8 @@ def files_by_name(
     suffix: str = "",
     without: str = "",
     skip: Collection[Path] = (),
-    passed: list[Path] | None = None,
-) -> dict[str, Path]:
-    """Give the image files of a folder by name, in the order of the names.
+) -> tuple[dict[str, Path], list[Path]]:
+    """Return the image files of a folder by name, in the order of the names.
 
     The name is the path inside the folder without ending and ``suffix``.
 
@@ -119,13 +117,16 @@ def files_by_name(
         suffix: Files whose name before the ending does not end so are passed over.
         without: Files whose name ends so are passed over, if this is not empty.
         skip: Folders to pass over.
-        passed: Takes the files that hold images of formats that are not read; see `walk`.
+
+    Returns:
+        The files, and those that hold images of formats that are not read.
 
     Raises:
         InputError: If the folder is missing or cannot be read, or two files have one name.
     """
     named: dict[str, Path] = {}
-    for path in sorted(walk(folder, option, image_suffixes(), skip, passed)):
+    files, passed = sort_out(walk(folder, option, skip), image_suffixes())
+    for path in files:
         if not path.stem.endswith(suffix) or (without and path.stem.endswith(without)):
             continue
         inside = path.relative_to(folder).with_name(path.stem.removesuffix(suffix))
@@ -136,7 +137,7 @@ def files_by_name(
                 "names without suffix pair images with masks."
             )
         named[name] = path
-    return named
+    return named, passed
 
 
 def warn_of_passed(paths: Collection[Path]) -> None:

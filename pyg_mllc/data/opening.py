@@ -41,7 +41,7 @@ def opened(path: Path, check: Check | None) -> Iterator[tuple[Image.Image, Head,
         path: Image or mask file.
         check: Raises for heads that are not wanted.
 
-    Returns:
+    Yields:
         The picture, not decoded yet, what the head says, and the file.
 
     Raises:
@@ -93,7 +93,7 @@ def read_layout(path: Path, check: Check | None = None) -> Layout:
         check: Raises for heads that are not wanted.
 
     Raises:
-        InputError: If the file is no image.
+        InputError: If the file is no image, or the check refuses it.
     """
     with opened(path, check) as (picture, _, file):
         orientation = orientation_of(picture, file)

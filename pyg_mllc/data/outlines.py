@@ -5,6 +5,10 @@ import numpy as np
 THIN = 0.01  # share of inner pixels below which a value lies only along outlines
 FEW = 3  # fewer values than this may well be thin objects, such as wires
 MOST = 0.7  # share of all pixels that outlines may take; beyond, the mask itself is fine-grained
+MEND = (
+    "smoothing, scaling or JPEG made them; save the masks anew without any of these (scale with "
+    "the nearest neighbor)."
+)
 
 
 def inner_pixels(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pyg_mllc.data.decoding import read_palette, read_raw_mask
+from pyg_mllc.data.stored_ids import bracketed
 from pyg_mllc.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ def check_palettes(masks: Iterable[Path]) -> None:
     colors = {index: {own[index] for own in used if index in own} for index in set().union(*used)}
     if odd := [index for index, shown in colors.items() if len(shown) > 1]:
         log.warning(
-            "the palettes of the masks show the ids %s in several colors: the ids count", odd[:8]
+            "the palettes of the masks show the ids %s in several colors: the ids count",
+            bracketed(odd),
         )
 
 

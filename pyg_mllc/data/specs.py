@@ -132,8 +132,8 @@ class DatasetSpec:
             )
         if len(classes) == 1:
             raise InputError(
-                f"data.classes={classes} is only the class {classes[0]!r}, so that there is "
-                "nothing to tell apart: name what is around it, too."
+                f"data.classes={classes} is only the class {classes[0]!r}, and at least "
+                "two are needed: name what is around it, too."
             )
         stored = {
             code: label for code, label in (self.ids | self.palette).items() if label != IGNORE

@@ -1,4 +1,4 @@
-"""The ids that masks store, and whether they can be the classes that somebody means."""
+"""The ids that masks store, and whether these can be classes."""
 
 import math
 from collections import Counter
@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pyg_mllc.data.outlines import inner_pixels, only_outlines
+from pyg_mllc.data.outlines import MEND, inner_pixels, only_outlines
 from pyg_mllc.data.specs import IGNORE
-from pyg_mllc.errors import InputError
+from pyg_mllc.errors import InputError, listed
 
 SHOWN = 8  # ids that a sentence lists
 
@@ -45,27 +45,43 @@ class StoredIds:
         self.masks.update(mask.pixels.keys())
         self.example = dict.fromkeys(mask.pixels, path) | self.example
 
-    def check(self, void: Collection[int], mend: str) -> None:
-        """Raise if the ids cannot be the classes 0, 1, 2, ..., of which a few may not appear.
+    def num_classes(self, void: Collection[int], mend: str) -> int:
+        """Return how many classes 0, 1, 2, ... the ids are; a few of them may not appear.
 
         Args:
             void: Ids that mean void.
-            mend: How to name the classes, such as "write the classes into classes.csv".
+            mend: How to name the classes, such as "write a table".
 
         Raises:
-            InputError: If ids lie only along outlines, or leave many numbers out.
+            InputError: If ids are no such numbers, are a single class or none, lie only along
+                outlines, or leave many numbers out.
         """
+        ids = sorted(set(self.pixels) - set(void))
+        odd = [i for i in ids if not 0 <= i < IGNORE]
+        if odd:
+            raise InputError(
+                f"The masks hold the ids {bracketed(ids)}, and {odd[-1]}, as in "
+                f"{self.example[odd[-1]]}, is none of 0 to {IGNORE - 1}: take the file out if it "
+                f"is no mask, else {mend}, lines of id,name."
+            )
+        if ids in ([], [0]):
+            more = sorted(set(self.pixels) - {0})
+            told = " and ".join(["0"] * len(ids) + [f"{listed(more)} for void"] * bool(more))
+            meant = lines([0, more[0] if more else 1], ["background", "object"])
+            raise InputError(
+                f"The masks hold only {told}, and at least two classes are needed: {mend}, "
+                f"lines of id,name, such as {meant}."
+            )
         blurred = self.along_outlines()
         if blurred:
-            raise InputError(f"The masks hold {blurred}")
-        ids = sorted(set(self.pixels) - set(void))
-        gaps = ids and 2 * len(ids) < ids[-1] + 1
-        if gaps or (len(ids) > 2 and math.gcd(*ids) > 1):
+            raise InputError(blurred)
+        if 2 * len(ids) < ids[-1] + 1 or (len(ids) > 2 and math.gcd(*ids) > 1):
             raise InputError(
-                f"The masks hold the ids {listed(ids)}, which leave out many numbers"
+                f"The masks hold the ids {bracketed(ids)}, which leave out many numbers"
                 f"{self._rare(ids)}: {mend}, lines of id,name, such as {lines(ids)}; an id that "
                 "means no class gets the name void."
             )
+        return ids[-1] + 1
 
     def along_outlines(self) -> str:
         """Return what is wrong if most values lie only along outlines, else an empty string."""
@@ -75,9 +91,8 @@ class StoredIds:
         if not thin:
             return ""
         return (
-            f"{len(ids)} values, of which {len(thin)} lie only along outlines, as in "
-            f"{self.example[thin[0]]}: smoothing, scaling or JPEG made them. Save the masks anew "
-            "without any of these (scale with the nearest neighbor)."
+            f"The masks hold {len(ids)} values, of which {len(thin)} lie only along outlines, as "
+            f"in {self.example[thin[0]]}: {MEND}"
         )
 
     def _rare(self, ids: Sequence[int]) -> str:
@@ -87,10 +102,9 @@ class StoredIds:
         return f" ({'; '.join(told)})" if told else ""
 
 
-def listed(ids: Iterable[int]) -> str:
-    """Return the first ids in brackets."""
-    first = sorted(ids)
-    return f"[{', '.join(map(str, first[:SHOWN]))}{', ...' if len(first) > SHOWN else ''}]"
+def bracketed(ids: Iterable[int]) -> str:
+    """Return ids in brackets, the smallest first."""
+    return f"[{listed(sorted(ids))}]"
 
 
 def lines(ids: Sequence[int], names: Sequence[str] = ()) -> str:
@@ -117,11 +131,10 @@ def unknown_ids(stored: StoredIds, known: dict[int, int], names: Sequence[str]) 
     strange = [i for i in ids if i not in known]
     if not strange:
         return ""
-    blurred = stored.along_outlines()
-    if blurred:
-        return f"The masks hold {blurred}"
+    if blurred := stored.along_outlines():
+        return blurred
     told = (
-        f"The masks hold the ids {listed(ids)}, and nothing names {listed(strange)}, as in "
+        f"The masks hold the ids {bracketed(ids)}, and nothing names {bracketed(strange)}, as in "
         f"{stored.example[strange[0]]}, {stored.pixels[strange[0]]} pixels"
     )
     for some in (ids, [i for i in ids if i != IGNORE]):

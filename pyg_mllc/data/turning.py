@@ -86,6 +86,16 @@ def _fitting(image: Path, mask: Path, layout_of: Callable[[Path], Layout]) -> st
     return (EITHER if turn else STORED) if stored else (TURN if turn else "")
 
 
+def mask_orientation(image: Path, exif: str) -> int | None:
+    """Return the EXIF orientation to turn the mask of a photo by, None for the mask's own.
+
+    Args:
+        image: The photo.
+        exif: ``turn`` or ``stored``, see `choose_exif`.
+    """
+    return read_layout(image).orientation if exif == STORED else None
+
+
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:
     """Return an array (..., H, W) as an EXIF orientation turns it.
 

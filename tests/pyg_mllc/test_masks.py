@@ -126,6 +126,8 @@ def test_errors_finer_than_the_map_stay_and_finer_maps_mend_them():
         (torch.zeros(30, 41), r"of an image of \(30, 40\), got \(30, 41\)"),
         (torch.full((30, 40), 3), "expected labels from 0 to 2, or 255 for void, got 3"),
         (torch.full((30, 40), -1), "got -1"),
+        (np.full((30, 40), 0.75), "got 0.75; probabilities have a map for each class"),
+        (torch.full((30, 40), torch.nan), "got nan"),
         (torch.full((2, 30, 40), 0.5), "probabilities of 3 classes"),
         (torch.full((3, 30, 40), 0.5), "which sum to 1"),
         (torch.full((3, 30, 40), torch.nan), "which sum to 1"),
@@ -135,6 +137,15 @@ def test_errors_finer_than_the_map_stay_and_finer_maps_mend_them():
 def test_what_does_not_fit_is_refused(mask, message):
     with pytest.raises(InputError, match=message):
         MaskCorrector(3, look).correct(scene(0)[0], mask)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.float32])
+def test_labels_of_any_kind_of_number_are_the_same(kind):
+    image, _, mask = scene(0)
+    corrector = MaskCorrector(3, look, rounds=1, k=8)
+    expected = corrector.correct(image, mask)
+    found = corrector.correct(image, mask.numpy().astype(kind))
+    assert torch.equal(found.given, mask) and torch.equal(found.label, expected.label)
 
 
 def test_options_out_of_range_are_refused():

@@ -123,6 +123,16 @@ def test_results_that_rest_on_changed_files_are_made_anew(correct, truth, tmp_pa
         assert there in correct(*options)[1]
 
 
+def test_results_that_rest_on_a_changed_table_are_made_anew(correct, truth, tmp_path):
+    options, there = ("input=masks/a.png", "classes=classes.csv"), "(1 were there already)"
+    (tmp_path / "classes.csv").write_text("0,sky\n1,road\n2,car\n")
+    assert correct(*options)[0] == 0 and there in correct(*options)[1]
+    (tmp_path / "classes.csv").write_text("2,sky\n1,road\n0,car\n")
+    assert there not in correct(*options)[1]
+    label = np.asarray(Image.open(tmp_path / "out/labels/a.png"))
+    assert ((truth["a"] == 2) == (label == 0)).mean() > 0.9
+
+
 def test_one_value_stands_for_a_list_and_null_for_an_empty_one(correct, truth):
     assert correct("input=masks", "void=0", "classes=3")[0] == 0
     code, _, err = correct("input=masks", "void=null", "classes=3")
@@ -188,6 +198,8 @@ class Payload:
         (["input=pickled.npy", "classes=3"], "pickled.npy is no array of numbers"),
         (["input=cut.npz", "classes=3"], "cut.npz is no array of numbers"),
         (["input=ints.npy", "classes=3"], r"ints.npy has an array \(3, 36, 48\) of int64"),
+        (["input=floats.npy"], r"floats.npy has an array \(36, 48\) of float32; give prob"),
+        (["input=flat.npy"], r"flat.npy has an array \(36,\) of int64; give probabilities"),
         (["input=sums.npy", "classes=3"], "which sum to 1"),
         (["input=small.npy", "classes=3"], r"of an image of \(36, 48\), got \(3, 9, 9\)"),
         (["input=masks", "encoder=resnet5"], "encoder=resnet5 is not a model of timm"),
@@ -196,11 +208,13 @@ class Payload:
     ],
 )
 def test_bad_input_gets_one_sentence(correct, truth, tmp_path, options, message, content):
-    for name in ("pickled", "cut", "ints", "sums", "small"):
+    for name in ("pickled", "cut", "ints", "floats", "flat", "sums", "small"):
         Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(tmp_path / f"photos/{name}.png")
     np.save(tmp_path / "pickled.npy", np.array([Payload()]), allow_pickle=True)
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 and no more")
     np.save(tmp_path / "ints.npy", np.zeros((3, 36, 48), np.int64))
+    np.save(tmp_path / "floats.npy", np.zeros((36, 48), np.float32))
+    np.save(tmp_path / "flat.npy", np.zeros(36, np.int64))
     np.save(tmp_path / "sums.npy", np.ones((3, 36, 48), np.float32))
     np.save(tmp_path / "small.npy", np.full((3, 9, 9), 1 / 3, np.float32))
     before = content(tmp_path)
@@ -280,7 +294,7 @@ def test_a_picture_among_the_masks_is_named(correct, truth, tmp_path):
     wide = np.full((32, 48), 64_250, dtype=np.uint16)
     Image.fromarray(wide).save(tmp_path / "masks/d.png")
     code, _, err = correct("input=masks")
-    assert code == 2 and "masks/d.png holds the number 64250, and there are at most 255" in err
+    assert code == 2 and "64250, as in masks/d.png, is none of 0 to 254: take the file out" in err
     assert not (tmp_path / "out").exists()
 
 
@@ -299,7 +313,10 @@ def test_black_and_white_masks_of_two_classes_are_corrected(correct, truth, tmp_
         mask = np.asarray(Image.open(file))
         Image.fromarray(np.where(mask == 2, 255, 0).astype(np.uint8)).save(file)
     code, _, err = correct("input=masks")
-    assert code == 2 and "give classes=[background,object]" in err
+    assert (
+        code == 2
+        and "give classes=<table>, lines of id,name, such as '0,background' and '255,object'" in err
+    )
     code, _, err = correct("input=masks", "classes=[background,object]")
     assert code == 0 and "255 is read as 'object'" in caplog.text, err
     label = np.asarray(Image.open(tmp_path / "out/labels/a.png"))

@@ -95,7 +95,7 @@ def test_the_built_in_textures_pass(mllc):
 @pytest.mark.parametrize(
     "values, table, problem",
     [
-        ([0, 255], "sky\nroad\ncar\n", "labels that tell nothing apart"),
+        ([0, 255], "sky\nroad\ncar\n", "labels of a single class"),
         ([0, 1], "sky\nroad\ncar\n", "classes without labeled pixels"),
         ([0, 1, 255, 255, 255], "sky\nroad\n", "void that nobody has named"),
         ([0, 85, 170], "sky\nroad\ncar\n", "what such masks may mean"),

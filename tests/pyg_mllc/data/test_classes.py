@@ -58,6 +58,8 @@ def test_no_class_gets_the_color_that_another_one_has(tmp_path):
         ("x" * 200_000, "field larger than"),
         ("id,name\n7,", "a class has a name"),
         ("id,name\n7", "line 2"),
+        ("index,name\n1,car\n0,road", r"columns index, name, and 'index' means nothing here"),
+        ("name,red,green,blue\nroad,9,8,7\ncar,1,2,3", r"call the columns id, name, r, g, b"),
         ("\n".join(f"c{i}" for i in range(300)), "300 classes"),
     ],
 )
@@ -90,10 +92,10 @@ def test_classes_are_found_in_masks(tmp_path):
 @pytest.mark.parametrize(
     "values, message",
     [
-        ([[[0, 0, 0], [9, 1, 2]]], r"such as \(9, 1, 2\), .*classes\.csv, one a line: name,r,g,b"),
-        ([[0, 255]], r"one class, 0, and 255, which means void: .*'0,background' and '255,object'"),
+        ([[[0, 0, 0], [9, 1, 2]]], r"such as \(9, 1, 2\), .*classes\.csv, lines of name,r,g,b"),
+        ([[0, 255]], r"only 0 and 255 for void, .*'0,background' and '255,object'"),
         ([[0, 0]], "'0,background' and '1,object'"),
-        ([[255, 255]], r"the ids \[255\]"),
+        ([[255, 255]], "only 255 for void"),
     ],
 )
 def test_masks_that_do_not_tell_their_classes(tmp_path, values, message):
@@ -109,7 +111,8 @@ NAMES = "background\nobject\n"
     [
         (NAMES, [[[0, 255]], [[0, 0]]], {0: 0, 255: 1}),  # black and white pictures
         ("name,r,g,b\nbackground,9,9,9\nobject,0,9,0\n", [[[0, 255]]], {0: 0, 255: 1}),
-        (NAMES, [[[0, 255]], [[0, 1]]], IDS),  # 255 is void beside 0 and 1
+        (NAMES, [[[0, 255]], [[255, 1]]], IDS),  # 255 is void beside 1
+        ("0,background\n1,object\n255,void\n", [[[0, 255]], [[0, 1]]], IDS),
         (NAMES, [[[0, 0]]], IDS),
         (NAMES, [[[255, 255]]], IDS),
         ("0,background\n1,object\n255,void\n", [[[0, 255]]], IDS),  # somebody says so
@@ -123,6 +126,18 @@ def test_black_and_white_masks_of_two_classes(tmp_path, caplog, text, values, id
     assert spec.ids == ids and spec.palette == read(tmp_path, text).palette
     told = "255 is read as 'object' and 0 as 'background'" in caplog.text
     assert told == (ids[255] == 1)
+
+
+def test_255_for_the_object_in_some_masks_and_1_in_others_is_refused(tmp_path):
+    masks = [mask(tmp_path, "a.png", [[0, 255]]), mask(tmp_path, "b.png", [[0, 1]])]
+    with pytest.raises(InputError, match=r"a\.png holds 255 and .*b\.png holds 1, but no mask"):
+        read_as_binary(read(tmp_path, NAMES), masks)
+
+
+def test_masks_of_which_none_can_be_read_say_why(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"broken\.png cannot be read as an image"):
+        find_classes([tmp_path / "broken.png"], [255], tmp_path / "classes.csv")
 
 
 @pytest.mark.parametrize(

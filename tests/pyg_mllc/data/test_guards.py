@@ -117,8 +117,10 @@ def test_images_in_memory_pass_the_same_checks(tmp_path):
     tifffile.imwrite(tmp_path / "nir.tif", NIR, photometric="rgb", extrasamples=["unspecified"])
     with pytest.raises(InputError, match=f"the image {FOUR}"):
         as_tensor(Image.open(tmp_path / "nir.tif"))
+    Image.fromarray(np.dstack([RGB, 0 * GRAY + 255])).save(tmp_path / "opaque.jp2")
     expected = torch.from_numpy(RGB).permute(2, 0, 1) / 255
-    assert torch.equal(as_tensor(Image.fromarray(RGB)), expected)
+    for picture in (Image.fromarray(RGB), Image.open(tmp_path / "opaque.jp2")):
+        assert torch.equal(as_tensor(picture), expected)
 
 
 SHOWN_IMAGES = {

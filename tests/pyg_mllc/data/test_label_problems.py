@@ -45,12 +45,12 @@ def test_classes_that_are_not_measured_are_worth_knowing():
 @pytest.mark.parametrize("part", ["labeled", "val"])
 def test_a_single_class_tells_nothing_apart(part):
     found, _ = check([0], val=[0, 1, 2]) if part == "labeled" else check([0, 1, 2], val=[0])
-    [sentence] = found["labels that tell nothing apart"]
+    [sentence] = found["labels of a single class"]
     assert "show 'sky' alone" in sentence and ("labeled" in sentence) == (part == "labeled")
 
 
 def test_a_class_that_255_hides_comes_with_the_mend():
-    [sentence, *_] = check([0, 255], val=[0, 255])[0]["labels that tell nothing apart"]
+    [sentence, *_] = check([0, 255], val=[0, 255])[0]["labels of a single class"]
     assert "void in 50% of their pixels (255)" in sentence and "'255,road'" in sentence
 
 

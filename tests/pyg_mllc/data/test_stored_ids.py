@@ -26,7 +26,22 @@ def test_pixels_masks_and_inner_pixels_are_counted():
 
 @pytest.mark.parametrize("ids", [[0, 1, 2], [0, 1, 3], [1, 2, 3], [0, 2], [0, 3], [0, 1, 2, 255]])
 def test_ids_of_which_few_are_left_out_are_classes(ids):
-    stored(ids).check({255}, "write a table")
+    assert stored(ids).num_classes({255}, "write a table") == max({*ids} - {255}) + 1
+
+
+@pytest.mark.parametrize(
+    "ids, message",
+    [
+        ([0], r"hold only 0, .*write a table, lines of .*'0,background' and '1,object'"),
+        ([0, 255], r"hold only 0 and 255 for void, .* '0,background' and '255,object'"),
+        ([255], r"hold only 255 for void"),
+        ([-1, 0, 1], r"ids \[-1, 0, 1\], and -1, as in 0\.png, is none of 0 to 254"),
+        ([0, 1, 64_250], r"and 64250, as in 0\.png, is none of 0 to 254: take the file out"),
+    ],
+)
+def test_ids_that_are_no_classes_or_a_single_one_are_refused(ids, message):
+    with pytest.raises(InputError, match=message):
+        stored(ids).num_classes({255}, "write a table")
 
 
 @pytest.mark.parametrize(
@@ -40,12 +55,12 @@ def test_ids_of_which_few_are_left_out_are_classes(ids):
 )
 def test_ids_with_many_gaps_are_refused_with_the_lines_to_write(ids, meant):
     with pytest.raises(InputError, match=f"leave out many numbers: write a table.*{meant}"):
-        stored(ids).check({255}, "write a table")
+        stored(ids).num_classes({255}, "write a table")
 
 
 def test_a_slip_of_the_brush_is_named():
     with pytest.raises(InputError, match=r"200 is in 2\.png alone, 100 pixels"):
-        stored([0, 1], [0, 1], [0, 1, 200]).check({255}, "write a table")
+        stored([0, 1], [0, 1], [0, 1, 200]).num_classes({255}, "write a table")
 
 
 def test_blurred_masks_are_refused():
@@ -55,7 +70,7 @@ def test_blurred_masks_are_refused():
     ids = StoredIds()
     ids.add(Path("soft.png"), count_ids(np.asarray(blurred)))
     with pytest.raises(InputError, match=r"lie only along outlines, as in soft\.png"):
-        ids.check({255}, "write a table")
+        ids.num_classes({255}, "write a table")
 
 
 @pytest.mark.parametrize(
