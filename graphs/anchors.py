@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from graphs.checks import check_labels, check_neighbors, check_positive, describe
 from graphs.memory import AnchorMemory
 from graphs.propagate import propagate
-from graphs.taper import taper, tapered_count
+from graphs.taper import tapered, tapered_count
 
 FLOOR = 0.01  # of a class's share of the evidence
 
@@ -102,9 +102,10 @@ def anchor_graph(
     check_neighbors(k)
     asked = min(tapered_count(k) + 1 if smooth else k, len(memory))
     found = memory.nearest(x, asked, image)
-    weight, indices = ((found.similarity - found.similarity[:, :1]) / temperature).exp(), found[0]
-    if smooth and asked > tapered_count(k):  # else all anchors are neighbors
-        weight, indices = weight[:, :-1] * taper(found.similarity, k), indices[:, :-1]
+    indices, weight = found.indices, found.similarity - found.similarity[:, :1]
+    weight = (weight / temperature).exp()
+    if smooth:
+        indices, weight = tapered(indices, found.similarity, weight, k)
     weight, source = weight.flatten(), indices.flatten()
     target = torch.arange(len(x), device=x.device).repeat_interleave(indices.size(1))
     kept = source >= 0

@@ -49,7 +49,7 @@ class ClassHubs(NamedTuple):
     def weights_to(self, node: int) -> Tensor:
         r"""Return the weights :math:`\hat G_{ij}` of one node i's neighbors j `(N,)`."""
         place = int((self.order == node).nonzero())
-        ends = torch.tensor(self.sizes).cumsum(0)
+        ends = self.order.new_tensor(self.sizes).cumsum(0)
         block = int(torch.searchsorted(ends, place, right=True))
         members = self.order[int(ends[block]) - self.sizes[block] : int(ends[block])]
         joined = self.weight[members] @ self.weight[node]

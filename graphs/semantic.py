@@ -11,10 +11,9 @@ from torch_geometric.transforms import BaseTransform
 
 from graphs.adjacency import check_options, describe_transform, store_edges
 from graphs.checks import check_batch, check_neighbors, check_nodes, check_positive
-from graphs.index import Neighbors
 from graphs.neighbors import nearest_neighbors
 from graphs.search import ExactSearch, MakeSearch, Metric
-from graphs.taper import taper, tapered_count
+from graphs.taper import tapered, tapered_count
 
 Affinity = Callable[[Tensor], Tensor]
 
@@ -87,11 +86,10 @@ def semantic_graph(
     affinity = affinity or (cosine_affinity if metric == "cosine" else gaussian_affinity)
     asked = _at_most(tapered_count(k) + 1 if smooth else k, x, batch)
     found = nearest_neighbors(x, asked, batch, metric=metric, search=search, pos=pos, radius=radius)
-    weight = affinity(found.similarity)
-    if smooth and asked > tapered_count(k):  # else all nodes are neighbors
-        weight = weight[:, :-1] * taper(found.similarity, k)
-        found = Neighbors(found.indices[:, :-1], found.similarity[:, :-1])
-    edge_index, edge_weight = _symmetric_edges(found.indices, weight)
+    indices, weight = found.indices, affinity(found.similarity)
+    if smooth:
+        indices, weight = tapered(indices, found.similarity, weight, k)
+    edge_index, edge_weight = _symmetric_edges(indices, weight)
     return Data(edge_index=edge_index, edge_weight=edge_weight, num_nodes=len(x))
 
 

@@ -11,6 +11,24 @@ def tapered_count(k: int) -> int:
     return k + (k + 1) // 2
 
 
+def tapered(indices: Tensor, similarity: Tensor, weight: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Taper the weights of neighbors, and drop the one at which they reach zero.
+
+    Args:
+        indices: of the nearest neighbors `(N, m)`, of which `tapered_count(k) + 1` were asked for.
+        similarity: `(N, m)`, the most similar first.
+        weight: `(N, m)`.
+        k: neighbors that the weights shall sum to, about.
+
+    Returns:
+        Indices and weights `(N, m - 1)`; all as they are if there are no more neighbors than get
+        a weight.
+    """
+    if similarity.size(1) <= tapered_count(k):
+        return indices, weight
+    return indices[:, :-1], weight[:, :-1] * taper(similarity, k)
+
+
 def taper(similarity: Tensor, k: int) -> Tensor:
     r"""Compute weights that fall to zero at the first neighbor that is left out.
 

@@ -1,5 +1,5 @@
 import torch
-from dense import tapered
+from dense import tapered as expected_taper
 
 from graphs import AnchorMemory, anchor_graph, class_hubs, semantic_graph
 from graphs.taper import taper, tapered_count
@@ -13,7 +13,7 @@ def test_matches_the_definition():
     for k in (1, 2, 5, 20):
         similarity = sorted_similarity(6, 40)
         weight = taper(similarity[:, : tapered_count(k) + 1], k)
-        expected = torch.stack([tapered(row, k) for row in similarity])
+        expected = torch.stack([expected_taper(row, k) for row in similarity])
         assert torch.allclose(weight, expected[:, : tapered_count(k)])
         assert not expected[:, tapered_count(k) + 1 :].any()
 
