@@ -23,6 +23,9 @@ class AtomicCheckpoints(TorchCheckpointIO):
         write_checkpoint(checkpoint, path)
 
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
 class EachStep(L.Callback):
     """Seed each batch, move the teacher after each step, save, and stop cleanly.
 
@@ -43,14 +46,15 @@ class EachStep(L.Callback):
         self.seed, self.folder, self.save_every = seed, folder, save_every
         self.validates, self.interrupted = validates, False
         self.steps = 0
-        self.handlers: dict[signal.Signals, Any] = {}
+        # Those of the caller, who gets them back: Lightning sets its own and keeps that of SIGTERM.
+        self.handlers = {number: signal.getsignal(number) for number in STOPS}
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         self.steps = trainer.global_step  # of the checkpoint by now, if the run goes on
         with suppress(ValueError):  # not in the main thread
             # SIGTERM comes from SLURM, containers and services; Lightning's handler is set by now.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.handlers[number] = signal.signal(number, self._interrupt)
+            for number in STOPS:
+                signal.signal(number, self._interrupt)
 
     def on_fit_end(self, trainer: L.Trainer, module: Any) -> None:
         self._release()
@@ -102,5 +106,6 @@ class EachStep(L.Callback):
         self.interrupted = True
 
     def _release(self) -> None:
-        while self.handlers:
-            signal.signal(*self.handlers.popitem())
+        with suppress(ValueError):  # not in the main thread
+            for number, handler in self.handlers.items():
+                signal.signal(number, handler)

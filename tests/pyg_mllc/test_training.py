@@ -1,6 +1,7 @@
 import csv
 import errno
 import math
+import signal
 import random
 import subprocess
 import sys
@@ -194,6 +195,13 @@ def test_options_train(options, tmp_path):
     _, _, usual = run(MLLC, tmp_path / "usual")
     _, _, result = run(MLLC, tmp_path / "changed", settings=replace(SETTINGS, **options))
     assert math.isfinite(result.last_miou) and result.history != usual.history
+
+
+def test_who_trained_can_be_stopped_as_before(tmp_path):
+    """A handler of SIGTERM that stays would make the caller's process deaf to it."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run(Supervised, tmp_path)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.parametrize("precision", ["64-mixed", "bf16-true", "transformer-engine", "8"])
