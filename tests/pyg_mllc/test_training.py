@@ -1,8 +1,8 @@
 import csv
 import errno
 import math
-import signal
 import random
+import signal
 import subprocess
 import sys
 import time
