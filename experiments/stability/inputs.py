@@ -18,7 +18,7 @@ from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerSettings, train
 
-ROUNDS, STEPS = 3, 100
+ROUNDS, STEPS = 3, 60
 SIZE, SIZE_OF_NETWORKS = (36, 48), (144, 192)  # of images
 KINDS_OF_SCENES = (  # classes, feature size, height, width, noise of the features
     (2, 16, 20, 28, 1.0), (6, 32, 24, 32, 0.5), (6, 32, 24, 32, 2.0), (12, 64, 20, 28, 1.0),
@@ -37,12 +37,17 @@ class Group(NamedTuple):
     weights: dict[str, Tensor]  # of a trained corrector; empty for one without weights
 
 
-def groups() -> Iterator[Group]:
-    """Give everything that is corrected: 100 scenes, 20 real images, 12 of trained networks."""
+def groups(images: int) -> Iterator[Group]:
+    """Give everything that is corrected.
+
+    Args:
+        images: scenes of each of five kinds; half as many real images of each of two data sets, and
+            four of each of three trained networks.
+    """
     for kind in KINDS_OF_SCENES:
-        yield scenes(*kind, images=20)
+        yield scenes(*kind, images=images)
     for name in ("camvid", "voc"):
-        yield wrong_masks(name, images=10)
+        yield wrong_masks(name, images=images // 2)
     for name in ("textures", "camvid", "voc"):
         yield trained(name, images=4)
 

@@ -7,11 +7,12 @@ that this machine computes in float32, image by image, on two threads.
 """
 
 import argparse
+import csv
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -204,17 +205,34 @@ def rows(inputs: Path) -> Iterator[tuple[Any, ...]]:
                 yield data, form, r + 1, accuracy, other, images, *compare(pairs)
 
 
-def main() -> None:
+def table(lines: Sequence[dict[str, str]]) -> Iterator[str]:
+    """Give the README's table: the largest over data and rounds, and the share of other labels."""
+    yield f"| compared with | {' | '.join(FORMS)} |"
+    yield "|---" * (1 + len(FORMS)) + "|"
+    for other in dict.fromkeys(line["other"] for line in lines):
+        cells = []
+        for form in FORMS:
+            some = [line for line in lines if (line["other"], line["form"]) == (other, form)]
+            largest = max((float(line["largest"]) for line in some), default=0)
+            labels = max((float(line["percent_labels"]) for line in some), default=0)
+            cells.append(f"{largest:.0e}, {labels:.3f}%" if some else "")
+        yield f"| {other} | {' | '.join(cells)} |"
+
+
+def main(images: int) -> None:
     """Make the inputs, correct them in all ways, and compare."""
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs.pt"
-        torch.save([tuple(group) for group in groups()], inputs)
+        torch.save([tuple(group) for group in groups(images)], inputs)
         keep(HERE / "stability.csv", FIELDS, rows(inputs))
+    with (HERE / "stability.csv").open(newline="") as file:
+        print("\n".join(table([*csv.DictReader(file)])))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--images", type=int, default=20, help="scenes of each kind, see `groups`")
     given = parser.parse_args()
-    main() if given.inputs is None else worker(given.inputs, given.out)
+    main(given.images) if given.inputs is None else worker(given.inputs, given.out)

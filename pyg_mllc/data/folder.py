@@ -103,7 +103,7 @@ def folder(
         val = _drawn(pairs, val_share, seed, option)
         pairs = {name: item for name, item in pairs.items() if name not in val}
     bare = [item.image for item in pairs.values() if item.mask is None]
-    if bare and spare:
+    if bare:
         log.warning(
             "images without a mask, which count as unlabeled: %d, such as %s", len(bare), bare[0]
         )
