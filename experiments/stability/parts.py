@@ -6,6 +6,7 @@ Two rounds are published, three make matters worse; scenes and wrong masks of re
 anchors and weights. Writes `parts.csv`.
 """
 
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,10 +62,10 @@ def of_group(group: Group, parts: tuple[bool, bool, bool]) -> tuple[list[Tensor]
     return list(torch.stack(labels, 1)), torch.tensor(apart)
 
 
-def rows() -> Iterator[tuple[str, ...]]:
-    """Give a line for each kind of data and each form."""
-    groups = [scenes(*kind, images=20) for kind in KINDS_OF_SCENES]
-    groups += [wrong_masks(name, images=10) for name in ("camvid", "voc")]
+def rows(images: int) -> Iterator[tuple[str, ...]]:
+    """Give a line for each kind of data and each form, with as many images as `groups`."""
+    groups = [scenes(*kind, images=images) for kind in KINDS_OF_SCENES]
+    groups += [wrong_masks(name, images=images // 2) for name in ("camvid", "voc")]
     for data in dict.fromkeys(group.data for group in groups):
         chosen = [group for group in groups if group.data == data]
         for name, parts in PARTS.items():
@@ -84,4 +85,6 @@ def rows() -> Iterator[tuple[str, ...]]:
 
 if __name__ == "__main__":
     header = ("data", "form", "accuracy", "largest", "median")
-    keep(HERE / "parts.csv", header, rows())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=20, help="scenes of each kind, see `groups`")
+    keep(HERE / "parts.csv", header, rows(parser.parse_args().images))
