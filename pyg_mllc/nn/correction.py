@@ -41,9 +41,9 @@ class LabelCorrector(nn.Module):
     found in float64 on devices that have it. `torch.compile` works, with graph breaks at searches.
 
     By default the result is a continuous function of logits and features, so that processors,
-    precisions, threads, batches and exports agree: logits to about 1e-3 where inputs do to 1e-6. That
-    holds for the layers `affinity` and images of up to 16,384 pixels. Three things make it so: the
-    weights of neighbors fall to zero at the last one (`graphs.taper`); later rounds compare the
+    precisions, threads, batches and exports agree: logits to about 1e-3 where inputs do to 1e-6.
+    That holds for the layers `affinity` and images of up to 16,384 pixels. Three things make it so:
+    the weights of neighbors fall to zero at the last one (`graphs.taper`); later rounds compare the
     features that a round has moved *and* the original ones; trust and agreement are ramps, no
     steps. `smooth=False` is the published form.
 
