@@ -133,11 +133,8 @@ class LabelCorrector(nn.Module):
             )
         check_positive(temperature=temperature)
         self.num_classes, self.feature_dim, self.threshold = num_classes, feature_dim, threshold
-        self.k, self.smooth, self.flows = (
-            k,
-            smooth,
-            levels in ("both", "semantic"),
-        )  # whether labels flow
+        self.k, self.smooth = k, smooth
+        self.flows = levels in ("both", "semantic")  # whether labels flow
         # Features that nothing moves would give the same semantic-level graph again.
         self.rebuild = rebuild and (levels == "both" or feature_dim is not None)
         self.anchor_rule: AnchorRule = anchor_rule
