@@ -6,7 +6,7 @@ What is searched for is scored there, and the validation split is not looked at.
 from collections import defaultdict
 from pathlib import Path
 
-from pyg_mllc.writing import whole_file
+from pyg_mllc.utils.io import whole_file
 
 FOLDER = Path("outputs/held_out")
 

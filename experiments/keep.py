@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyg_mllc.writing import write_csv
+from pyg_mllc.utils.io import write_csv
 
 
 def keep(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[tuple]:

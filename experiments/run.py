@@ -34,9 +34,9 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.job import CONFIGS, Job, lines_of, rows
-from pyg_mllc.pictures import percent
-from pyg_mllc.results import Run
-from pyg_mllc.writing import whole_file
+from pyg_mllc.evaluation.results import Run
+from pyg_mllc.utils.io import whole_file
+from pyg_mllc.visualization.examples import percent
 
 HERE = Path(__file__).parent
 CODE = ("pyg_mllc", "graphs", ":(glob)experiments/**/*.py")  # what a result comes from

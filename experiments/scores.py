@@ -3,8 +3,8 @@
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from pyg_mllc.data import IGNORE
-from pyg_mllc.measures import iou
+from pyg_mllc.metrics.segmentation import iou
+from pyg_mllc.typing import IGNORE
 
 
 def scores(label: Tensor, truth: Tensor, classes: int) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from statistics import mean
 from matplotlib.figure import Figure
 
 from experiments.job import lines_of, named
-from pyg_mllc.report import tables
+from pyg_mllc.visualization.report import tables
 
 HERE = Path(__file__).parent
 CORRECTED = ": the teacher, corrected", ", correct=true"  # what figures of no student are called

@@ -13,12 +13,13 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 import pyg_mllc
 from experiments.job import Job
-from pyg_mllc.data import IGNORE, DatasetSpec, Sample, SegmentationDataset, Splits
-from pyg_mllc.data.decoding import fitted_size
-from pyg_mllc.data.opening import picture_size
-from pyg_mllc.data.samples import evenly_spaced
-from pyg_mllc.losses import upsample
-from pyg_mllc.prediction import Predictor
+from pyg_mllc.data import DatasetSpec, Sample, SegmentationDataset, Splits
+from pyg_mllc.data.image_layout import picture_size
+from pyg_mllc.data.mask_io import fitted_size
+from pyg_mllc.inference.predictor import Predictor
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.resize import upsample
+from pyg_mllc.utils.validation import evenly_spaced
 
 MLLC_RUNS = (  # whose corrections are looked into
     "methods/camvid_23_mllc",

@@ -13,18 +13,23 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     import torch_geometric.data  # noqa: F401
 
+from graphs.anchor_memory import AnchorMemory
 from graphs.anchors import anchor_evidence, anchor_graph, join_features
-from graphs.cells import CellSearch
 from graphs.class_level import ClassLevelGraph, class_graph
 from graphs.hubs import ClassHubs, class_hubs
-from graphs.index import NeighborIndex, Neighbors, automatic_search
-from graphs.memory import AnchorMemory
-from graphs.neighbors import nearest_neighbors
-from graphs.pixels import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
+from graphs.knn.index import NeighborIndex, Neighbors, automatic_search
+from graphs.knn.ivf import CellSearch
+from graphs.knn.neighbors import nearest_neighbors
+from graphs.knn.search import ExactSearch
+from graphs.maps import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
 from graphs.propagate import propagate, random_walk_norm, symmetric_norm
-from graphs.sample import sample_nodes, spread_sample
-from graphs.search import ExactSearch
-from graphs.semantic import SemanticLevelGraph, cosine_affinity, gaussian_affinity, semantic_graph
+from graphs.sampling import sample_nodes, spread_sample
+from graphs.semantic_level import (
+    SemanticLevelGraph,
+    cosine_affinity,
+    gaussian_affinity,
+    semantic_graph,
+)
 
 __all__ = [
     "AnchorMemory",

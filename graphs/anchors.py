@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphs.checks import check_labels, check_neighbors, check_positive, describe
-from graphs.memory import AnchorMemory
+from graphs.anchor_memory import AnchorMemory
 from graphs.propagate import propagate
 from graphs.taper import tapered, tapered_count
+from graphs.validation import check_labels, check_neighbors, check_positive, describe
 
 FLOOR = 0.01  # of a class's share of the evidence
 

@@ -8,9 +8,9 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from graphs.adjacency import check_options, describe_transform, store_edges
-from graphs.checks import check_neighbors
 from graphs.hubs import Agree, agreement, check_agree
+from graphs.transforms import check_options, describe_transform, store_edges
+from graphs.validation import check_neighbors
 
 Form = Literal["sampled", "dense"]
 

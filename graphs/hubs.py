@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphs.checks import check_batch, check_labels, check_nodes, describe
 from graphs.propagate import EPS
+from graphs.validation import check_batch, check_labels, check_nodes, describe
 
 Agree = Literal["label", "overlap"]
 

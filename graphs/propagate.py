@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphs.checks import check_edges
+from graphs.validation import check_edges
 
 EPS = 1e-10
 

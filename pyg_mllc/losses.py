@@ -4,23 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_mllc.data.specs import IGNORE
-from pyg_mllc.processes import mean_over_processes
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Return a tensor in float32, or in float64 if it is that already."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def upsample(logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Bring maps `(B, C, h, w)` to `size` (H, W), bilinearly."""
-    return F.interpolate(logits, size, mode="bilinear", align_corners=False)
-
-
-def resize_labels(label: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Bring labels `(B, H, W)` to `size` (h, w): each pixel takes the label at its center."""
-    return F.interpolate(label[:, None].float(), size, mode="nearest-exact")[:, 0].long()
+from graphs.precision import at_least_float32
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.distributed import mean_over_processes
+from pyg_mllc.utils.resize import upsample
 
 
 def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:

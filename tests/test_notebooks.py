@@ -4,7 +4,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from pyg_mllc.nn.encoder import has_packaged_weights
+from pyg_mllc.nn.encoders import has_packaged_weights
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "docs").glob("*.ipynb"))
 

@@ -19,12 +19,14 @@ from experiments.job import data_root
 from experiments.keep import extend
 from experiments.scores import scores
 from graphs import AnchorMemory, maps_to_nodes
-from pyg_mllc.data import IGNORE, camvid
+from pyg_mllc.data import camvid
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.losses import masked_cross_entropy, resize_labels
-from pyg_mllc.methods import FrozenFeatures, Supervised
-from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
+from pyg_mllc.losses import masked_cross_entropy
+from pyg_mllc.methods import Supervised
+from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Prediction, Segmenter
 from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.resize import resize_labels
 
 HERE = Path(__file__).parent
 SIZE, CLASSES = (180, 240), 11

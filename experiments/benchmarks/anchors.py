@@ -15,7 +15,7 @@ from experiments.benchmarks.embeddings import predict
 from experiments.benchmarks.search import recall
 from experiments.keep import keep
 from graphs import AnchorMemory, CellSearch, ExactSearch, anchor_graph, maps_to_nodes
-from graphs.search import MakeSearch
+from graphs.knn.search import MakeSearch
 
 HERE = Path(__file__).parent
 SEARCHES: dict[str, MakeSearch] = {

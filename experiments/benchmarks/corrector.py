@@ -19,7 +19,7 @@ from experiments.benchmarks.published import class_level_as_published, semantic_
 from experiments.keep import keep
 from graphs import maps_to_nodes
 from pyg_mllc.nn import LabelCorrector, trust
-from pyg_mllc.nn.rounds import CorrectionRound
+from pyg_mllc.nn.correction_round import CorrectionRound
 
 HERE = Path(__file__).parent
 B, SIDE, DIM, CLASSES = 10, 41, 256, 21

@@ -11,7 +11,7 @@ from pyg_mllc.data import camvid
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import Prediction, Segmenter
 from pyg_mllc.training import TrainerSettings, train
-from pyg_mllc.writing import whole_file
+from pyg_mllc.utils.io import whole_file
 
 CACHE = Path("outputs/benchmarks")
 

@@ -15,7 +15,7 @@ from experiments.benchmarks.embeddings import predict
 from experiments.benchmarks.measure import measure
 from experiments.keep import keep
 from graphs import CellSearch, ExactSearch, maps_to_nodes, nearest_neighbors
-from graphs.search import Found, MakeSearch, Metric
+from graphs.knn.search import Found, MakeSearch, Metric
 
 HERE = Path(__file__).parent
 K = 20

@@ -24,7 +24,7 @@ from graphs import (
     semantic_graph,
     symmetric_norm,
 )
-from graphs.semantic import _symmetric_edges
+from graphs.semantic_level import _symmetric_edges
 
 HERE = Path(__file__).parent
 

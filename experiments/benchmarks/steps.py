@@ -17,8 +17,8 @@ from experiments.benchmarks.measure import measure
 from experiments.job import data_root
 from experiments.keep import keep
 from pyg_mllc.data import ReadableSet, camvid, endless_loader
-from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Method, Supervised, UniMatch
-from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
+from pyg_mllc.methods import MLLC, FixMatch, Method, Supervised, UniMatch
+from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Prediction, Segmenter
 
 HERE = Path(__file__).parent
 BATCHES, REPEATS, THREADS = 4, 12, 2

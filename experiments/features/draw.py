@@ -17,9 +17,10 @@ from torch import Tensor
 
 from experiments.job import Job
 from experiments.trained import data_of, key, trained
-from pyg_mllc.data import IGNORE, DatasetSpec
-from pyg_mllc.losses import resize_labels
-from pyg_mllc.writing import write_csv
+from pyg_mllc.data import DatasetSpec
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.io import write_csv
+from pyg_mllc.utils.resize import resize_labels
 
 HERE = Path(__file__).parent
 CONFIGS = {

@@ -36,8 +36,8 @@ from graphs import (
     spread_sample,
     symmetric_norm,
 )
-from pyg_mllc.losses import upsample
-from pyg_mllc.nn.rounds import trust
+from pyg_mllc.nn.correction_round import trust
+from pyg_mllc.utils.resize import upsample
 
 HERE = Path(__file__).parent
 JOB = Job("methods/voc_54_mllc", (), 0)

@@ -23,11 +23,12 @@ from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
 from experiments.scores import scores
 from graphs import AnchorMemory, join_features
-from pyg_mllc.data import IGNORE, camvid, textures
+from pyg_mllc.data import camvid, textures
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.typing import IGNORE
 
 HERE = Path(__file__).parent
 SIZE, IMAGES = (96, 128), 8

@@ -15,8 +15,8 @@ from PIL import Image
 from experiments.job import data_root
 from experiments.keep import keep
 from experiments.label_noise.noise import KINDS
-from pyg_mllc.issues import Region, find_issues
-from pyg_mllc.masks import MaskCorrection, MaskCorrector
+from pyg_mllc.inference.label_issues import Region, find_issues
+from pyg_mllc.inference.mask_corrector import MaskCorrection, MaskCorrector
 
 HERE = Path(__file__).parent
 CLASSES, VOID, IMAGES, TRUSTED, SHARE = 11, 11, 10, 10, 0.1

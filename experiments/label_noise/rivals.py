@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.nn.models import CorrectAndSmooth, LabelPropagation
 
 from graphs import AnchorMemory, anchor_graph
-from pyg_mllc.nn.label_flow import add_anchors, label_graph
+from pyg_mllc.nn.label_graph import add_anchors, label_graph
 
 K = 20
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_mllc.data import IGNORE
 from pyg_mllc.methods import FixMatch
 from pyg_mllc.nn import Prediction
+from pyg_mllc.typing import IGNORE
 
 
 class AdjustedFixMatch(FixMatch):

@@ -25,10 +25,10 @@ from experiments.job import Job
 from experiments.keep import extend
 from experiments.scores import scores
 from experiments.trained import data_of, finished, key, trained
-from pyg_mllc.data import IGNORE
-from pyg_mllc.losses import upsample
-from pyg_mllc.methods import FrozenFeatures, Method, Supervised
-from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
+from pyg_mllc.methods import Method, Supervised
+from pyg_mllc.nn import CorrectedSegmenter, FrozenFeatures, LabelCorrector, Prediction, Segmenter
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.resize import upsample
 
 HERE = Path(__file__).parent
 STRIDES = {"voc": (16, 32), "camvid": (8, 16)}  # of the encoder's maps

@@ -21,8 +21,8 @@ from experiments.keep import extend
 from experiments.table import CORRECTED, over
 from experiments.trained import data_of, finished, key, trained
 from pyg_mllc.data import OwnSizes, SegmentationDataset
-from pyg_mllc.evaluation import evaluate
-from pyg_mllc.losses import upsample
+from pyg_mllc.evaluation.evaluate import evaluate
+from pyg_mllc.utils.resize import upsample
 
 HERE = Path(__file__).parent
 FIELDS = ("config", "seed", "student", "corrected", "commit")

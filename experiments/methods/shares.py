@@ -18,7 +18,7 @@ from experiments.methods.search import ROWS, budget
 from experiments.scores import of_confusion
 from experiments.trained import beliefs, confusions, data_of, trained
 from pyg_mllc.data import SegmentationDataset
-from pyg_mllc.prediction import Predictor
+from pyg_mllc.inference.predictor import Predictor
 
 HERE = Path(__file__).parent
 OPTIONS = (*budget("voc"), "trainer.lr=1e-4", "method.lambda_clg=1")

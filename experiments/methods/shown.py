@@ -13,7 +13,7 @@ import torch
 
 from experiments.keep import keep
 from experiments.trained import splits_of
-from pyg_mllc.data import IGNORE
+from pyg_mllc.typing import IGNORE
 
 HERE = Path(__file__).parent
 ROWS = ("camvid_23_supervised", "camvid_46_supervised", "voc_54_supervised", "voc_27_supervised")

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from experiments.job import Job, rows
 from experiments.keep import extend
 from experiments.trained import file_of, finished
-from pyg_mllc.results import Run
+from pyg_mllc.evaluation.results import Run
 
 HERE = Path(__file__).parent
 FIELDS = ("config", "measure", "round", "step", "percent")

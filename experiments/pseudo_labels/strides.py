@@ -17,7 +17,7 @@ from torch import Tensor
 from experiments.keep import keep
 from experiments.scores import of_confusion
 from experiments.trained import confusions, splits_of
-from pyg_mllc.losses import upsample
+from pyg_mllc.utils.resize import upsample
 
 HERE = Path(__file__).parent
 ROWS = {"camvid": "methods/camvid_46_supervised", "voc": "methods/voc_54_supervised"}

@@ -31,8 +31,8 @@ from experiments.trained import (
     trained,
     unlabeled_with_truth,
 )
-from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import pseudo_label_weight
+from pyg_mllc.typing import IGNORE
 
 HERE = Path(__file__).parent
 CONFIGS = (*MLLC_RUNS, "methods/camvid_46_fixmatch_corrector")

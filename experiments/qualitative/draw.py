@@ -8,8 +8,8 @@ Unlabeled images of a run of the table `methods`, evenly spaced; none is picked 
 from pathlib import Path
 
 from experiments.trained import MLLC_RUNS, beliefs, finished, trained, unlabeled_with_truth
-from pyg_mllc.pictures import example_figure
-from pyg_mllc.results import Example
+from pyg_mllc.evaluation.results import Example
+from pyg_mllc.visualization.examples import example_figure
 
 HERE = Path(__file__).parent
 ROWS = 5

@@ -13,10 +13,11 @@ from torch import Tensor
 from experiments.job import data_root
 from experiments.label_noise.noise import KINDS
 from graphs import join_features
-from pyg_mllc.data import IGNORE, camvid, textures, voc
+from pyg_mllc.data import camvid, textures, voc
 from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.typing import IGNORE
 
 ROUNDS, STEPS = 3, 60
 SIZE, SIZE_OF_NETWORKS = (36, 48), (144, 192)  # of images

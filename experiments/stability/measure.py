@@ -26,7 +26,7 @@ from experiments.scores import scores
 from experiments.stability.inputs import ROUNDS, Group, groups
 from graphs import AnchorMemory
 from pyg_mllc.nn import ExportableCorrector, LabelCorrector
-from pyg_mllc.processes import gather_rows
+from pyg_mllc.utils.distributed import gather_rows
 
 HERE = Path(__file__).parent
 FORMS: dict[str, dict[str, Any]] = {

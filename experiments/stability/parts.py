@@ -19,9 +19,9 @@ from experiments.scores import scores
 from experiments.stability.inputs import KINDS_OF_SCENES, ROUNDS, Group, scenes, wrong_masks
 from experiments.stability.measure import noisy
 from graphs import maps_to_nodes, nodes_to_maps
-from graphs.pixels import pixel_positions
-from pyg_mllc.nn.label_flow import label_graph
-from pyg_mllc.nn.rounds import CorrectionRound
+from graphs.maps import pixel_positions
+from pyg_mllc.nn.correction_round import CorrectionRound
+from pyg_mllc.nn.label_graph import label_graph
 
 HERE = Path(__file__).parent
 PARTS = {  # whether later graphs see both features, weights fall to zero, decisions are ramps

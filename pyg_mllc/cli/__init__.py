@@ -10,8 +10,8 @@ import os
 from importlib import import_module
 from importlib.metadata import version
 
-from pyg_mllc.cli.quoting import quoted
-from pyg_mllc.cli.sentences import one_sentence, refuse
+from pyg_mllc.cli.errors import one_sentence, refuse
+from pyg_mllc.cli.overrides import quoted
 from pyg_mllc.cli.threads import share_cores
 
 USAGE = """mllc <command> [option=value ...]

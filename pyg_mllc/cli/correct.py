@@ -10,11 +10,11 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from pyg_mllc.cli.mask_results import kept, summarize, write
+from pyg_mllc.cli.correct_outputs import kept, summarize, write
+from pyg_mllc.cli.errors import one_sentence
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.predict import digest, tell_left_out, tell_others, write_classes
 from pyg_mllc.cli.progress import bar
-from pyg_mllc.cli.sentences import one_sentence
 from pyg_mllc.errors import InputError
 
 KINDS = ("labels", "changes", "confidence", "found")
@@ -28,10 +28,11 @@ def run(cfg: DictConfig) -> None:
 
 
 def _correct(cfg: dict[str, Any]) -> None:
-    from pyg_mllc.data.turning import mask_orientation
-    from pyg_mllc.folders import Results, find_files
-    from pyg_mllc.given import SUFFIXES, read_given
-    from pyg_mllc.prediction import choose_device
+    from pyg_mllc.cli.output_dir import Results
+    from pyg_mllc.data.label_files import SUFFIXES, read_given
+    from pyg_mllc.data.orientation import mask_orientation
+    from pyg_mllc.inference.predictor import choose_device
+    from pyg_mllc.utils.files import find_files
 
     sources, passed = find_files("input", cfg["input"], SUFFIXES)
     photos = _images(cfg["images"], sources, "input")
@@ -103,7 +104,7 @@ def _correct(cfg: dict[str, Any]) -> None:
 
 
 def _tell_doubts(paths: list[Path], spec: Any) -> None:
-    from pyg_mllc.given import given_doubts
+    from pyg_mllc.data.label_files import given_doubts
 
     doubts, notes = given_doubts(paths, spec)
     for kind, sentences in (("warning", doubts), ("note", notes)):
@@ -113,9 +114,9 @@ def _tell_doubts(paths: list[Path], spec: Any) -> None:
 
 def _exif(given: str, photo_of: dict[Path, Path], spec: Any) -> str:
     """How the masks lie over photos that EXIF turns, once their palettes have passed a check."""
+    from pyg_mllc.data.label_files import given_layout
+    from pyg_mllc.data.orientation import choose_exif
     from pyg_mllc.data.palette_order import check_palettes
-    from pyg_mllc.data.turning import choose_exif
-    from pyg_mllc.given import given_layout
 
     if not spec.has_colors:
         check_palettes(photo_of)
@@ -134,8 +135,8 @@ def _own(cfg: dict[str, Any]) -> bool:
 
 def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
     """The image of each mask, by name."""
-    from pyg_mllc.folders import find_files
-    from pyg_mllc.suffixes import image_suffixes, passed_over
+    from pyg_mllc.utils.files import find_files
+    from pyg_mllc.utils.suffixes import image_suffixes, passed_over
 
     found, passed = find_files("images", given, image_suffixes())
     there = {source.name: source.path for source in found}
@@ -156,9 +157,9 @@ def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
 def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, Any]:
     """The network of the checkpoint, if any, and what the numbers in masks mean."""
     from pyg_mllc.data import DatasetSpec
-    from pyg_mllc.data.classes import read_as_binary, read_classes
-    from pyg_mllc.given import colors_of, count_classes, read_numbers
-    from pyg_mllc.prediction import load
+    from pyg_mllc.data.class_table import read_as_binary, read_classes
+    from pyg_mllc.data.label_files import colors_of, count_classes, read_numbers
+    from pyg_mllc.inference.predictor import load
 
     predictor, has_colors = None, False
     paths = [source.path for source in sources]
@@ -194,8 +195,8 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
 
 
 def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:
-    from pyg_mllc.encoder_features import EncoderFeatures
-    from pyg_mllc.masks import MaskCorrector
+    from pyg_mllc.inference.mask_corrector import MaskCorrector
+    from pyg_mllc.nn.frozen_features import EncoderFeatures
 
     look: Any = None
     if predictor is None:
@@ -213,8 +214,8 @@ def _trusted(
     cfg: dict[str, Any], sources: list[Any], photos: dict[str, Path]
 ) -> tuple[list[Any], dict[str, Path], list[Path]]:
     """The masks that anchors come from, their images, and what is passed over."""
-    from pyg_mllc.folders import find_files
-    from pyg_mllc.given import SUFFIXES
+    from pyg_mllc.data.label_files import SUFFIXES
+    from pyg_mllc.utils.files import find_files
 
     if _own(cfg):  # a single mask has no other
         return (sources, photos, []) if len(sources) > 1 else ([], {}, [])

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 
-from pyg_mllc.cli.sentences import refuse
+from pyg_mllc.cli.errors import refuse
 
 USAGE = """mllc data <command>
 
@@ -25,7 +25,7 @@ def run() -> None:
     if name in ("-h", "--help") or (name == "info" and {"-h", "--help"} & set(rest)):
         print(USAGE, end="")
     elif name == "check":
-        from pyg_mllc.cli.check import check
+        from pyg_mllc.cli.data_check import check
         from pyg_mllc.cli.help import print_help
 
         if {"-h", "--help"} & set(rest):
@@ -85,7 +85,8 @@ def _one(name: str) -> None:
     import rich
     from rich.table import Table
 
-    from pyg_mllc.data import IGNORE, TEXTURES, spec_named
+    from pyg_mllc.data import TEXTURES, spec_named
+    from pyg_mllc.typing import IGNORE
 
     if name == "voc_animals":
         spec = replace(spec_named("voc").only(_chosen(name)), name=name)

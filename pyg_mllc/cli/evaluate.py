@@ -8,11 +8,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
-from pyg_mllc.cli.parts import allowed, checked_parts
 from pyg_mllc.cli.predict import SEEN
 from pyg_mllc.cli.progress import bar
-from pyg_mllc.cli.sentences import one_sentence, short
+from pyg_mllc.cli.trusted_config import allowed, checked_parts
 from pyg_mllc.errors import InputError
 
 PAGE = "evaluation.html"  # written last
@@ -29,13 +29,14 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
     import rich
 
     from pyg_mllc import load
-    from pyg_mllc.building import make
+    from pyg_mllc.cli.output_dir import check_output
     from pyg_mllc.data import OwnSizes, SegmentationDataset
     from pyg_mllc.data.label_doubts import label_doubts
-    from pyg_mllc.evaluation import evaluate
-    from pyg_mllc.folders import CLASSES, check_output
-    from pyg_mllc.losses import upsample
-    from pyg_mllc.report import stages_table
+    from pyg_mllc.evaluation.evaluate import evaluate
+    from pyg_mllc.utils.files import CLASSES
+    from pyg_mllc.utils.instantiate import make
+    from pyg_mllc.utils.resize import upsample
+    from pyg_mllc.visualization.report import stages_table
 
     if cfg.get("data") is None:
         raise InputError("data is not given: pass data=camvid data.root=path/to/camvid, or another")
@@ -80,9 +81,9 @@ def _is_ours(table: Path) -> bool:
 
 def _warn_of_known(samples: Any, checkpoint: Path) -> None:
     """Say so where images to measure on taught the network, by the lists of its run."""
-    from pyg_mllc.cli.run_folder import PARTITION, RUN, read_run
+    from pyg_mllc.cli.run_dir import PARTITION, RUN, read_run
     from pyg_mllc.data import SegmentationDataset
-    from pyg_mllc.data.lists import read_list
+    from pyg_mllc.data.split_lists import read_list
 
     run = checkpoint.absolute().parent.parent
     lists = run / PARTITION
@@ -101,7 +102,7 @@ def _warn_of_known(samples: Any, checkpoint: Path) -> None:
 
 
 def _write(out: Path, evaluation: Any, predictor: Any, facts: dict[str, str]) -> None:
-    from pyg_mllc.report import write_figures, write_report, write_tables
+    from pyg_mllc.visualization.report import write_figures, write_report, write_tables
 
     classes, colors = predictor.classes, predictor.colors
     if (out / PAGE).exists():

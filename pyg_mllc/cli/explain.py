@@ -7,8 +7,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
-from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
 
@@ -22,10 +22,10 @@ def run(cfg: DictConfig) -> None:
 def _explain(cfg: dict[str, Any]) -> None:
     import rich
 
-    from pyg_mllc.explain_figure import explanation_figure
-    from pyg_mllc.explaining import explain
-    from pyg_mllc.prediction import load
-    from pyg_mllc.writing import whole_file
+    from pyg_mllc.inference.explain import explain
+    from pyg_mllc.inference.predictor import load
+    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.visualization.explanation import explanation_figure
 
     x, y = _pixel(cfg["pixel"])
     image = Path(cfg["image"])
@@ -55,7 +55,7 @@ def _table(found: Any, classes: Any) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from pyg_mllc.explaining import class_shares
+    from pyg_mllc.inference.explain import class_shares
 
     def told(belief: Any) -> str:
         share, label = belief.max(0)

@@ -6,9 +6,9 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.errors import one_sentence, refuse, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.predict import need_correction
-from pyg_mllc.cli.sentences import one_sentence, refuse, short
 from pyg_mllc.errors import InputError
 
 NONE = "nothing is kept"
@@ -24,8 +24,8 @@ def run(cfg: DictConfig) -> None:
 
 def _export(cfg: dict[str, Any]) -> None:
     from pyg_mllc import export
-    from pyg_mllc.prediction import load
-    from pyg_mllc.writing import whole_file
+    from pyg_mllc.inference.predictor import load
+    from pyg_mllc.utils.io import whole_file
 
     out = Path(cfg["output"])
     chosen = _format(out, cfg["format"])
@@ -92,6 +92,6 @@ def _image(path: str | None) -> Any:
     """A real image `(3, H, W)` in [0, 1]."""
     from skimage.data import chelsea
 
-    from pyg_mllc.images import as_tensor
+    from pyg_mllc.data.image_io import as_tensor
 
     return as_tensor(chelsea() if path is None else path)

@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 from rich.padding import Padding
 from rich.text import Text
 
-from pyg_mllc.cli.choices import check_choices
-from pyg_mllc.cli.parts import checked_parts, trusted
-from pyg_mllc.cli.quoting import in_quotes, quoted
+from pyg_mllc.cli.config_checks import check_choices
+from pyg_mllc.cli.overrides import in_quotes, quoted
+from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.errors import InputError
 
 CONFIGS = "pyg_mllc.configs"

@@ -7,9 +7,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pyg_mllc.cli.parts import allowed
-from pyg_mllc.kinds import check_kind
-from pyg_mllc.own_code import find_named
+from pyg_mllc.cli.trusted_config import allowed
+from pyg_mllc.utils.user_code import find_named
+from pyg_mllc.utils.validation import check_kind
 
 
 def plain_options(cfg: DictConfig) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.progress import bar
-from pyg_mllc.cli.sentences import one_sentence, short
 from pyg_mllc.errors import InputError
 
 KINDS = ("labels", "overlays", "confidence")
@@ -28,9 +28,10 @@ def run(cfg: DictConfig) -> None:
 
 
 def _predict(cfg: dict[str, Any]) -> None:
-    from pyg_mllc.folders import Results, find_files
-    from pyg_mllc.prediction import load
-    from pyg_mllc.suffixes import image_suffixes
+    from pyg_mllc.cli.output_dir import Results
+    from pyg_mllc.inference.predictor import load
+    from pyg_mllc.utils.files import find_files
+    from pyg_mllc.utils.suffixes import image_suffixes
 
     unknown = [kind for kind in cfg["save"] if kind not in KINDS]
     if unknown or not cfg["save"] or cfg["batch_size"] < 1:
@@ -62,7 +63,7 @@ def _predict(cfg: dict[str, Any]) -> None:
 
 def _batches(sources: list[Any], batch_size: int, unreadable: list[str]) -> Iterator[list[Any]]:
     """Batches of images of one size, by what the files' heads say."""
-    from pyg_mllc.data.opening import picture_size
+    from pyg_mllc.data.image_layout import picture_size
 
     by_size = defaultdict(list)
     for source in sources:
@@ -81,9 +82,14 @@ def _label(
 ) -> None:
     import torch
 
-    from pyg_mllc.images import as_tensor
-    from pyg_mllc.labeling import label_map
-    from pyg_mllc.palettes import gray_picture, overlay_picture, palette_picture, save_picture
+    from pyg_mllc.data.image_io import as_tensor
+    from pyg_mllc.inference.postprocessing import label_map
+    from pyg_mllc.visualization.masks import (
+        gray_picture,
+        overlay_picture,
+        palette_picture,
+        save_picture,
+    )
 
     images, named = [], []
     for source in batch:
@@ -126,7 +132,7 @@ def tell_left_out(reasons: Sequence[str], of: str, passed: Sequence[Path] = ()) 
         InputError: if there are reasons.
     """
     if passed:
-        from pyg_mllc.suffixes import passed_over
+        from pyg_mllc.utils.suffixes import passed_over
 
         print(f"mllc: {passed_over(passed)}", file=sys.stderr)
     for reason in reasons[1:]:
@@ -154,7 +160,7 @@ def digest(path: Path) -> str:
 
 def write_classes(path: Path, classes: Any, colors: Any) -> None:
     """Write what the numbers in labels mean."""
-    from pyg_mllc.writing import write_csv
+    from pyg_mllc.utils.io import write_csv
 
     rows = ([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
     write_csv(path, ["id", "name", "r", "g", "b"], rows)  # as a table of classes is read

@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from rich.text import Text
 
-from pyg_mllc.cli.run_folder import CHANGEABLE, COMMAND, ERROR, RUN, OccupiedError, read_run
-from pyg_mllc.cli.sentences import sentence_of, short
-from pyg_mllc.report.tables import chain, plain_table, spread
-from pyg_mllc.results import Run
-from pyg_mllc.writing import whole_file, write_csv
+from pyg_mllc.cli.errors import sentence_of, short
+from pyg_mllc.cli.run_dir import CHANGEABLE, COMMAND, ERROR, RUN, OccupiedError, read_run
+from pyg_mllc.evaluation.results import Run
+from pyg_mllc.utils.io import whole_file, write_csv
+from pyg_mllc.visualization.report.tables import chain, plain_table, spread
 
 HEADER = (
     "folder", "method", "options", "seed", "last_miou", "best_miou", "best_step", "label_miou",

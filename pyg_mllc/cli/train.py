@@ -15,10 +15,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from pyg_mllc.cli.choices import check_choices, method_name, tell_unread
-from pyg_mllc.cli.parts import TRAINED, allowed, checked_parts, trusted
+from pyg_mllc.cli.config_checks import check_choices, method_name, tell_unread
+from pyg_mllc.cli.errors import one_sentence, refuse, short
 from pyg_mllc.cli.progress import bar
-from pyg_mllc.cli.run_folder import (
+from pyg_mllc.cli.run_dir import (
     CHANGEABLE,
     COMMAND,
     ERROR,
@@ -34,10 +34,10 @@ from pyg_mllc.cli.run_folder import (
     resuming,
     same_run,
 )
-from pyg_mllc.cli.sentences import one_sentence, refuse, short
+from pyg_mllc.cli.trusted_config import TRAINED, allowed, checked_parts, trusted
 from pyg_mllc.errors import InputError
-from pyg_mllc.processes import rank_and_size
-from pyg_mllc.writing import whole_file
+from pyg_mllc.utils.distributed import rank_and_size
+from pyg_mllc.utils.io import whole_file
 
 
 def run() -> None:
@@ -84,7 +84,7 @@ def _run(cfg: DictConfig) -> float:
 
 def _member(cfg: DictConfig, out: Path) -> float:
     """Train a run of a sweep; where its folder holds this very run, go on with that."""
-    from pyg_mllc.results import Run
+    from pyg_mllc.evaluation.results import Run
 
     if cfg.overwrite or not (out / RUN).is_file():
         return _train(cfg, out, trusted(cfg))
@@ -118,10 +118,11 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     from lightning.pytorch.utilities import rank_zero_only
 
     from pyg_mllc import training
-    from pyg_mllc.building import make
-    from pyg_mllc.evaluation import evaluate, full_size
-    from pyg_mllc.pictures import example_figure
-    from pyg_mllc.report import comparison_table, write_report
+    from pyg_mllc.evaluation.evaluate import evaluate
+    from pyg_mllc.inference.sliding_window import full_size
+    from pyg_mllc.utils.instantiate import make
+    from pyg_mllc.visualization.examples import example_figure
+    from pyg_mllc.visualization.report import comparison_table, write_report
 
     check_choices(cfg)
     if type(cfg.get("seed")) is not int or not 0 <= cfg.seed < 2**32:
@@ -208,7 +209,7 @@ def _goes_on(out: Path, allow: Sequence[str]) -> Iterator[None]:
 
 def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any]:
     """Return what the network is built from, for its checkpoints."""
-    from pyg_mllc.checkpoints import describe
+    from pyg_mllc.inference.checkpoint import describe
 
     plain = {"model": parts["model"], "corrector": parts["corrector"], "method": parts[method]}
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)

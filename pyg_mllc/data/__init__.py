@@ -1,5 +1,6 @@
 """Data sets, their labeled and unlabeled splits, and loaders."""
 
+from pyg_mllc.data.base import ReadableSet, Sample, SampleSet
 from pyg_mllc.data.catalog import (
     CAMVID,
     CAMVID32,
@@ -12,13 +13,12 @@ from pyg_mllc.data.catalog import (
     spec_named,
 )
 from pyg_mllc.data.dataset import OwnSizes, SegmentationDataset
+from pyg_mllc.data.datasets import camvid, published, voc
 from pyg_mllc.data.folder import folder
 from pyg_mllc.data.loaders import EndlessBatches, endless_loader, eval_loader
-from pyg_mllc.data.published import camvid, published, voc
-from pyg_mllc.data.samples import ReadableSet, Sample, SampleSet
-from pyg_mllc.data.specs import IGNORE, DatasetSpec, Protocol
+from pyg_mllc.data.spec import DatasetSpec, Protocol
 from pyg_mllc.data.splits import Splits, make_splits, write_partition
-from pyg_mllc.data.textures import TEXTURES, Textures, textures
+from pyg_mllc.data.synthetic.textures import TEXTURES, Textures, textures
 
 __all__ = [
     "CAMVID",
@@ -26,7 +26,6 @@ __all__ = [
     "CAMVID_COLORS",
     "CITYSCAPES",
     "CITYSCAPES_TRAIN_IDS",
-    "IGNORE",
     "SPECS",
     "TEXTURES",
     "VOC",

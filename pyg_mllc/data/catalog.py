@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from pyg_mllc.data.specs import IGNORE, Color, DatasetSpec, Protocol
+from pyg_mllc.data.spec import DatasetSpec, Protocol
 from pyg_mllc.errors import InputError
+from pyg_mllc.typing import IGNORE, Color
 
 _CAMVID_COLORS: dict[str, Color] = {
     "animal": (64, 128, 64),

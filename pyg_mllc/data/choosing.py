@@ -4,10 +4,10 @@ import logging
 import os
 from pathlib import Path
 
-from pyg_mllc.data.layout import Item, Tree
-from pyg_mllc.data.lists import find_listed
-from pyg_mllc.data.partitions import classes_present, draw_labeled
-from pyg_mllc.data.specs import Protocol
+from pyg_mllc.data.file_pairs import Item, Tree
+from pyg_mllc.data.labeled_subset import classes_present, draw_labeled
+from pyg_mllc.data.spec import Protocol
+from pyg_mllc.data.split_lists import find_listed
 from pyg_mllc.errors import InputError
 
 log = logging.getLogger(__name__)

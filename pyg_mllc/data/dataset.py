@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from pyg_mllc.data.base import Sample, SampleSet
 from pyg_mllc.data.cache import SampleCache
-from pyg_mllc.data.decoding import fitted_size, letterbox, read_image, read_mask
-from pyg_mllc.data.opening import read_layout
-from pyg_mllc.data.samples import Sample, SampleSet, check_index, check_size
-from pyg_mllc.data.specs import IGNORE, DatasetSpec
-from pyg_mllc.data.turning import mask_orientation
+from pyg_mllc.data.image_layout import read_layout
+from pyg_mllc.data.mask_io import fitted_size, letterbox, read_image, read_mask
+from pyg_mllc.data.orientation import mask_orientation
+from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.validation import check_index, check_size
 
 
 class SegmentationDataset(SampleSet):

@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from pyg_mllc.data.classes import (
+from pyg_mllc.data.class_table import (
     Row,
     find_classes,
     read_as_binary,
     read_classes,
     spec_of_rows,
 )
-from pyg_mllc.data.layout import Item, Tree, files_by_name, pair_files, warn_of_passed
+from pyg_mllc.data.file_pairs import Item, Tree, files_by_name, pair_files, warn_of_passed
+from pyg_mllc.data.orientation import choose_exif
 from pyg_mllc.data.palette_order import check_palettes
-from pyg_mllc.data.specs import IGNORE, DatasetSpec
+from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits
-from pyg_mllc.data.turning import choose_exif
 from pyg_mllc.errors import InputError
-from pyg_mllc.folders import TABLES
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.files import TABLES
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Which image files and mask files are refused, by what their heads say."""
 
-from pyg_mllc.data.heads import Head
+from pyg_mllc.data.file_headers import Head
 from pyg_mllc.errors import InputError
 
 

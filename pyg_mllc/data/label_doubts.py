@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.catalog import SPECS
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.data.decoding import packed, read_mask, read_raw_mask
 from pyg_mllc.data.label_problems import Labels, count_labels, label_problems
-from pyg_mllc.data.samples import SampleSet, evenly_spaced
-from pyg_mllc.data.specs import DatasetSpec
+from pyg_mllc.data.mask_io import packed, read_mask, read_raw_mask
+from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.data.stored_ids import StoredIds, count_ids, unknown_ids
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.validation import evenly_spaced
 
 LOOKED_AT = 32  # masks of each part
 AT_MOST = 128  # validation masks, while there is a class that none shows

@@ -6,9 +6,10 @@ import numpy as np
 
 from pyg_mllc.data.catalog import SPECS
 from pyg_mllc.data.outlines import MEND, inner_pixels, only_outlines
-from pyg_mllc.data.specs import IGNORE, DatasetSpec
+from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.data.stored_ids import lines
 from pyg_mllc.errors import listed
+from pyg_mllc.typing import IGNORE
 
 MUCH = 0.5  # share of void that nobody has named, above which it is doubted
 HARDLY = 10  # pixels of a class that may be a slip of the brush

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pyg_mllc.data.samples import Sample, SampleSet, check_count
+from pyg_mllc.data.base import Sample, SampleSet
 from pyg_mllc.errors import InputError
-from pyg_mllc.own_code import NamedModules, finder
-from pyg_mllc.processes import rank_and_size
+from pyg_mllc.utils.distributed import rank_and_size
+from pyg_mllc.utils.user_code import NamedModules, finder
+from pyg_mllc.utils.validation import check_count
 
 
 class EndlessBatches(Sampler[list[int]]):

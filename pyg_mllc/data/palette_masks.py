@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pyg_mllc.data.specs import DatasetSpec
+from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 
 

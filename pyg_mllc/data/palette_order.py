@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyg_mllc.data.decoding import read_palette, read_raw_mask
+from pyg_mllc.data.mask_io import read_palette, read_raw_mask
 from pyg_mllc.data.stored_ids import bracketed
 from pyg_mllc.errors import InputError
 

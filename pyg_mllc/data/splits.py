@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.choosing import as_listed, drawn, listed
 from pyg_mllc.data.dataset import SegmentationDataset
+from pyg_mllc.data.file_pairs import Item, Tree
 from pyg_mllc.data.label_doubts import label_doubts
-from pyg_mllc.data.layout import Item, Tree
-from pyg_mllc.data.lists import write_list
-from pyg_mllc.data.samples import SampleSet, check_count, evenly_spaced
-from pyg_mllc.data.specs import DatasetSpec
+from pyg_mllc.data.spec import DatasetSpec
+from pyg_mllc.data.split_lists import write_list
+from pyg_mllc.utils.validation import check_count, evenly_spaced
 
 
 @dataclass(frozen=True)

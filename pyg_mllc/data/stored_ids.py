@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pyg_mllc.data.outlines import MEND, inner_pixels, only_outlines
-from pyg_mllc.data.specs import IGNORE
 from pyg_mllc.errors import InputError, listed
+from pyg_mllc.typing import IGNORE
 
 SHOWN = 8  # ids that a sentence lists
 

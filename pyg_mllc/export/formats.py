@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.export.network import ExportableNetwork
-from pyg_mllc.prediction import Predictor
+from pyg_mllc.export.model import ExportableNetwork
+from pyg_mllc.inference.predictor import Predictor
 
 LARGEST = 4096  # pixels of a side
 MEND = "pip install 'pyg_mllc[export]' brings what ONNX needs"

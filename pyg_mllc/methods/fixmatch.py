@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
 from pyg_mllc.methods.semi_supervised import Guess, SemiSupervised
-from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.methods.untrained import untrained
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
+from pyg_mllc.nn.frozen_features import FrozenFeatures
 
 
 class FixMatch(SemiSupervised):

@@ -7,17 +7,12 @@ from torch import Tensor, nn
 
 from graphs import maps_to_nodes
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import (
-    info_nce,
-    masked_cross_entropy,
-    prototype_loss,
-    pseudo_label_weight,
-    resize_labels,
-)
+from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseudo_label_weight
 from pyg_mllc.methods.prototypes import Prototypes
 from pyg_mllc.methods.semi_supervised import Guess, SemiSupervised, check_drop
-from pyg_mllc.methods.sight import FrozenFeatures
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
+from pyg_mllc.nn.frozen_features import FrozenFeatures
+from pyg_mllc.utils.resize import resize_labels
 
 
 class MLLC(SemiSupervised):

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyg_mllc.data.specs import IGNORE
-from pyg_mllc.losses import at_least_float32
-from pyg_mllc.processes import sum_over_processes
+from graphs.precision import at_least_float32
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.distributed import sum_over_processes
 
 
 class Prototypes(nn.Module):

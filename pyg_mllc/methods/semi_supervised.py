@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pyg_mllc.augment import StrongView
-from pyg_mllc.data.specs import IGNORE
+from graphs.precision import at_least_float32
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import at_least_float32, upsample
-from pyg_mllc.methods.method import Method
+from pyg_mllc.methods.base import Method
 from pyg_mllc.nn import CorrectedSegmenter, Prediction
+from pyg_mllc.transforms import StrongView
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.resize import upsample
 
 
 class Guess(NamedTuple):

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from pyg_mllc.losses import masked_cross_entropy
-from pyg_mllc.methods.method import Method
-from pyg_mllc.methods.sight import FrozenFeatures
+from pyg_mllc.methods.base import Method
 from pyg_mllc.methods.untrained import untrained
 from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.nn.frozen_features import FrozenFeatures
 
 
 class Supervised(Method):

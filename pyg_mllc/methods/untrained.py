@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.methods.method import check_thresholds
-from pyg_mllc.methods.sight import FrozenFeatures
+from pyg_mllc.methods.base import check_thresholds
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
-from pyg_mllc.nn.conv import GraphLayer
+from pyg_mllc.nn.frozen_features import FrozenFeatures
+from pyg_mllc.nn.graph_layer import GraphLayer
 
 
 def untrained(

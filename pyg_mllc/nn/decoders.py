@@ -10,7 +10,7 @@ from segmentation_models_pytorch.encoders import TimmViTEncoder
 from torch import Tensor, nn
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.nn.encoder import build_filled, create_encoder, weight_options
+from pyg_mllc.nn.encoders import build_filled, create_encoder, weight_options
 
 SMP = {"deeplabv3plus", "fpn", "segformer", "unet", "unetplusplus", "upernet"}
 DECODERS = ("fusion", "deeplabv2", "dpt", *sorted(SMP))

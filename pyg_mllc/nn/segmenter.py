@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import upsample
-from pyg_mllc.nn.correction import LabelCorrector
+from pyg_mllc.nn.corrector import LabelCorrector
 from pyg_mllc.nn.decoders import create_pair
-from pyg_mllc.nn.encoder import has_packaged_weights
+from pyg_mllc.nn.encoders import has_packaged_weights
 from pyg_mllc.nn.prediction import Prediction
+from pyg_mllc.utils.resize import upsample
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from pyg_mllc.checkpoints import write_checkpoint
-from pyg_mllc.processes import sum_over_processes
+from pyg_mllc.inference.checkpoint import write_checkpoint
+from pyg_mllc.utils.distributed import sum_over_processes
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

@@ -12,14 +12,14 @@ from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from pyg_mllc.data import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.evaluation import full_size
-from pyg_mllc.measures import iou
+from pyg_mllc.inference.sliding_window import full_size
 from pyg_mllc.methods import Method
+from pyg_mllc.metrics.segmentation import iou
 from pyg_mllc.nn import Prediction
-from pyg_mllc.processes import mean_over_processes, sum_over_processes
-from pyg_mllc.training.settings import TrainerSettings
+from pyg_mllc.training.config import TrainerSettings
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.distributed import mean_over_processes, sum_over_processes
 
 MEND = "lower trainer.lr or set trainer.clip=1"
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pyg_mllc.checkpoints import build_method, describe, save_checkpoint
-from pyg_mllc.evaluation import evaluate
+from pyg_mllc.evaluation.evaluate import evaluate
+from pyg_mllc.inference.checkpoint import build_method, describe, save_checkpoint
 
 CLASSES, COLORS, SIZE = ["sky", "road", "car"], [(0, 0, 9), (9, 0, 0), (0, 9, 0)], (32, 48)
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_mllc.data import IGNORE
 from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss
+from pyg_mllc.typing import IGNORE
 
 
 def test_cross_entropy_is_torchs_where_all_pixels_count(device):

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 import pyg_mllc
-from pyg_mllc.checkpoints import build_method, describe, save_checkpoint
 from pyg_mllc.data import CAMVID
-from pyg_mllc.images import as_tensor
+from pyg_mllc.data.image_io import as_tensor
+from pyg_mllc.inference.checkpoint import build_method, describe, save_checkpoint
 
 
 @pytest.fixture(scope="module")

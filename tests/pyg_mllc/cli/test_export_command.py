@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pyg_mllc
-from pyg_mllc.checkpoints import build_method, describe, save_checkpoint
+from pyg_mllc.inference.checkpoint import build_method, describe, save_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import pyg_mllc
-from pyg_mllc.checkpoints import build_method, describe, save_checkpoint
+from pyg_mllc.inference.checkpoint import build_method, describe, save_checkpoint
 
 NAMES = ["a", "é (1), it's=b", "in/c.d"]
 

@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from pyg_mllc.cli.sweep import Job, Sweep, read, spread, table
-from pyg_mllc.results import Run
+from pyg_mllc.evaluation.results import Run
 
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",

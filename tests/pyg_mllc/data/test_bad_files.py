@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from pyg_mllc.data import DatasetSpec, SegmentationDataset, folder
-from pyg_mllc.data.classes import read_classes
-from pyg_mllc.data.lists import read_list
+from pyg_mllc.data.class_table import read_classes
+from pyg_mllc.data.split_lists import read_list
 from pyg_mllc.errors import InputError
 
 SPEC = DatasetSpec("three", ("a", "b", "c"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))

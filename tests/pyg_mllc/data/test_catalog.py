@@ -11,12 +11,12 @@ from pyg_mllc.data import (
     CAMVID_COLORS,
     CITYSCAPES,
     CITYSCAPES_TRAIN_IDS,
-    IGNORE,
     SPECS,
     VOC,
     published,
 )
 from pyg_mllc.errors import InputError
+from pyg_mllc.typing import IGNORE
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)

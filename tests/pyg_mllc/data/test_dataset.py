@@ -4,8 +4,9 @@ import torch
 from PIL import Image
 from torch.utils.data import default_collate
 
-from pyg_mllc.data import CAMVID, IGNORE, SegmentationDataset
+from pyg_mllc.data import CAMVID, SegmentationDataset
 from pyg_mllc.errors import InputError
+from pyg_mllc.typing import IGNORE
 
 
 @pytest.fixture

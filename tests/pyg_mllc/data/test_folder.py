@@ -3,8 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pyg_mllc.data import IGNORE, folder
+from pyg_mllc.data import folder
 from pyg_mllc.errors import InputError
+from pyg_mllc.typing import IGNORE
 
 
 def save(path, value, size=(8, 6), mode="L"):

@@ -9,9 +9,9 @@ import tifffile
 import torch
 from PIL import Image
 
-from pyg_mllc.data.decoding import read_image, read_raw_mask
+from pyg_mllc.data.image_io import as_tensor
+from pyg_mllc.data.mask_io import read_image, read_raw_mask
 from pyg_mllc.errors import InputError
-from pyg_mllc.images import as_tensor
 
 RGB = np.random.default_rng(0).integers(0, 255, (12, 16, 3), dtype=np.uint8)
 GRAY, NIR = RGB[..., 0], np.dstack([RGB, 255 - RGB[..., 0]])

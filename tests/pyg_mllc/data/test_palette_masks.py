@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyg_mllc.data import IGNORE, VOC, folder
+from pyg_mllc.data import VOC, folder
 from pyg_mllc.data.catalog import spread_color
-from pyg_mllc.data.classes import read_classes
-from pyg_mllc.data.decoding import read_mask
+from pyg_mllc.data.class_table import read_classes
+from pyg_mllc.data.mask_io import read_mask
 from pyg_mllc.errors import InputError
+from pyg_mllc.typing import IGNORE
 
 BLACK, RED, BLUE, GREEN = (0, 0, 0), (255, 0, 0), (0, 0, 255), (0, 255, 0)
 CLASSES = np.array([[0, 1, 2], [2, 2, 1]])

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from pyg_mllc.data import VOC_AUG, Protocol, published, write_partition
-from pyg_mllc.data.samples import evenly_spaced
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.validation import evenly_spaced
 
 SPEC = replace(
     VOC_AUG,

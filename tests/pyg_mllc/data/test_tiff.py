@@ -3,8 +3,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pyg_mllc.data.decoding import read_image
-from pyg_mllc.data.opening import picture_size
+from pyg_mllc.data.image_layout import picture_size
+from pyg_mllc.data.mask_io import read_image
 from pyg_mllc.errors import InputError
 
 RGB = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)

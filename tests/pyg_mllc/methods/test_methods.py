@@ -3,11 +3,12 @@ from functools import partial
 import pytest
 import torch
 
-from pyg_mllc.data import IGNORE
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import masked_cross_entropy, upsample
-from pyg_mllc.methods import MLLC, FixMatch, FrozenFeatures, Supervised, UniMatch
-from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.losses import masked_cross_entropy
+from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
+from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
+from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.resize import upsample
 
 
 def build(method, num_classes=3, **options):

@@ -1,7 +1,7 @@
 import torch
 
-from pyg_mllc.data import IGNORE
 from pyg_mllc.methods import Prototypes
+from pyg_mllc.typing import IGNORE
 
 
 def test_first_features_set_a_prototype_and_later_ones_move_it():

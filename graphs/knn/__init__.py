@@ -1,0 +1,1 @@
+"""Search for nearest neighbors: exact, approximate, in a window."""

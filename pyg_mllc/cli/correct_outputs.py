@@ -1,0 +1,96 @@
+"""What `mllc correct` leaves of each mask, and tells of all of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pyg_mllc.cli.errors import short
+
+MUCH = 0.25  # share of doubted labels that makes one doubt the doubt
+
+
+def kept(results: Any, source: Any) -> dict[str, Any]:
+    """What was found in a mask, as `write` left it."""
+    return json.loads(results.paths(source.name)["found"].read_text())
+
+
+def write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: str) -> None:
+    """Write the pictures of a corrected mask, and what was found in it.
+
+    Args:
+        paths: of its files, by kind.
+        photo: the image of the mask.
+        found: what `MaskCorrector.correct` gave.
+        spec: the classes.
+        rests_on: digest of all files that it rests on: when it changes, the mask is done anew.
+    """
+    from pyg_mllc.data.image_io import as_tensor
+    from pyg_mllc.inference.label_issues import find_issues
+    from pyg_mllc.typing import IGNORE
+    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.visualization.masks import (
+        changes_picture,
+        gray_picture,
+        palette_picture,
+        save_picture,
+    )
+
+    save_picture(paths["labels"], palette_picture(found.label, spec.colors))
+    shown = found.label, found.changed, found.doubt > 0.5
+    picture = changes_picture(as_tensor(photo), *shown, spec.colors)
+    save_picture(paths["changes"], picture)
+    save_picture(paths["confidence"], gray_picture(found.confidence))
+    known = found.given != IGNORE
+    left = {**find_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
+    left["changed"] = int((found.changed & known).sum())
+    with whole_file(paths["found"]) as file:
+        file.write(json.dumps(left).encode())
+
+
+def summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> None:
+    """Write both tables from what each image left, and print their heads."""
+    import rich
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from pyg_mllc.inference.label_issues import (
+        COLUMNS,
+        ImageIssues,
+        Region,
+        confused_pairs,
+        issue_rows,
+    )
+    from pyg_mllc.utils.io import write_csv
+
+    found, changed, known = [], 0, 0
+    for source in sources:
+        left = kept(results, source)
+        del left["rests_on"]
+        regions = [Region(*region) for region in left.pop("regions")]
+        changed, known = changed + left.pop("changed"), known + left.pop("known")
+        found.append((source.name, ImageIssues(**left, regions=regions)))
+    rows = list(issue_rows(found, classes))
+    pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(found)]
+    write_csv(results.folder / "issues.csv", COLUMNS, rows)
+    write_csv(results.folder / "confusions.csv", ("given", "suggested", "pixels", "images"), pairs)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    for column in ("likeliest wrong", "score", "given", "suggested", "suspected pixels"):
+        table.add_column(
+            column, justify="right" if column in ("score", "suspected pixels") else "left"
+        )
+    for kind in ("image", "region"):
+        for row in [row for row in rows if row[1] == kind][:5]:
+            place = f" at x={row[8]} y={row[7]}" if kind == "region" else ""
+            table.add_row(*(Text(str(v)) for v in (f"{row[2]}{place}", *row[3:7])))
+    rich.print(table)
+    there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
+    told = f"{changed / max(known, 1):.2%} of their labeled pixels changed"
+    print(f"{len(sources)} masks corrected{there}, {told}: {short(results.folder)}")
+    print("suspected: the label is more likely wrong than right; changed: one other is likelier")
+    # Of labels of which so many were wrong, few would be kept at all.
+    if sum(issues.pixels for _, issues in found) > MUCH * known:
+        print(
+            f"more than {MUCH:.0%} of all labels are doubted: the other masks may tell too little; "
+            "try anchors=<folder of trusted masks>, or anchors=null"
+        )

@@ -1,0 +1,170 @@
+"""`mllc data check`: read a data set as training would, and tell what would hurt it."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig
+
+from pyg_mllc.cli.config_checks import check_choices
+from pyg_mllc.cli.data import swatch
+from pyg_mllc.cli.errors import one_sentence, short
+from pyg_mllc.cli.trusted_config import checked_parts, trusted
+from pyg_mllc.utils.io import whole_file
+
+if TYPE_CHECKING:
+    from pyg_mllc.data import DatasetSpec, Splits
+    from pyg_mllc.data.sanity_check import Seen
+
+SHOWN = 5  # problems of a kind that the terminal shows
+
+
+@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="check", version_base="1.3")
+def check(cfg: DictConfig) -> None:
+    """Read what training would read; exit with code 1 if anything would hurt it."""
+    with one_sentence():
+        found = _check(cfg)
+    if found:
+        sys.exit(1)
+
+
+def _check(cfg: DictConfig) -> int:
+    """Number of problems."""
+    import rich
+    from rich.markup import escape
+    from rich.progress import track
+
+    from pyg_mllc.data.sanity_check import problems, problems_of_labels, read_all
+    from pyg_mllc.utils.instantiate import make
+    from pyg_mllc.utils.targets import packages, resolve
+
+    check_choices(cfg)
+    allow = trusted(cfg)
+    parts = checked_parts(cfg, allow)
+    method: Any = resolve(parts["method"]["_target_"], packages(allow), "method")
+    begun = time.perf_counter()
+    with _warnings() as (warned, notes):
+        splits = make(parts["data"], "data")
+    total = len(splits.labeled) + len(splits.unlabeled) + len(splits.val)
+    silent = not sys.stdout.isatty()
+    seen = list(track(read_all(splits), "reading", total, transient=True, disable=silent))
+    found, more = problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
+    of_labels, doubts = problems_of_labels(seen, splits)
+    found = warned | found | of_labels
+    if method.uses_unlabeled and not len(splits.unlabeled):
+        found["unlabeled images, of which there are none"] = [
+            f"{method.__name__} learns from unlabeled images: add some, or take method=supervised."
+        ]
+    seconds = time.perf_counter() - begun
+    rich.print(_parts(seen), _classes(seen, splits.spec))
+    print(f"{total:,} images in {seconds:.1f} s, {1000 * seconds / total:.1f} s per thousand")
+    for kind, sentences in found.items():
+        rich.print(f"[bold red]{kind}: {len(sentences)}[/]")
+        _some([f"  {escape(sentence)}" for sentence in sentences])
+    notes += [*more, *doubts]
+    _some([f"[yellow]note:[/] {escape(note)}" for note in notes])
+    lines = [f"{kind}: {one}" for kind, sentences in found.items() for one in sentences]
+    lines += [f"note: {note}" for note in notes]
+    out = Path(cfg.output) / splits.spec.name
+    _write(out / "problems.txt", "".join(f"{line}\n" for line in lines).encode())
+    if sheet := _sheet(splits, seen):
+        _write(out / "sheet.png", sheet)
+        print(f"masks over images: {short(out / 'sheet.png')}")
+    count = sum(map(len, found.values()))
+    told = f"{count} problem{'s' * (count != 1)}" if count else "nothing that would hurt training"
+    rich.print(f"[bold]{told}[/]")
+    return count
+
+
+def _some(lines: list[str]) -> None:
+    import rich
+
+    for line in lines[:SHOWN]:
+        rich.print(line)
+    if len(lines) > SHOWN:
+        print(f"  ... and {len(lines) - SHOWN} more, see problems.txt beside the sheet")
+
+
+@contextmanager
+def _warnings() -> Iterator[tuple[dict[str, list[str]], list[str]]]:
+    """Collect what is warned of: problems by the kind that the warning names, and notes."""
+    problems: dict[str, list[str]] = {}
+    notes: list[str] = []
+
+    def emit(record: logging.LogRecord) -> None:
+        kind = getattr(record, "problem", None)
+        (problems.setdefault(kind, []) if kind else notes).append(record.getMessage())
+
+    handler = logging.Handler()
+    handler.emit = emit  # type: ignore[method-assign]
+    logger = logging.getLogger("pyg_mllc.data")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield problems, notes
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
+
+
+def _parts(seen: list["Seen"]) -> Any:
+    from rich.table import Table
+
+    from pyg_mllc.data.sanity_check import PARTS, common_sizes
+
+    table = Table("", "images", "height x width")
+    for part in PARTS:
+        own = [one for one in seen if one.part == part]
+        table.add_row(part, str(len(own)), common_sizes(own))
+    return table
+
+
+def _classes(seen: list["Seen"], spec: "DatasetSpec") -> Any:
+    """How often each class is, of the pixels that have one."""
+    import numpy as np
+    from rich.table import Table
+
+    table, columns = Table("class", ""), []
+    for part in ("labeled", "val"):
+        pixels = [one.pixels for one in seen if one.part == part and one.pixels is not None]
+        counts = np.stack([*pixels, np.zeros(spec.num_classes, dtype=int)])
+        columns.append((counts.sum(0) / max(1, counts.sum()), (counts > 0).sum(0)))
+        table.add_column(f"{part} %", justify="right")
+        table.add_column("images", justify="right")
+    for label, name in enumerate(spec.classes):
+        cells = [
+            text
+            for share, images in columns
+            for text in (f"{100 * share[label]:.2f}", str(images[label]))
+        ]
+        table.add_row(f"{label} {name}", swatch(spec.colors[label]), *cells)
+    return table
+
+
+def _sheet(splits: "Splits", seen: list["Seen"]) -> bytes:
+    """Samples that can be read, evenly spaced, as PNG; empty without any."""
+    from pyg_mllc.utils.validation import evenly_spaced
+    from pyg_mllc.visualization.samples import sample_sheet
+
+    samples = []
+    for part, count in (("labeled", 8), ("val", 4), ("unlabeled", 4)):
+        own = [one for one in seen if one.part == part]
+        good = [place for place, one in enumerate(own) if not one.problem]
+        for place in evenly_spaced(len(good), count):
+            sample = getattr(splits, part)[good[place]]
+            samples.append((f"{part}: {sample['name']}", sample))
+    stream = BytesIO()
+    if samples:
+        sample_sheet(samples, splits.spec).savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with whole_file(path) as file:
+        file.write(content)

@@ -1,0 +1,82 @@
+"""Errors that a user can mend, as one sentence and exit code 2."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from pyg_mllc.cli.config_checks import what_there_is
+from pyg_mllc.errors import InputError
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn an error that the user can mend into one sentence and exit code 2."""
+    try:
+        yield
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        refuse(sentence)
+
+
+def refuse(sentence: str, code: int = 2) -> NoReturn:
+    """Print a sentence and exit."""
+    print(f"mllc: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def short(path: Path) -> Path:
+    """Give a path as seen from the current folder, where it lies inside."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def sentence_of(error: BaseException | None) -> str | None:
+    """What to tell the user, if the cause is something the user can mend."""
+    hydras = None
+    if isinstance(error, OSError) and error.filename:
+        mend = "check this path and the space there (output=<folder> sets where results go)"
+        return f"{error.filename}: {error.strerror}; {mend}"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}=... is not given; {sys.argv[0]} --help shows an example"
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return "A group takes a name, not null; an option may be left out, as in baseline=null."
+    while error is not None:
+        if isinstance(error, InputError):
+            return str(error)
+        if isinstance(error, (HydraException, OmegaConfBaseException)):
+            hydras = hydras or _plain(error)
+        elif hydras is not None:
+            hydras = None  # Hydra only passes on an error of the code
+        error = error.__cause__
+    return hydras
+
+
+def _plain(error: BaseException) -> str:
+    """Hydra's message in one line; for an unknown option, its advice to add it is left out."""
+    if isinstance(error, MissingConfigException) and (told := what_there_is(error)):
+        return told
+    told, *advice = str(error).split("\nTo append to your config")
+    told = " ".join(told.split("Config search path")[0].split())
+    if not advice:
+        return told
+    if {"-m", "--multirun"} & set(sys.argv):
+        return f"{told} If only what the sweep chooses has this option, write ++option=value."
+    if "'data.root'" in told:  # the built-in images have none, nor has evaluate by itself
+        return f"{told} Say which data set it is the root of: data=folder, data=camvid, ..."
+    return f"{told} There is no such option; {_meant(error.__cause__)}--help lists all."
+
+
+def _meant(error: BaseException | None) -> str:
+    """The option that an unknown one resembles most, by OmegaConf's error that names both."""
+    if not isinstance(error, OmegaConfBaseException) or error.parent_node is None:
+        return ""
+    near = get_close_matches(str(error.key), [str(key) for key in error.parent_node], n=1)
+    before = str(error.full_key).removesuffix(str(error.key))
+    return f"did you mean '{before}{near[0]}'? " if near else ""

@@ -1,0 +1,165 @@
+"""The folder of a run: what it holds before anything is trained, and how a run goes on from it."""
+
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from pyg_mllc.cli.errors import short
+from pyg_mllc.errors import InputError
+from pyg_mllc.utils.io import whole_file
+
+RUN = "run.yaml"  # all options of a run, in its folder
+PARTITION = "partition"  # lists of its images
+REPORT = "report.html"  # written last
+COMMAND = "command.txt"  # that began the run
+ERROR = "error.txt"  # why a run of a sweep failed
+LOCK = "train.lock"  # of the process that trains in the folder
+FIRST = {  # files that there are before anything is trained
+    RUN, COMMAND, LOCK, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
+}  # fmt: skip
+CHANGEABLE = (
+    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator",
+    "trainer.on_unreadable", "data.cache", "allow",
+)  # fmt: skip
+
+
+class OccupiedError(InputError):
+    """Another process trains in the folder."""
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold the folder of a run, which two trainings at a time would spoil; let go however it ends.
+
+    Of several processes of one training, the first does so. On a file system that knows no locks
+    nobody does.
+
+    Raises:
+        OccupiedError: if another process trains in it.
+        OSError: if it cannot be written to.
+    """
+    from lightning.pytorch.utilities import rank_zero_only
+
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        yield
+        return
+    try:
+        held: AbstractContextManager[Any] = FileLock(out / LOCK).acquire(blocking=False)
+    except Timeout:
+        raise OccupiedError(
+            f"{short(out)} is being trained by another process; wait for it, stop it, or give "
+            f"another output (if none does, remove {short(out / LOCK)})"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        if getattr(error, "filename", None):
+            raise
+        print(f"note: no lock in {short(out)} ({error}); start no second training there")
+        held = nullcontext()
+    with held:
+        yield
+
+
+def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
+    """Write what the run is, and put away what is left of one that it takes the place of."""
+    from pyg_mllc.data import write_partition
+
+    for old in (out / RUN, out / REPORT, *out.glob("*/result.json")):
+        old.unlink(missing_ok=True)
+    for logs in (*out.glob("*/tensorboard"), *out.glob("*/from_step_*")):
+        shutil.rmtree(logs, ignore_errors=True)
+    for last in out.glob("*/last.ckpt"):  # which resume= must not go on with
+        with suppress(FileNotFoundError):  # another process was faster
+            last.replace(last.with_name("earlier.ckpt"))
+    write_partition(splits, out / PARTITION, cfg.data.get("root"))
+    hydra = HydraConfig.get()
+    own = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
+    words = [*(f"--config-dir={folder}" for folder in own), *hydra.overrides.task]
+    command = shlex.join(["mllc", "train", *words])
+    for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
+        with whole_file(out / name) as file:  # the last of them makes it a run
+            file.write(text.encode())
+
+
+def given_changes() -> list[str]:
+    """What the command line changes of the run that goes on."""
+    found = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
+    for change in found:
+        if change.split("=")[0] not in CHANGEABLE:
+            raise InputError(
+                f"resume= takes all options from the run; leave out {change} "
+                f"(only {', '.join(CHANGEABLE)} may change; a longer training is a new run)"
+            )
+    return found
+
+
+def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
+    """The options of an earlier run, and what changes of them."""
+    cfg = read_run(out)
+    cfg.pop("allow", None)  # the author of the file allows no code, only the command line does
+    for change in OverridesParser.create().parse_overrides(list(changed)):
+        OmegaConf.update(cfg, change.key_or_group, change.value())
+    if (out / PARTITION / "labeled.txt").is_file():
+        cfg.data.partition = str(out / PARTITION)  # the same images, whatever else is there by now
+    return cfg
+
+
+def read_run(out: Path) -> DictConfig:
+    """Return the options of a run, which somebody else may have written.
+
+    Raises:
+        InputError: if the file holds no options of a run, or more than plain values.
+    """
+    file = out / RUN
+    try:
+        cfg = OmegaConf.load(file)
+        plain = OmegaConf.to_container(cfg, resolve=False)
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError, RecursionError) as error:
+        if getattr(error, "filename", None):
+            raise
+        raise InputError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    if "${" in str(plain):
+        raise InputError(f"{file} holds ${{...}}, which no run writes; put values in its place")
+    if not isinstance(plain, dict) or not plain:
+        raise InputError(f"{file} holds no options of a run")
+    return cast(DictConfig, cfg)
+
+
+def resuming(out: Path, allow: Sequence[str] = ()) -> str:
+    """Return the command that goes on with a run."""
+    more = f" allow=[{','.join(allow)}]" if allow else ""
+    return f"mllc train resume={short(out)}{more}"
+
+
+def same_run(cfg: DictConfig, other: Any) -> bool:
+    """Whether two runs differ in nothing but where they lie, and what may change."""
+    both: list[Any] = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, other)]
+    for each in both:
+        for option in ("output", "overwrite", "resume", *CHANGEABLE):
+            OmegaConf.update(each, option, None)
+    return bool(both[0] == both[1])
+
+
+def clear_run(out: Path) -> None:
+    """Remove the folder of a run that ended before it trained, and those above it left empty.
+
+    Only who holds the folder may, see `alone`.
+    """
+    with suppress(OSError):  # something else is in it, or another process has removed it
+        left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        if left <= FIRST:
+            for name in sorted(left, key=lambda name: name == LOCK):  # as long as it is held
+                (out / name).unlink()
+            above = [folder for folder in out.parents if Path.cwd() in folder.parents]
+            for folder in (out / PARTITION, out, *above):
+                if folder.exists():
+                    folder.rmdir()

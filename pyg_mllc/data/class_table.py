@@ -1,0 +1,249 @@
+"""The classes of a user's own masks: from a table, or found in the masks."""
+
+import csv
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyg_mllc.data.catalog import spread_color
+from pyg_mllc.data.mask_io import packed, read_raw_mask
+from pyg_mllc.data.spec import DatasetSpec
+from pyg_mllc.data.stored_ids import Counted, StoredIds, count_ids, lines
+from pyg_mllc.errors import InputError, listed
+from pyg_mllc.typing import IGNORE, Color
+from pyg_mllc.utils.validation import evenly_spaced
+
+log = logging.getLogger(__name__)
+
+VOID = ("void", "ignore", "unlabeled")  # names of rows that are no class
+LOOKED_AT = 64  # masks that tell whether 0 and 255 are the two classes
+COLUMNS = {
+    1: ("name",),
+    2: ("id", "name"),
+    4: ("name", "r", "g", "b"),
+    5: ("id", "name", "r", "g", "b"),
+}
+
+
+class Row(NamedTuple):
+    """One row of a table of classes."""
+
+    code: int  # what masks of ids store
+    name: str
+    color: Color | None
+
+
+def read_classes(path: Path, void: Sequence[int] = (IGNORE,)) -> DatasetSpec:
+    """Read the classes from a table: one class a line, in the order that training numbers them.
+
+    A line is a name, ``id,name``, ``name,r,g,b`` or ``id,name,r,g,b``; the first line may name
+    these columns. Without ids, masks store the number of the line, from 0. A row that is
+    called void, ignore or unlabeled is no class. Colors are those of masks in color, and of
+    pictures; without colors, each class gets one.
+
+    Args:
+        path: The table, text whose columns are separated by commas, semicolons or tabs.
+        void: More ids that mean void, unless the table gives them to a class.
+
+    Raises:
+        InputError: If it is missing or cannot be read so, naming the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        comma = next((c for c in ",;\t" if c in text.strip().partition("\n")[0]), ",")
+        lines = csv.reader(text.splitlines(), delimiter=comma)
+        numbered = [(number, [cell.strip() for cell in row]) for number, row in enumerate(lines, 1)]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"data.classes={path} cannot be read ({reason}): name a text file, one class a line."
+        ) from error
+    table = [(number, cells) for number, cells in numbered if any(cells)]
+    columns: Sequence[str] = ()
+    if table and "name" in (head := [cell.lower() for cell in table[0][1]]):
+        columns, table = head, table[1:]
+        if strange := [column for column in head if column and column not in COLUMNS[5]]:
+            raise InputError(
+                f"{path} has the columns {listed(head)}, and {strange[0]!r} means nothing here: "
+                f"call the columns {', '.join(COLUMNS[5])}, and take others out."
+            )
+    rows: list[Row] = []
+    for place, (number, cells) in enumerate(table):
+        try:
+            rows.append(_row(cells, columns or COLUMNS[len(cells)], place))
+            if rows[-1].code in [row.code for row in rows[:-1]]:
+                raise ValueError(f"the id {rows[-1].code} is given twice")
+        except (KeyError, IndexError, ValueError) as error:
+            reason = f" ({error})" if isinstance(error, ValueError) else ""
+            raise InputError(
+                f"{path}, line {number}: {','.join(cells)!r} is not understood{reason}: write "
+                "name, or id,name, or name,r,g,b, or id,name,r,g,b."
+            ) from error
+    return spec_of_rows(rows, void, str(path))
+
+
+def _row(cells: list[str], columns: Sequence[str], place: int) -> Row:
+    values = {column: cells[index] for index, column in enumerate(columns)}
+    if not values["name"]:
+        raise ValueError("a class has a name")
+    color = None
+    if values.get("r"):
+        color = int(values["r"]), int(values["g"]), int(values["b"])
+        if not all(0 <= channel <= 255 for channel in color):
+            raise ValueError("a color is three numbers from 0 to 255")
+    code = int(values["id"]) if values.get("id") else place
+    if not -1 <= code < 2**16:
+        raise ValueError("an id is a whole number from -1 to 65535")
+    return Row(code, values["name"], color)
+
+
+def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> DatasetSpec:
+    """Give the spec of a folder whose classes are these rows.
+
+    Args:
+        rows: Classes and void, in order.
+        void: More ids that mean void.
+        source: Where they come from, for messages.
+
+    Raises:
+        InputError: If there are fewer than two classes, two share a name or a color, or an id is
+            void, too.
+    """
+    rows = list(rows)
+    classes = [row for row in rows if row.name.lower() not in VOID]
+    others = [row for row in rows if row.name.lower() in VOID]
+    names = [row.name for row in classes]
+    if not classes:
+        raise InputError(f"{source} names no class: write one class a line.")
+    given = [row.color for row in classes if row.color]
+    shades = {row.color for row in others if row.color}
+    free = (color for color in map(spread_color, count()) if color not in {*given, *shades})
+    colors = [row.color or next(free) for row in classes]
+    twice = _repeated(names) or _repeated([*given, *shades])
+    if twice:
+        raise InputError(f"{source} gives {twice} to two classes: change one.")
+    if len(classes) == 1:
+        raise InputError(
+            f"{source} names only the class {names[0]!r}, and at least two are needed: "
+            "make what is around it a class, too."
+        )
+    codes: dict[int | Color, int] = {row.code: label for label, row in enumerate(classes)}
+    both = next((code for code in void if code in codes and code != IGNORE), None)
+    if both is not None:
+        raise InputError(
+            f"{source} makes the id {both} the class {names[codes[both]]!r}, and data.void="
+            f"{list(void)} makes it void: give classes their ids in a table, lines such as "
+            "1,road, or take the id out of data.void."
+        )
+    codes |= {row.color: label for label, row in enumerate(classes) if row.color}
+    ids = [row.code for row in others] + [code for code in void if code not in codes]
+    return DatasetSpec(
+        name="folder",
+        has_colors=bool(given),
+        classes=tuple(names),
+        colors=tuple(colors),
+        codes=codes,
+        void=(*dict.fromkeys(ids), *sorted(shades)),
+        assumes_void=tuple(void) == (IGNORE,) and IGNORE not in {row.code for row in rows},
+    )
+
+
+def _repeated(values: Sequence[Any]) -> Any:
+    return next((value for place, value in enumerate(values) if value in values[:place]), None)
+
+
+def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> DatasetSpec:
+    """Find the classes in masks of ids: as many as the largest id says, called after their ids.
+
+    Args:
+        masks: All masks.
+        void: Ids that mean void.
+        table: Where the user may name the classes, for messages.
+
+    Raises:
+        InputError: If the masks do not tell.
+    """
+    stored = StoredIds()
+    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
+        for path, found in zip(masks, pool.map(_counted, masks), strict=True):
+            if not isinstance(found, Counted):
+                raise InputError(
+                    f"{path} has colors, such as {found}, and nothing says what they mean: "
+                    f"write the classes into {table}, lines of name,r,g,b."
+                )
+            stored.add(path, found)
+    if not stored.pixels and masks:
+        read_raw_mask(masks[0])  # raises: no mask can be read
+    number = stored.num_classes(void, f"write the classes into {table}")
+    rows = (Row(label, f"class {label}", None) for label in range(number))
+    return spec_of_rows(rows, void, str(table))
+
+
+def _counted(path: Path) -> Counted | tuple[int, ...]:
+    """The ids of a mask, none if it cannot be read; or one of its colors."""
+    try:
+        values = read_raw_mask(path)
+    except InputError:
+        return Counted({}, {})  # reading the sample tells what is wrong
+    if values.ndim == 2:
+        return count_ids(values)
+    return tuple(values.reshape(-1, 3)[packed(values).argmax()].tolist())
+
+
+def read_as_binary(
+    spec: DatasetSpec,
+    masks: Sequence[Path],
+    read: Callable[[Path], np.ndarray] = read_raw_mask,
+) -> DatasetSpec:
+    """Return the spec whose second class is 255, where masks of two classes hold 0 and 255 alone.
+
+    Masks with the values of a black and white picture are common. Their 255 can only mean the
+    second class: as void it would leave a single class. A warning says so. Where some masks hold
+    255 and others 1, but none holds both, 255 may mean either.
+
+    Args:
+        spec: Two classes, numbered by their lines, and void that nobody has named.
+        masks: Files, of which some are read, evenly spaced.
+        read: Gives the ids (H, W) or colors (H, W, 3) of one.
+
+    Returns:
+        The spec, changed only where masks hold 0 and 255 alone.
+
+    Raises:
+        InputError: If some masks hold 255 and others 1, but none holds both.
+    """
+    if spec.num_classes != 2 or not spec.assumes_void or spec.ids != {0: 0, 1: 1, IGNORE: IGNORE}:
+        return spec
+    found: dict[frozenset[int], Path] = {}  # the first mask of each kind
+    for place in evenly_spaced(len(masks), LOOKED_AT):
+        with suppress(InputError):  # reading the sample tells what is wrong
+            values = read(masks[place])
+            ids = frozenset(np.unique(values).tolist()) if values.ndim == 2 else frozenset({-1})
+            found.setdefault(ids, masks[place])
+            if ids - {0, 1, IGNORE} or ids >= {1, IGNORE}:
+                return spec
+    ones, others = ([mask for ids, mask in found.items() if i in ids] for i in (1, IGNORE))
+    if ones and others:
+        raise InputError(
+            f"{others[0]} holds {IGNORE} and {ones[0]} holds 1, but no mask holds both, so that "
+            f"{IGNORE} may mean {spec.classes[1]!r} or void: store one number for each class, or "
+            f"write {lines([0, 1, IGNORE], [*spec.classes, 'void'])} into a table of the classes."
+        )
+    if frozenset().union(*found) != {0, IGNORE}:
+        return spec
+    log.warning(
+        "the masks hold 0 and 255 alone: 255 is read as %r and 0 as %r; the lines %s in a table of "
+        "the classes say so, and the lines %s would make 255 void",
+        spec.classes[1],
+        spec.classes[0],
+        lines([0, IGNORE], spec.classes),
+        lines([0, 1, IGNORE], [*spec.classes, "void"]),
+    )
+    return replace(spec, codes={0: 0, IGNORE: 1}, void=(), assumes_void=False)

@@ -1,0 +1,1 @@
+"""Measurement of a whole set of images."""

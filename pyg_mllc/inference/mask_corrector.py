@@ -1,0 +1,236 @@
+"""Wrong labels in masks, found and corrected without training, image by image."""
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from graphs import AnchorMemory, maps_to_nodes
+from pyg_mllc.data.image_io import as_tensor
+from pyg_mllc.errors import InputError
+from pyg_mllc.inference.postprocessing import softmax_of
+from pyg_mllc.nn import LabelCorrector
+from pyg_mllc.nn.frozen_features import EncoderFeatures
+from pyg_mllc.nn.soft_labels import label_margin
+from pyg_mllc.typing import IGNORE, Picture
+from pyg_mllc.utils.resize import upsample
+
+log = logging.getLogger(__name__)
+
+Look = Callable[[Tensor, tuple[int, int]], Tensor]
+"""Gives features `(1, D, h, w)` of an image `(1, 3, H, W)` in [0, 1] at a size (h, w)."""
+Given = NDArray | Tensor
+"""Labels `(H, W)`, IGNORE where void; or probabilities `(C, H, W)`."""
+
+LEAST = 1e-4  # probability, for a logarithm that is finite
+
+
+class MaskCorrection(NamedTuple):
+    """What became of the labels of one image."""
+
+    given: Tensor  # (H, W), the labels to correct
+    label: Tensor  # (H, W), corrected; void stays void
+    confidence: Tensor  # (H, W), probability of that label
+    doubt: Tensor  # (H, W), probability that the label given is wrong; 0 where void
+    suggested: Tensor  # (H, W), the likeliest label if it is
+    changed: Tensor  # (H, W) bool
+
+
+class MaskCorrector:
+    """Find and correct wrong labels of masks, people's or a network's, without any training.
+
+    Graphs over the pixels of an image tell which labels do not go with what the image shows. After
+    `fit`, so do pixels of other images: of masks that are trusted, or of the very masks to correct,
+    since errors that differ from image to image are outvoted.
+
+    Args:
+        num_classes: C, at least 2.
+        look: gives the features that graphs are built from; by default `EncoderFeatures()`.
+        belief: how likely a label of a mask is right, in (0, 1). Probabilities say that themselves.
+        pixels: of the map at which an image is corrected, at most; its change is brought back to
+            the mask's size. Errors finer than a pixel of this map stay.
+        anchors: pixels that `fit` keeps, in all classes together.
+        device: of the computation.
+        **options: of `LabelCorrector`, such as `rounds`, `k` or `anchor_share`.
+
+    >>> look = lambda image, size: torch.nn.functional.interpolate(image, size)
+    >>> image = 0.2 * torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    >>> image[0, :, :8], image[1, :, 8:] = image[0, :, :8] + 0.8, image[1, :, 8:] + 0.8
+    >>> mask = torch.zeros(16, 16, dtype=torch.long)
+    >>> mask[:, 8:], mask[5, 12] = 1, 0
+    >>> found = MaskCorrector(2, look, rounds=1).correct(image, mask)
+    >>> found.changed.nonzero().tolist(), found.label[5, 12].item()
+    ([[5, 12]], 1)
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        look: Look | None = None,
+        *,
+        belief: float = 0.8,
+        pixels: int = 16_384,
+        anchors: int = 12_000,
+        device: str | torch.device = "cpu",
+        **options: Any,
+    ) -> None:
+        if pixels < 1:
+            raise InputError(f"expected pixels to be 1 or more, got {pixels}")
+        if look is None:
+            look = EncoderFeatures()
+        if isinstance(look, EncoderFeatures):
+            look.sight.to(device)
+        self.num_classes, self.look, self.pixels = num_classes, look, pixels
+        self.budget, self.device = anchors, torch.device(device)
+        self.memory: AnchorMemory | None = None
+        try:
+            self.margin = label_margin(num_classes, belief)
+            self.corrector = LabelCorrector(num_classes, **options)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the corrector cannot be made so: {error}") from error
+
+    def check(self, image: Picture, mask: Given) -> None:
+        """Refuse an image and a mask that cannot be read or do not fit, see `correct`."""
+        self._both(image, mask)
+
+    def fit(self, images: Iterable[Picture], masks: Iterable[Given]) -> Self:
+        """Keep pixels of masks as anchors, and forget those of before.
+
+        Args:
+            images: in any form that `as_tensor` takes; read one by one.
+            masks: of the images, in order.
+        """
+        self.memory, shown = None, set[int]()
+        for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            picture, given = self._both(image, mask)
+            share = self._shares(given, self._size(picture))
+            x, _ = maps_to_nodes(self.look(picture[None], self._size(picture)))
+            most, label = share.flatten(1).max(0)
+            shown |= set((given if given.dim() == 2 else given.argmax(0)).unique().tolist())
+            sure = most > 0.5  # of the pixels that a node stands for
+            if self.memory is None:
+                try:
+                    made = AnchorMemory(self.num_classes, x.size(1), self.budget)
+                except ValueError as error:
+                    raise InputError(f"anchors: {error}") from error
+                self.memory = made.to(self.device)
+            self.memory.add(x[sure], label[sure], number)
+        if len(shown - {IGNORE}) == 1:
+            void = f" and {IGNORE}, which means void" if IGNORE in shown else ""
+            log.warning(
+                "the masks show the class %d alone%s, so that nothing tells classes apart: labels "
+                "are class numbers from 0 to %d, such as (mask == 255) for masks of 0 and 255",
+                *(shown - {IGNORE}), void, self.num_classes - 1,
+            )  # fmt: skip
+        return self
+
+    def transform(self, images: Iterable[Picture], masks: Iterable[Given]) -> list[MaskCorrection]:
+        """Correct masks, see `fit` for the forms."""
+        return list(self._each(images, masks, own=False))
+
+    def fit_transform(
+        self, images: Iterable[Picture], masks: Iterable[Given]
+    ) -> list[MaskCorrection]:
+        """Correct masks with those of the other images as anchors; goes through them twice."""
+        images, masks = list(images), list(masks)
+        self.fit(images, masks)
+        return list(self._each(images, masks, own=True))
+
+    @torch.no_grad()
+    def correct(self, image: Picture, mask: Given, number: int | None = None) -> MaskCorrection:
+        """Correct the labels of one image.
+
+        Args:
+            image: in any form that `as_tensor` takes.
+            mask: labels `(H, W)`, IGNORE where void, or probabilities `(C, H, W)`.
+            number: of the image among those that `fit` got, whose own anchors are hidden from it.
+
+        Raises:
+            InputError: if the mask is of another size than the image, or has other classes.
+        """
+        picture, given = self._both(image, mask)
+        size = self._size(picture)
+        more: dict[str, Any] = {}
+        if self.memory is not None and len(self.memory):
+            more["anchors"] = self.memory
+            if number is not None:
+                more["image"] = torch.tensor([number])
+        small = self._shares(given, size)
+        small = self.margin * small if given.dim() == 2 else _log(small)
+        history = self.corrector(small[None], self.look(picture[None], size), **more)
+        change = (history[-1].logits - history[0].logits)[0]
+        before = given if given.dim() == 2 else given.argmax(0)
+        told = torch.zeros_like(picture[0])  # logit of the label given
+        other, suggested = torch.full_like(told, -torch.inf), torch.zeros_like(before)
+
+        def logits() -> Iterator[Tensor]:
+            for c in range(self.num_classes):
+                said = self.margin * (given == c) if given.dim() == 2 else _log(given[c])
+                z = said + upsample(change[None, None, c], before.shape)[0, 0]
+                told[before == c] = z[before == c]
+                rival = (z > other) & (before != c)
+                other[rival], suggested[rival] = z[rival], c
+                yield z
+
+        label, best, total = softmax_of(logits())
+        known = before != IGNORE
+        label = torch.where(known, label, IGNORE)
+        doubt = torch.where(known, 1 - (told - total).exp(), 0.0)
+        confidence = (best - total).exp()
+        return MaskCorrection(before, label, confidence, doubt, suggested, label != before)
+
+    def _each(
+        self, images: Iterable[Picture], masks: Iterable[Given], own: bool
+    ) -> Iterator[MaskCorrection]:
+        for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            yield self.correct(image, mask, number if own else None)
+
+    def _both(self, image: Picture, mask: Given) -> tuple[Tensor, Tensor]:
+        """The image `(3, H, W)` and what is given of it, checked."""
+        picture = as_tensor(image).to(self.device)
+        given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
+        if given.dim() not in (2, 3) or given.shape[-2:] != picture.shape[-2:]:
+            raise InputError(
+                f"expected labels (H, W) or probabilities (C, H, W) of an image of "
+                f"{tuple(picture.shape[-2:])}, got {tuple(given.shape)}"
+            )
+        if given.dim() == 2:
+            given = given if given.is_floating_point() else given.long()
+            label = given.long()
+            known = (label == IGNORE) | ((label >= 0) & (label < self.num_classes))
+            bad = given[~known | (label != given)]  # such as a probability, which is no label
+            if len(bad):
+                raise InputError(
+                    f"expected labels from 0 to {self.num_classes - 1}, or {IGNORE} for void, "
+                    f"got {bad[0].item():.6g}; probabilities have a map for each class, (C, H, W)"
+                )
+            return picture, label.to(self.device)
+        given = given.float()
+        total = given.sum(0)
+        if len(given) != self.num_classes or not given.min() >= 0 or (total - 1).abs().max() > 0.01:
+            raise InputError(
+                f"expected probabilities of {self.num_classes} classes, which sum to 1 in each "
+                f"pixel, got {len(given)} maps from {given.min():.3g} to {given.max():.3g}"
+            )
+        return picture, given.to(self.device)
+
+    def _size(self, picture: Tensor) -> tuple[int, int]:
+        """Height and width of the map at which an image is corrected."""
+        height, width = picture.shape[-2:]
+        scale = min(1.0, math.sqrt(self.pixels / (height * width)))
+        return max(int(scale * height), 1), max(int(scale * width), 1)
+
+    def _shares(self, given: Tensor, size: tuple[int, int]) -> Tensor:
+        """Share of each class `(C, h, w)` in the pixels that a node stands for."""
+        maps = (given == c if given.dim() == 2 else given[c] for c in range(self.num_classes))
+        return torch.cat([F.interpolate(m[None, None].float(), size, mode="area")[0] for m in maps])
+
+
+def _log(probability: Tensor) -> Tensor:
+    return probability.clamp(min=LEAST).log()

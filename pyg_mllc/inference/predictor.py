@@ -1,0 +1,233 @@
+"""Labels of any image, from a checkpoint alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphs import join_features
+from pyg_mllc.data.image_io import as_tensor
+from pyg_mllc.data.mask_io import fitted_size
+from pyg_mllc.errors import InputError
+from pyg_mllc.inference.checkpoint import Saved, load_method
+from pyg_mllc.inference.postprocessing import label_map
+from pyg_mllc.inference.sliding_window import sliding_window
+from pyg_mllc.methods import MLLC
+from pyg_mllc.nn import CorrectedSegmenter
+from pyg_mllc.typing import Picture
+from pyg_mllc.utils.resize import upsample
+from pyg_mllc.utils.validation import check_size
+
+
+class Segmentation(NamedTuple):
+    """What a network says of one image, at the image's own size."""
+
+    label: Tensor  # (H, W)
+    confidence: Tensor  # (H, W), probability of that label
+    before: Tensor  # (C, H, W), probabilities before correction
+    after: Tensor  # (C, H, W), after it; the same where correction is off
+
+
+class Predictor(nn.Module):
+    """A trained network that labels images of any size and form.
+
+    Args:
+        saved: what a checkpoint holds.
+        network: `student`, or `teacher`, its average over the training.
+
+    Attributes:
+        classes: names of the C classes.
+        colors: red, green and blue of each, 0..255.
+        size: height and width that training fitted images into.
+        method: the method that was trained, in eval mode.
+    """
+
+    def __init__(self, saved: Saved, network: str = "student") -> None:
+        if network not in ("student", "teacher"):
+            raise InputError(f"expected network to be student or teacher, got {network!r}")
+        super().__init__()
+        self.method, self.classes, self.colors, self.size = saved
+        self.network = network
+        self.requires_grad_(False).eval()
+
+    def extra_repr(self) -> str:
+        return f"{self.network}, {len(self.classes)} classes, images of {self.size}"
+
+    @property
+    def seeing(self) -> CorrectedSegmenter:
+        """The network that predicts: the student or the teacher."""
+        student: CorrectedSegmenter = self.method.student
+        return student if self.network == "student" else self.method.teacher.network
+
+    def fitted(self, images: Tensor) -> Tensor:
+        """Bring images `(B, 3, H, W)` to the scale that training saw."""
+        images = images.to(next(self.parameters()).device)
+        height, width = images.shape[-2:]
+        return _resized(images, fitted_size(height, width, self.size))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, correct: bool = False) -> tuple[Tensor, Tensor]:
+        """Give the logits before and after correction, `(B, C, H, W)` each.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1], seen as they are.
+            correct: whether to correct; else both are those before.
+        """
+        network = self.seeing
+        history = self.method.predict(network, images) if correct else [network.segmenter(images)]
+        first, last = (
+            upsample(p.logits.float(), images.shape[-2:]) for p in (history[0], history[-1])
+        )
+        return first, last
+
+    @torch.no_grad()
+    def features(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Give what the network makes of images, as maps `(B, D, h, w)` for graphs to look at.
+
+        Its encoder's stages of stride 4 to 16 side by side, and its embedding if that was trained.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1]; seen at the scale that training saw.
+            size: height and width (h, w).
+        """
+        view, segmenter = self.fitted(images), self.seeing.segmenter
+        stages = segmenter.encode(view)
+        maps = [m for m in stages if m.dim() == 4 and view.size(-1) / m.size(-1) > 3]
+        maps = [m for m in maps if view.size(-1) / m.size(-1) < 20] or maps
+        if isinstance(self.method, MLLC):
+            maps.append(segmenter.decode(stages).features)
+        return join_features([upsample(maps[0], size), *maps[1:]])
+
+    def predict(self, image: Picture, **options: Any) -> Segmentation:
+        """Label one image.
+
+        Args:
+            image: path, PIL image, array `(H, W, 3)` or `(H, W)` of uint8, or tensor
+                `(3, H, W)`, uint8 or in [0, 1].
+            **options: `correct=True` corrects by graphs, as the method did in training; `scales`,
+                `flip`, `fit`, `window` and `overlap` tell how to look, see `logits`.
+
+        Raises:
+            InputError: if it is no image, or an option is out of range.
+        """
+        return self.predict_batch([image], **options)[0]
+
+    def predict_batch(self, images: Sequence[Picture], **options: Any) -> list[Segmentation]:
+        """Label images of one size at once.
+
+        Args:
+            images: see `predict`.
+            **options: likewise.
+
+        Raises:
+            InputError: as `predict`, or if sizes differ.
+        """
+        given = [as_tensor(image) for image in images]
+        if len({image.shape for image in given}) != 1:
+            raise InputError("a batch is images of one size; give those of others one by one")
+        size = given[0].shape[1], given[0].shape[2]
+        found = []
+        for before, after in zip(*self.logits(torch.stack(given), **options), strict=True):
+            label, confidence = label_map(after, size)
+            belief = [upsample(z[None], size)[0].softmax(0) for z in (before, after)]
+            found.append(Segmentation(label, confidence, *belief))
+        return found
+
+    @torch.no_grad()
+    def logits(
+        self,
+        images: Tensor,
+        *,
+        correct: bool = False,
+        scales: Sequence[float] | float = (1.0,),
+        flip: bool = False,
+        fit: bool = True,
+        window: Sequence[int] | None = None,
+        overlap: float = 0.5,
+    ) -> tuple[Tensor, Tensor]:
+        """Give the logits `(B, C, h, w)` before and after correction, at the scale that is seen.
+
+        That is, by default, the scale that training saw: images fitted into `size`, with their
+        aspect ratio kept.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+            correct: whether to correct by graphs, as the method did in training; by default both
+                are those before.
+            scales: further looks at the images so many times larger; the mean logits count.
+            flip: whether to look at mirrored images, too.
+            fit: whether to bring images to training's scale; else they are seen pixel by pixel.
+            window: height and width of the sliding window; by default `size`, so that the network
+                never sees larger views than in training.
+            overlap: share of a window that its neighbor covers, too, in [0, 1).
+
+        Raises:
+            InputError: if an option is out of range.
+        """
+        window = check_size(window or self.size, "window")
+        scales = [scales] if isinstance(scales, int | float) else scales
+        numbers = all(isinstance(number, int | float) for number in (*scales, overlap))
+        if not numbers or not scales or min(scales) <= 0 or not 0 <= overlap < 1:
+            raise InputError(
+                "expected scales above 0, such as [1,1.5], and overlap in [0, 1), got "
+                f"scales={scales} and overlap={overlap}"
+            )
+        images = images.to(next(self.parameters()).device)
+        height, width = images.shape[-2:]
+        seen = fitted_size(height, width, self.size) if fit else (height, width)
+        looks = []
+        for scale in scales:
+            view = _resized(images, (round(scale * seen[0]), round(scale * seen[1])))
+            for mirrored in (False, True) if flip else (False,):
+                view = view.flip(-1) if mirrored else view
+                both = sliding_window(
+                    lambda part: torch.cat(self(part, correct), 1), view, window, overlap
+                )
+                looks.append(upsample(both.flip(-1) if mirrored else both, seen))
+        before, after = torch.stack(looks).mean(0).chunk(2, 1)
+        return before, after
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images `(B, 3, H, W)` at another size, antialiased as in training."""
+    size = max(size[0], 1), max(size[1], 1)
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def load(
+    path: str | Path,
+    network: str = "student",
+    device: str | torch.device | None = None,
+    allow: str | Sequence[str] = (),
+) -> Predictor:
+    """Load the network of a checkpoint, ready to label images. Its file cannot run any code.
+
+    Args:
+        path: `last.ckpt` or `best.ckpt` of a run.
+        network: `student`, or `teacher`, its average over the training.
+        device: by default a GPU where there is one, else the CPU.
+        allow: packages that the checkpoint may name classes of, beside those of pyg_mllc, for
+            methods and models of one's own.
+
+    Raises:
+        InputError: if it is no checkpoint that can be used, saying why.
+    """
+    place = choose_device(device)
+    return Predictor(load_method(path, allow), network).to(place)
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Give the device meant: by default a GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: if there is no such device.
+    """
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=chosen).device
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device={device} cannot be used: {reason}") from error

@@ -1,0 +1,233 @@
+"""One training from its first step to its last, or from where it stopped."""
+
+import logging
+import re
+import resource
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch import loggers as lightning_loggers
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from lightning.pytorch.utilities import CombinedLoader, rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from pyg_mllc.data import ReadableSet, Splits, endless_loader, eval_loader
+from pyg_mllc.errors import InputError
+from pyg_mllc.evaluation.results import Run
+from pyg_mllc.methods import Method
+from pyg_mllc.training.callbacks import AtomicCheckpoints, EachStep
+from pyg_mllc.training.config import TrainerSettings
+from pyg_mllc.training.module import TrainingModule
+
+log = logging.getLogger(__name__)
+
+
+class Bar(RichProgressBar):
+    """Lightning's bar, in which numbers of loggers take no room."""
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        return {name: v for name, v in super().get_metrics(*args).items() if name != "v_num"}
+
+
+def train(
+    method: Method,
+    splits: Splits,
+    settings: TrainerSettings,
+    seed: int,
+    out: Path,
+    name: str,
+    resume: bool = False,
+    network: dict[str, Any] | None = None,
+) -> Run:
+    """Train a method, validate it, and keep its checkpoints and log.
+
+    Args:
+        method: what to train, see `TrainingModule`.
+        splits: images.
+        settings: lengths, rates, devices.
+        seed: of whatever is drawn.
+        out: folder for `last.ckpt`, `best.ckpt` (weights only, of the best mIoU), `result.json`
+            and logs.
+        name: what the run is called in tables.
+        resume: go on from `last.ckpt` in `out`, if there is one. On the same machine, the end is
+            the same, bit for bit, as without a stop.
+        network: what the method is built from, see `describe`; with it, `pyg_mllc.load` takes the
+            checkpoints.
+
+    Returns:
+        The run's curves and its figures at the last step.
+
+    Raises:
+        InputError: if the method needs unlabeled images and there are none, if the labeled masks
+            show one class only, if there are fewer validation images than processes, if a loss is
+            not finite, if memory does not suffice, or if the checkpoint is none of ours.
+    """
+    last = out / "last.ckpt"
+    if last.exists() and not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
+    saved = _saved(last) if resume and last.exists() else None
+    for doubt in splits.doubts:
+        log.warning("doubtful labels: %s", doubt)
+    if len(splits.val) < settings.devices * settings.nodes:
+        raise InputError(f"data.val={len(splits.val)} is less than one image per process")
+    done = 0 if saved is None else saved["run"]["batches"]
+    module = TrainingModule(method, splits.spec.num_classes, settings, network)
+    if settings.channels_last:
+        method.to(memory_format=torch.channels_last)
+    loaders = _loaders(method, splits, settings, seed, done, name)
+    each = settings.batch_size + settings.unlabeled_batch_size
+    val = eval_loader(splits.val, each, settings.workers)
+    every = min(settings.val_every, settings.max_steps)
+    save_every = settings.save_every or settings.val_every
+    step = EachStep(seed, out, save_every, validates=lambda number: number % every == 0)
+    with warnings.catch_warnings():
+        # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, an
+        # earlier run's log is meant to be replaced, and loaders start where the checkpoint ended.
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = _trainer(settings, step)
+        own = asdict(settings) | {"loggers": str(settings.loggers)}
+        options = {"seed": seed, "trainer": own, **_parts(network)}
+        trainer.loggers = _loggers(settings, out, saved, options)
+        try:
+            batches = CombinedLoader(loaders, "min_size")
+            trainer.fit(module, batches, val, ckpt_path=last if saved else None, weights_only=True)
+            if module.figures["validated_at"] < trainer.global_step:
+                trainer.validate(module, val, verbose=False)  # the last step counts, too
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        except InputError as error:
+            kept = f" ({last} is of before)" if last.exists() else ""
+            raise InputError(f"{error}{kept}") from error
+        except (MemoryError, RuntimeError) as error:
+            told = re.search("out of memory|(not enough|allocate) memory", str(error))
+            if not told and not isinstance(error, MemoryError):
+                raise
+            raise InputError(
+                "memory does not suffice: lower trainer.batch_size, trainer.unlabeled_batch_size, "
+                "data.size or corrector.k, or pass trainer.precision=bf16-mixed"
+            ) from error
+    trainer.save_checkpoint(last)
+    run = Run(
+        name=name,
+        history=module.history,
+        class_iou=module.figures["class_iou"],
+        label_accuracy=module.figures["label_accuracy"],
+        label_miou=module.figures["label_miou"],
+        seconds=module.seconds,
+        step_seconds=module.step_seconds,
+        peak_mb=_peak_mb(),
+    )
+    if trainer.is_global_zero:
+        run.save(out / "result.json")
+    return run
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved["run"]["batches"]
+    except Exception as error:  # whatever a stranger's file makes of torch
+        raise InputError(f"{path} is no checkpoint of a run; remove it to start anew") from error
+    return saved
+
+
+def _loaders(
+    method: Method, splits: Splits, settings: TrainerSettings, seed: int, done: int, name: str
+) -> dict[str, Any]:
+    """Endless batches that go on after those done."""
+    skip, workers = settings.on_unreadable == "skip", settings.workers
+    labeled = ReadableSet(splits.labeled, skip)
+    loaders = {"labeled": endless_loader(labeled, settings.batch_size, seed, done, workers)}
+    if method.uses_unlabeled:
+        if not len(splits.unlabeled):
+            raise InputError(
+                f"method={name} needs unlabeled images, and there are none: add some (in a folder "
+                "of one's own, unlabeled/), lower data.labeled, or take method=supervised"
+            )
+        if settings.unlabeled_batch_size == settings.devices * settings.nodes:
+            log.warning("one unlabeled image per process: there is none to mix it with")
+        unlabeled, size = ReadableSet(splits.unlabeled, skip), settings.unlabeled_batch_size
+        loaders["unlabeled"] = endless_loader(unlabeled, size, seed + 1, done, workers)
+    return loaders
+
+
+def _peak_mb() -> float:
+    """Most megabytes that this process ever had resident."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def _trainer(settings: TrainerSettings, step: EachStep) -> L.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    callbacks: list[L.Callback] = [step]
+    if settings.progress:
+        callbacks.append(Bar(theme=RichProgressBarTheme(metrics_format=".3f")))
+    if settings.early_stop is not None:
+        callbacks.append(EarlyStopping("miou", mode="max", patience=settings.early_stop))
+    batches = settings.max_steps * settings.accumulate
+    processes = settings.devices * settings.nodes
+    try:
+        return L.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
+            # Of batch normalization that is shared torch has none for CPUs.
+            sync_batchnorm=(
+                processes > 1 and settings.accelerator != "cpu" and torch.cuda.is_available()
+            ),
+            use_distributed_sampler=False,
+            precision=settings.precision,
+            max_epochs=1,
+            limit_train_batches=batches,
+            accumulate_grad_batches=settings.accumulate,
+            gradient_clip_val=settings.clip,
+            val_check_interval=min(settings.val_every * settings.accumulate, batches),
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            log_every_n_steps=settings.log_every,
+            logger=False,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpoints()],
+            enable_progress_bar=settings.progress,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:  # no such thing
+        told = f"trainer.accelerator={settings.accelerator} trainer.precision={settings.precision}"
+        raise InputError(f"{told}: {error}") from error
+
+
+def _parts(network: dict[str, Any] | None) -> dict[str, Any]:
+    """The options of what is trained, for loggers that compare runs."""
+    return {part: network[part] for part in ("model", "corrector", "method")} if network else {}
+
+
+def _loggers(
+    settings: TrainerSettings, out: Path, saved: dict[str, Any] | None, options: dict[str, Any]
+) -> list[Any]:
+    """The loggers; a resumed run's rows go beside those of before."""
+    part = "" if saved is None else f"from_step_{saved['global_step']}"
+    make = {
+        "csv": lambda: lightning_loggers.CSVLogger(out, name="", version=part),
+        "tensorboard": lambda: lightning_loggers.TensorBoardLogger(
+            out, name="", version="", sub_dir="tensorboard"
+        ),
+        "mlflow": lambda: lightning_loggers.MLFlowLogger(out.name, save_dir=str(out / "mlflow")),
+        "wandb": lambda: lightning_loggers.WandbLogger(out.name, save_dir=out),
+    }
+    try:
+        made = [
+            make[chosen]() if isinstance(chosen, str) else chosen for chosen in settings.loggers
+        ]
+    except ModuleNotFoundError as error:
+        raise InputError(f"trainer.loggers: {error}; pip install what it names") from error
+    for logger in made:
+        logger.log_hyperparams(options)
+    return made

@@ -1,0 +1,16 @@
+"""Types and constants that the whole package shares."""
+
+from pathlib import Path
+
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+IGNORE = 255
+"""Label of the pixels that no loss and no metric counts: void and padding."""
+
+
+Color = tuple[int, int, int]  # red, green, blue, 0-255
+
+
+Picture = str | Path | Image.Image | NDArray | Tensor

@@ -1,0 +1,86 @@
+"""The report: one HTML file that needs no other, and no network."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pyg_mllc.evaluation.results import Evaluation, Run
+from pyg_mllc.utils.io import whole_file
+from pyg_mllc.visualization.examples import (
+    CHANGES,
+    CONFIDENCE,
+    VOID,
+    Color,
+    check_one_each,
+    percent,
+)
+from pyg_mllc.visualization.report.charts import (
+    CHARTS,
+    RUN_COLORS,
+    confusion_figure,
+    curves_figure,
+    reliability_figure,
+    stage_colors,
+)
+from pyg_mllc.visualization.report.gallery import data_uri, gallery, images_table
+from pyg_mllc.visualization.report.tables import run_cells, stage_cells
+
+
+def write_report(
+    path: Path,
+    title: str,
+    runs: Sequence[Run],
+    evaluation: Evaluation | None,
+    classes: Sequence[str],
+    colors: Sequence[Color],
+    facts: Mapping[str, str],
+) -> None:
+    """Write one HTML file: facts, results, curves, what correction did, and images to look at.
+
+    All images are listed; the pictures of some are inside, see `Showcase`, and shown page by page.
+    The file replaces `path` only once it is complete; missing folders are made.
+
+    Args:
+        path: the file to write.
+        title: the heading.
+        runs: methods to compare, in the order of the table; may be empty.
+        evaluation: labels of a whole split, of the last run; None to leave it out.
+        classes: names of the C classes.
+        colors: their C colors.
+        facts: what made these results, such as data, seeds, versions, machine, command.
+
+    Raises:
+        InputError: if the colors, or the class IoUs of a run, are not one for each class.
+    """
+    check_one_each(classes, "colors", colors)
+    for run in runs:
+        check_one_each(classes, f"class IoUs of run {run.name!r}", run.class_iou or classes)
+    colored = list(zip(runs, cycle(RUN_COLORS), strict=False))
+    stages = {} if evaluation is None else evaluation.stages
+    staged = list(zip(stages.items(), stage_colors(len(stages)), strict=True))
+    loader = FileSystemLoader(Path(__file__).parent)
+    page = Environment(autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True)
+    html = page.get_template("report.html.j2").render(
+        title=title,
+        facts=facts,
+        runs=[(run_cells(run), color) for run, color in colored],
+        charts=[(name, curves_figure(runs, *chart)) for name, chart in CHARTS.items()],
+        run_ious=[(r.name, r.class_iou, color) for r, color in colored if r.class_iou],
+        classes=list(zip(classes, colors, strict=True)),
+        stages=[(stage_cells(name, m), color) for (name, m), color in staged],
+        stage_ious=[(name, m.class_iou, color) for (name, m), color in staged],
+        stage_outlines=[(name, m.class_boundary_f, color) for (name, m), color in staged],
+        matrices=[(name, confusion_figure(m, classes)) for name, m in stages.items()],
+        reliability=reliability_figure(stages) if stages else None,
+        gallery=gallery(evaluation.examples, colors) if evaluation else None,
+        table=images_table(evaluation.images) if evaluation else None,
+        changes=CHANGES,
+        confidence=[CONFIDENCE(share / 8, bytes=True)[:3] for share in range(9)],
+        void=VOID,
+        percent=percent,
+        data_uri=data_uri,
+    )
+    with whole_file(path) as file:
+        file.write(html.encode())

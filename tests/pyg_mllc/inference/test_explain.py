@@ -1,0 +1,96 @@
+from functools import partial
+
+import pytest
+import torch
+
+import pyg_mllc
+from graphs import AnchorMemory
+from pyg_mllc.errors import InputError
+from pyg_mllc.inference.checkpoint import Saved
+from pyg_mllc.inference.explain import class_shares, explain, spread
+from pyg_mllc.inference.predictor import Predictor
+from pyg_mllc.methods import MLLC, Supervised
+from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
+
+IMAGE = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+
+def predictor(method=MLLC, **options):
+    torch.manual_seed(0)
+    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=16)
+    corrector = LabelCorrector(3, feature_dim=8, k=5, **options.pop("corrector", {}))
+    made = method(segmenter, corrector, **options).eval()
+    return Predictor(Saved(made, ("a", "b", "c"), ((0, 0, 0),) * 3, (64, 96)))
+
+
+def test_the_rounds_are_those_of_the_prediction(checkpoint_file):
+    network = pyg_mllc.load(checkpoint_file)
+    found = explain(network, IMAGE, x=50, y=33)
+    history = network.method.predict(network.seeing, network.fitted(IMAGE[None]))
+    size = history[-1].features.shape[-2:]
+    assert found.node == (33 * size[0] // 64, 50 * size[1] // 96)
+    beliefs = [found.believed, *(view.after for view in found.rounds)]
+    assert list(found.path) == ["before", "round 1", "round 2"]
+    for belief, expected in zip(beliefs, history, strict=True):
+        where = (0, slice(None), *found.node)
+        assert torch.allclose(belief, expected.logits[where].softmax(0), atol=1e-5)
+
+
+def test_the_neighbors_opinion_is_what_moves_the_label():
+    """Without transforms: after = (1 - a) before + a * opinion, in logits up to a constant."""
+    network = predictor(corrector={"levels": "semantic", "rounds": 1})
+    (view,) = explain(network, IMAGE, x=5, y=60).rounds
+    (before, *_) = network.method.predict(network.seeing, network.fitted(IMAGE[None]))
+    z = before.logits[0].flatten(1).T
+    node = 60 * 8 // 64 * 12 + 5 * 12 // 96
+    assert (view.neighbors == node).any() and len(view.neighbors) >= 6
+    opinion = (view.weight[:, None] * z[view.neighbors]).sum(0)
+    after = (1 - view.heed) * z[node] + view.heed * opinion
+    assert torch.allclose(view.after, after.softmax(0), atol=1e-5)
+    own, _ = class_shares(view, 3)
+    assert own.sum() == pytest.approx(1)
+    assert not view.agreement.any()  # no features flow
+
+
+def test_agreement_is_among_pixels_of_one_label():
+    view = explain(predictor(), IMAGE, x=20, y=20).rounds[0]
+    node = (20 * 8 // 64, 20 * 12 // 96)
+    agrees = view.label == view.label[node]
+    assert (view.agreement[agrees] > 0).all() and not view.agreement[~agrees].any()
+    assert spread(view, (64, 96)).max() == 1
+
+
+def test_anchors_are_told_by_class():
+    sight = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
+    network = predictor(anchors=30, sight=sight, warmup=0.0, corrector={"anchor_share": 0.5})
+    memory: AnchorMemory = network.method.anchors
+    memory.add(torch.rand(40, memory.slots.size(-1)), torch.ones(40, dtype=torch.long))
+    view = explain(network, IMAGE, x=1, y=1).rounds[0]
+    assert (view.anchors == 1).all() and float(view.anchor_weight.sum()) == pytest.approx(0.5)
+    own, other = class_shares(view, 3)
+    assert own.sum() + other.sum() == pytest.approx(1) and own.sum() > 0.3
+    assert other.tolist() == pytest.approx([0, 1 - float(own.sum()), 0])
+
+
+def test_evidence_of_anchors_comes_before_the_rounds():
+    sight = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
+    network = predictor(anchors=30, sight=sight, warmup=0.0, corrector={"anchor_rule": "bayes"})
+    memory: AnchorMemory = network.method.anchors
+    near, far = torch.rand(15, memory.slots.size(-1)), torch.full((15, memory.slots.size(-1)), 9.0)
+    memory.add(torch.cat([far, near]), torch.arange(30) // 15)
+    found = explain(network, IMAGE, x=1, y=1)
+    assert list(found.path) == ["before", "with anchors", "round 1", "round 2"]
+    assert found.path["with anchors"][1] > found.believed[1]
+    assert found.path["with anchors"][0] < found.believed[0] / 9
+    shares = [0.01 / 1.53, 1.01 / 1.53, 0.51 / 1.53]
+    assert found.evidence.tolist() == pytest.approx(shares, abs=1e-3)
+    assert not len(found.rounds[0].anchors)
+
+
+def test_what_cannot_be_explained_is_said():
+    with pytest.raises(InputError, match="trained without rounds of correction"):
+        explain(predictor(Supervised), IMAGE, 0, 0)
+    with pytest.raises(InputError, match="pixel=96,0 lies outside"):
+        explain(predictor(), IMAGE, 96, 0)
+    network = predictor(corrector={"share_weights": True})
+    assert len(explain(network, IMAGE, 0, 0).rounds) == 2

@@ -1,0 +1,124 @@
+"""Two processes train as one does, on the same batches."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from test_training import SETTINGS
+
+from pyg_mllc.data.synthetic import textures
+from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
+from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
+from pyg_mllc.training import train
+
+
+class Same(torch.nn.Module):
+    """A view that changes nothing: chance is each process's own."""
+
+    def forward(self, *maps):
+        return maps
+
+
+class Still(Segmenter):
+    """Its batch normalization keeps its statistics: torch shares those between GPUs alone."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
+ANCHORS = {"anchors": 3000, "thresholds": "counts", "sight": SIGHT}  # room for all pixels
+METHODS = {
+    "supervised": (Supervised, {}),
+    "fixmatch": (FixMatch, {"threshold": 0.0, "strong": Same()}),
+    "fixmatch, anchors": (
+        FixMatch, {"threshold": 0.0, "strong": Same(), "correct": True, **ANCHORS}
+    ),
+    "unimatch": (UniMatch, {"threshold": 0.0, "drop": 0.0, "strong": Same()}),
+    "mllc": (MLLC, {"warmup": 0.2, "contrast_from": 0.0, "total_steps": 6, "strong": Same()}),
+    "mllc, anchors": (
+        MLLC, {"warmup": 0.2, "contrast_from": 0.0, "total_steps": 6, "strong": Same(), **ANCHORS}
+    ),
+}  # fmt: skip
+
+
+def run(name, processes, out):
+    torch.manual_seed(0)
+    method, options = METHODS[name]
+    segmenter = Still(10, "test_resnet", feature_dim=8, width=16)
+    corrector = LabelCorrector(10, feature_dim=8, k=4, threshold=0.12)
+    model = method(segmenter, corrector, weak=Same(), **options)
+    model.train()  # sets the modes; a new module was never told
+    splits = textures(labeled=6, unlabeled=7, val=3, size=(32, 48))
+    settings = replace(
+        SETTINGS, devices=processes, batch_size=4, unlabeled_batch_size=4, log_every=1,
+        precision="64-true",  # a pixel at a threshold counts or not by rounding in float32
+    )  # fmt: skip
+    result = train(model, splits, settings, 0, Path(out), "run")
+    weights = [p.double().sum().item() for p in model.student.parameters()]
+    return result.history, weights, [] if model.thresholds is None else model.class_counts.tolist()
+
+
+SCRIPT = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+import test_processes as t
+found = {name: t.run(name, 2, sys.argv[2] + "/" + name) for name in t.METHODS}
+if os.environ["RANK"] == "0":
+    with open(sys.argv[2] + "/found.json", "w") as file:
+        json.dump(found, file)
+"""
+
+
+def test_two_processes_train_as_one(tmp_path):
+    (tmp_path / "two.py").write_text(SCRIPT)
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "two.py"]
+    here = Path(__file__).parent
+    subprocess.run([sys.executable, "-m", *command, here, tmp_path], check=True, timeout=300)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert list(found) == list(METHODS)
+    for name, (history, weights, counts) in found.items():
+        expected, one, confident = run(name, 1, tmp_path / "one" / name)
+        assert len(history) == len(expected) >= 6, name
+        for row, other in zip(history, expected, strict=True):
+            assert row == pytest.approx(other, rel=1e-6, abs=1e-6), name
+        assert weights == pytest.approx(one, rel=1e-6, abs=1e-6), name
+        assert counts == confident, name
+        assert not counts or sum(counts) > 100, name
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds children as Linux has them")
+def test_who_stops_one_process_stops_both_and_loses_nothing(tmp_path):
+    options = [
+        "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
+        "data.size=[32,48]", "data.labeled=4", "data.unlabeled=4", "data.val=2", "output=out",
+        "trainer.devices=2", "trainer.max_steps=100000", "trainer.log_every=1",
+        "trainer.progress=false",
+        f"trainer.accelerator={'cpu' if torch.cuda.is_available() else 'auto'}",
+    ]  # fmt: skip
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pyg_mllc.cli"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", *command, "train", *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "out/mllc/metrics.csv").exists() and run.poll() is None:
+        time.sleep(0.2)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGTERM)
+    sentences = run.communicate(timeout=100)[1]
+    assert sentences.count("mllc: stopped; mllc train resume=out goes on") == 2
+    assert (tmp_path / "out/mllc/last.ckpt").is_file()

@@ -1,0 +1,402 @@
+import csv
+import errno
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+import torch
+from torch.nn.utils import get_total_norm
+
+from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures
+from pyg_mllc.errors import InputError
+from pyg_mllc.methods import MLLC, Supervised
+from pyg_mllc.metrics.segmentation import iou
+from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
+from pyg_mllc.training import TrainerSettings, TrainingModule, train
+from pyg_mllc.utils.resize import upsample
+
+HERE = Path(__file__).parent
+SETTINGS = TrainerSettings(
+    max_steps=6, batch_size=2, unlabeled_batch_size=2, val_every=4, log_every=2, accelerator="cpu",
+    progress=False,
+)  # fmt: skip
+
+
+def run(method, out, unlabeled=3, seed=0, settings=SETTINGS, resume=False, **more):
+    torch.manual_seed(seed)
+    segmenter = Segmenter(10, "test_resnet", feature_dim=8, width=16)
+    options = {"total_steps": 6, "warmup": 0.2, "contrast_from": 0.0} if method is MLLC else {}
+    model = method(segmenter, LabelCorrector(10, feature_dim=8, k=4), **options | more)
+    splits = textures(labeled=2, unlabeled=unlabeled, val=3, size=(32, 48))
+    return model, splits, train(model, splits, settings, seed, out, "run", resume)
+
+
+@pytest.mark.parametrize("method, rounds", [(Supervised, 0), (MLLC, 2)])
+def test_trains_validates_and_keeps_log_and_checkpoint(method, rounds, tmp_path):
+    model, _, result = run(method, tmp_path)
+    assert [step for step, _ in result.curve("loss")] == [1, 3, 5]
+    assert [step for step, _ in result.curve("miou")] == [4, 6]
+    assert len(result.label_accuracy) == len(result.label_miou) == rounds + 1
+    with open(tmp_path / "metrics.csv") as file:
+        *_, last = [row for row in csv.DictReader(file) if row["miou"]]
+    assert float(last["step"]) == 6 and "loss" in last
+    for r in range(rounds + 1):  # before correction, and after each round
+        assert float(last[f"label_miou_{r}"]) == pytest.approx(result.label_miou[r], abs=1e-5)
+        assert float(last[f"label_accuracy_{r}"]) == pytest.approx(
+            result.label_accuracy[r], abs=1e-5
+        )
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    for name, value in model.state_dict().items():
+        assert torch.equal(saved[f"method.{name}"], value), name
+
+
+def test_reported_figures_are_those_of_the_trained_network_over_the_split(tmp_path):
+    model, splits, result = run(MLLC, tmp_path)
+    model.eval()
+    student, corrected = torch.zeros(10, 10), torch.zeros(10, 10)
+    with torch.no_grad():
+        for i in range(len(splits.val)):
+            sample = splits.val[i]
+            image, label = sample["image"][None] / 255, sample["label"].flatten()
+            beliefs = model.student(image)[0], model.teach(image)[-1]
+            for confusion, belief in zip((student, corrected), beliefs, strict=True):
+                guess = upsample(belief.logits, sample["label"].shape).argmax(1).flatten()
+                confusion.index_put_((label, guess), torch.tensor(1.0), True)
+    assert result.last_miou == pytest.approx(float(iou(student).nanmean()), abs=1e-3)
+    accuracy = float(corrected.diag().sum() / corrected.sum())
+    assert result.label_accuracy[-1] == pytest.approx(accuracy, abs=2e-3)
+
+
+def test_a_seed_repeats_a_run(tmp_path):
+    one, _, _ = run(MLLC, tmp_path / "a", seed=1)
+    other, _, _ = run(MLLC, tmp_path / "b", seed=1)
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_mllc_without_unlabeled_images_is_refused(tmp_path):
+    with pytest.raises(InputError, match="needs unlabeled images, and there are none"):
+        run(MLLC, tmp_path, unlabeled=0)
+
+
+def test_lengths_below_one_are_refused():
+    with pytest.raises(InputError, match=r"trainer\.max_steps=0 must be 1 or more"):
+        TrainerSettings(max_steps=0)
+
+
+def test_the_corrector_stays_near_the_identity_while_it_learns(tmp_path):
+    model, splits, _ = run(MLLC, tmp_path)
+    image = splits.val[0]["image"][None] / 255
+    fresh = LabelCorrector(10, feature_dim=8, k=4)
+    with torch.no_grad():
+        prediction = model.student.eval().segmenter(image)
+        trained, untouched = model.student.corrector(*prediction), fresh(*prediction)
+    assert torch.allclose(trained[-1].features, untouched[-1].features, atol=0.3)
+    assert torch.allclose(trained[-1].logits, untouched[-1].logits, atol=0.3)
+
+
+SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
+LONG = {
+    "saved_between_validations": replace(SETTINGS, max_steps=14, save_every=3, val_every=5),
+    "two_batches_a_step": replace(SETTINGS, max_steps=14, val_every=3, accumulate=2),
+}
+
+
+def long_run(out, settings, resume=False):
+    more = {"total_steps": 14, "anchors": 60, "sight": SIGHT, "thresholds": "ema"}
+    return run(MLLC, out, settings=LONG[settings], resume=resume, **more)
+
+
+@pytest.fixture(scope="module", params=LONG)
+def whole(request, tmp_path_factory):
+    """Settings, and a run with them that nothing interrupts."""
+    return request.param, long_run(tmp_path_factory.mktemp("whole"), request.param)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
+    """Really killed, at a random moment after its first checkpoint."""
+    code = (
+        "import sys, pathlib, torch, test_training as t; torch.set_num_threads(1); "
+        "t.long_run(pathlib.Path(sys.argv[1]), sys.argv[2], True)"
+    )
+    settings, (expected, _, whole_result) = whole
+    last = tmp_path / "last.ckpt"
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path, settings], cwd=HERE)
+    while process.poll() is None and not last.exists():
+        time.sleep(0.01)
+    time.sleep(random.Random(seed).uniform(0, 0.3))
+    process.kill()
+    process.wait()
+    model, _, result = long_run(tmp_path, settings, resume=True)
+    for name, value in expected.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    assert result.history == whole_result.history
+    assert result.label_accuracy == whole_result.label_accuracy
+
+
+def test_going_on_with_a_run_that_ended_changes_nothing(tmp_path):
+    model, _, result = run(MLLC, tmp_path)
+    again, _, kept = run(MLLC, tmp_path, resume=True)
+    assert kept.history == result.history and kept.step_seconds == result.step_seconds
+    assert kept.seconds >= result.seconds
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_a_run_stopped_before_its_last_validation_goes_on_to_it(tmp_path, monkeypatch):
+    settings = replace(SETTINGS, save_every=3)  # at the last step, too, which nothing validates yet
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("lightning.Trainer.validate", Mock(side_effect=KeyboardInterrupt))
+        run(MLLC, tmp_path, settings=settings)
+    _, _, result = run(MLLC, tmp_path, settings=settings, resume=True)
+    assert [step for step, _ in result.curve("miou")] == [4, 6]
+
+
+def test_the_best_checkpoint_is_of_the_best_validation(tmp_path, monkeypatch):
+    found, real = iter([0.1, 0.3, 0.3, 0.2, 0.1, 0.0]), TrainingModule.on_validation_epoch_end
+
+    def scripted(module):
+        real(module)
+        module.history[-1]["miou"] = next(found)
+
+    monkeypatch.setattr(TrainingModule, "on_validation_epoch_end", scripted)
+    _, _, result = run(Supervised, tmp_path, settings=replace(SETTINGS, val_every=1))
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert best["global_step"] == result.best_step == 2
+    assert "optimizer_states" not in best
+
+
+def test_steps_count_optimizer_steps_however_many_batches_each_takes(tmp_path):
+    settings = replace(SETTINGS, accumulate=2, max_steps=3, val_every=2, log_every=1)
+    model, _, result = run(MLLC, tmp_path, settings=settings, total_steps=3)
+    assert int(model.step) == 3 and int(model.teacher.updates) == 3
+    assert [step for step, _ in result.curve("loss")] == [1, 2, 3]
+    assert [step for step, _ in result.curve("miou")] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "schedule": "cosine", "clip": 1.0},
+        {"schedule": "constant", "precision": "bf16-mixed", "channels_last": True},
+        {"precision": "bf16-mixed", "clip": 0.1},
+    ],
+)
+def test_options_train(options, tmp_path):
+    _, _, usual = run(MLLC, tmp_path / "usual")
+    _, _, result = run(MLLC, tmp_path / "changed", settings=replace(SETTINGS, **options))
+    assert math.isfinite(result.last_miou) and result.history != usual.history
+
+
+def test_who_trained_can_be_stopped_as_before(tmp_path):
+    """A handler of SIGTERM that stays would make the caller's process deaf to it."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run(Supervised, tmp_path)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize("precision", ["64-mixed", "bf16-true", "transformer-engine", "8"])
+def test_a_precision_that_no_method_runs_in_is_refused(precision):
+    with pytest.raises(InputError, match=f"precision={precision} is none of 32-true, 16-mixed"):
+        replace(SETTINGS, precision=precision)
+
+
+def test_a_batch_too_small_for_batch_normalization_is_refused_in_a_sentence():
+    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=8, decoder="deeplabv3plus")
+    module = TrainingModule(Supervised(segmenter), 3, replace(SETTINGS, batch_size=1))
+    batch = {"image": torch.zeros(1, 3, 64, 64).byte(), "label": torch.zeros(1, 64, 64).long()}
+    with pytest.raises(InputError, match="too small for batch normalization: raise"):
+        module.training_step({"labeled": batch}, 0)
+
+
+def test_a_window_validates(tmp_path, monkeypatch):
+    seen, real = set(), Supervised.teach
+    monkeypatch.setattr(
+        Supervised, "teach", lambda model, view: seen.add(view.shape[-2:]) or real(model, view)
+    )
+    run(Supervised, tmp_path, settings=replace(SETTINGS, window=(20, 30)))
+    assert seen == {(20, 30)}
+
+
+def test_gradients_are_clipped(tmp_path, monkeypatch):
+    norms, step = [], torch.optim.SGD.step
+
+    def watched(optimizer, *args, **kwargs):
+        out = step(optimizer, *args, **kwargs)
+        weights = [p for group in optimizer.param_groups for p in group["params"]]
+        norms.append(float(get_total_norm([p.grad for p in weights if p.grad is not None])))
+        return out
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    for clip in (None, 0.01):
+        norms.clear()
+        run(Supervised, tmp_path, settings=replace(SETTINGS, optimizer="sgd", clip=clip))
+        assert len(norms) == 6 and (max(norms) <= 0.0101) == (clip is not None)
+
+
+@pytest.mark.parametrize(
+    "schedule, expected", [("poly", 0.5**0.9), ("cosine", 0.5), ("constant", 1.0)]
+)
+def test_schedules_are_where_they_belong_halfway(schedule, expected):
+    model = Supervised(Segmenter(3, "test_resnet", feature_dim=8, width=8))
+    module = TrainingModule(model, 3, replace(SETTINGS, schedule=schedule, lr=0.1))
+    made = module.configure_optimizers()
+    for _ in range(3):
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+    rates = [group["lr"] for group in made["optimizer"].param_groups]
+    assert rates == pytest.approx([0.1 * expected, expected])  # encoder, heads
+
+
+def test_training_stops_early_without_progress(tmp_path):
+    settings = replace(SETTINGS, max_steps=30, val_every=1, lr=0.0, early_stop=2)
+    _, _, result = run(Supervised, tmp_path, settings=settings)
+    assert [step for step, _ in result.curve("miou")][-1] < 10
+
+
+class Explodes(Supervised):
+    """A method whose gradient is NaN at the third step, though its loss is not."""
+
+    calls = 0
+
+    def forward(self, batch):
+        self.calls += 1
+        figures = super().forward(batch)
+        if self.calls == 3:
+            figures["loss"].register_hook(lambda gradient: gradient * math.nan)
+        return figures
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
+    with pytest.raises(
+        InputError, match=r"step 3: not finite: gradient; .*last\.ckpt is of before"
+    ):
+        run(Explodes, tmp_path, settings=replace(SETTINGS, save_every=1))
+    model, _, _ = run(Explodes, tmp_path, settings=replace(SETTINGS, on_nonfinite="skip"))
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_a_new_run_does_not_go_on_with_an_older_one(tmp_path):
+    run(Supervised, tmp_path)
+    with pytest.raises(InputError):
+        run(Diverges, tmp_path, settings=replace(SETTINGS, save_every=100))
+    assert (tmp_path / "earlier.ckpt").exists() and not (tmp_path / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"schedule": "step"}, "trainer.schedule=step is none of poly, cosine, constant"),
+        ({"loggers": ["excel"]}, "trainer.loggers has excel, none of csv"),
+        ({"devices": 4}, "trainer.batch_size=2 does not divide among 4 processes"),
+        ({"clip": None, "accumulate": 0}, r"trainer\.accumulate=0 must be 1 or more"),
+    ],
+)
+def test_settings_out_of_range_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        replace(SETTINGS, **options)
+
+
+class Diverges(Supervised):
+    """A method whose loss is NaN at the third step."""
+
+    calls = 0
+
+    def forward(self, batch):
+        self.calls += 1
+        figures = super().forward(batch)
+        if self.calls == 3:
+            figures["loss"] = figures["loss"] * math.nan
+        return figures
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(InputError, match=r"step 3: not finite: loss; lower trainer\.lr"):
+        run(Diverges, tmp_path, settings=replace(SETTINGS, save_every=1))
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 2
+    assert all(v.isfinite().all() for v in saved["state_dict"].values())
+
+
+def test_a_loss_that_is_not_finite_is_skipped_if_asked(tmp_path):
+    model, _, result = run(Diverges, tmp_path, settings=replace(SETTINGS, on_nonfinite="skip"))
+    assert model.calls == 6 and math.isfinite(result.last_miou)
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+class Overflows(Supervised):
+    """A method that sees infinity at the third step."""
+
+    calls = 0
+
+    def forward(self, batch):
+        self.calls += 1
+        return super().forward(batch | {"image": batch["image"] / (self.calls != 3)})
+
+
+def test_a_skipped_batch_leaves_no_trace_in_batch_normalization(tmp_path):
+    model, _, result = run(Overflows, tmp_path, settings=replace(SETTINGS, on_nonfinite="skip"))
+    assert model.calls == 6 and math.isfinite(result.last_miou)
+    assert all(b.isfinite().all() for b in model.buffers())
+
+
+def test_a_full_disk_loses_no_earlier_checkpoint(tmp_path, monkeypatch):
+    run(Supervised, tmp_path)
+    before = (tmp_path / "last.ckpt").read_bytes()
+    real = torch.save
+
+    def full(checkpoint, file):
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        run(Supervised, tmp_path, settings=replace(SETTINGS, save_every=1))
+    assert caught.value.filename == str(tmp_path / "last.ckpt")
+    monkeypatch.setattr(torch, "save", real)
+    assert (tmp_path / "earlier.ckpt").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_strangers_checkpoint_is_refused(tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match=r"last\.ckpt is no checkpoint of a run"):
+        run(Supervised, tmp_path, resume=True)
+
+
+class Fewer(ReadableSet):
+    """The same images with labels of fewer classes."""
+
+    def __init__(self, samples, classes):
+        super().__init__(samples)
+        self.classes = classes
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        return {**sample, "label": sample["label"] % self.classes}
+
+
+@pytest.mark.parametrize("classes", [2, 150])
+def test_few_and_many_classes_train_from_one_image(classes, tmp_path):
+    segmenter = Segmenter(classes, "test_resnet", feature_dim=8, width=16)
+    options = {"total_steps": 3, "warmup": 0.0, "contrast_from": 0.0}
+    model = MLLC(segmenter, LabelCorrector(classes, feature_dim=8, k=4), **options)
+    splits = textures(labeled=1, unlabeled=1, val=1, size=(32, 48))
+    names, colors = tuple(map(str, range(classes))), ((0, 0, 0),) * classes
+    splits = Splits(
+        spec=DatasetSpec("some", names, colors),
+        labeled=Fewer(splits.labeled, classes),
+        unlabeled=splits.unlabeled,
+        val=Fewer(splits.val, classes),
+    )
+    result = train(model, splits, replace(SETTINGS, max_steps=3), 0, tmp_path, "run")
+    assert math.isfinite(result.last_miou)
