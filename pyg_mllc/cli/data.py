@@ -1,7 +1,6 @@
-"""`mllc data`: check a data set as training would read it, or list the sets that are known."""
+"""`mllc data check` and `mllc data info`."""
 
 import sys
-from dataclasses import replace
 
 from pyg_mllc.cli.errors import refuse
 
@@ -33,76 +32,8 @@ def run() -> None:
         sys.argv = ["mllc data check", *rest]
         check()
     elif name == "info":
-        _one(rest[0].removeprefix("data=")) if rest else _all()
+        from pyg_mllc.cli.data_info import print_classes, print_data_sets
+
+        print_classes(rest[0].removeprefix("data=")) if rest else print_data_sets()
     else:
         refuse(f"'data {name}' is not a command; choose one of: data check, data info")
-
-
-def _chosen(name: str) -> list[str]:
-    """The classes that a choice of `data=` learns of a published set, if not all."""
-    from importlib.resources import files
-
-    from omegaconf import OmegaConf
-
-    text = files("pyg_mllc.configs").joinpath(f"data/{name}.yaml").read_text(encoding="utf-8")
-    return list(OmegaConf.create(text).classes)
-
-
-def _all() -> None:
-    """Print all data sets and their protocols."""
-    import rich
-    from rich.table import Table
-
-    from pyg_mllc.data import SPECS
-
-    table = Table("data=", "what", box=None, padding=(0, 2, 1, 0))
-    for spec in SPECS.values():
-        lines = [
-            f"{spec.num_classes} classes",
-            f"images {spec.images}/, masks {spec.masks}/*{spec.mask_suffix}.png",
-        ]
-        if spec.listing:
-            lines.append(f"lists {spec.listing} (split: {spec.train}, val)")
-        totals: dict[int, list[str]] = {}
-        for name, protocol in spec.protocols.items():
-            told = name if name == str(protocol.labeled) else f"{name} ({protocol.labeled:,})"
-            totals.setdefault(protocol.of, []).append(told)
-        for total, names in totals.items():
-            lines.append(f"data.partition= {', '.join(names)}: labeled, of {total:,}")
-        table.add_row(spec.name, "\n".join(lines))
-    chosen = _chosen("voc_animals")
-    told = f"{len(chosen)} classes\nof voc: {', '.join(chosen)}; all else is void"
-    table.add_row("voc_animals", told)
-    own = "images/ and masks/; if wanted unlabeled/, val_images/ and val_masks/, classes.csv"
-    table.add_row("folder", f"your own classes\n{own}")
-    table.add_row("textures", "10 classes\nbuilt in: scenes of pieces of photographs")
-    rich.print(table)
-    print("Folders are below data.root. data.partition= also takes a folder with labeled.txt.")
-
-
-def _one(name: str) -> None:
-    """Print the classes of a data set."""
-    import rich
-    from rich.table import Table
-
-    from pyg_mllc.data import TEXTURES, spec_named
-    from pyg_mllc.typing import IGNORE
-
-    if name == "voc_animals":
-        spec = replace(spec_named("voc").only(_chosen(name)), name=name)
-    else:
-        spec = TEXTURES if name == TEXTURES.name else spec_named(name)
-    stored: dict[int, list[str]] = {}
-    for code, label in spec.ids.items():
-        stored.setdefault(label, []).append(str(code))
-    table = Table("class", "name", "color", "id in masks", title=spec.name)
-    for label, (named, color) in enumerate(zip(spec.classes, spec.colors, strict=True)):
-        told = f"{swatch(color)} {' '.join(map(str, color))}"
-        table.add_row(str(label), named, told, " ".join(stored[label]))
-    table.add_row("", "void", "", " ".join(stored.get(IGNORE, [])))
-    rich.print(table)
-
-
-def swatch(color: tuple[int, int, int]) -> str:
-    """Give a patch of a color for rich."""
-    return f"[rgb({','.join(map(str, color))})]███[/]"

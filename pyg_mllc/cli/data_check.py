@@ -13,7 +13,7 @@ import hydra
 from omegaconf import DictConfig
 
 from pyg_mllc.cli.config_checks import check_choices
-from pyg_mllc.cli.data import swatch
+from pyg_mllc.cli.data_info import swatch
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.utils.io import whole_file
