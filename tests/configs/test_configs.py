@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from copy import deepcopy
 from functools import cache
 from hashlib import sha256
 from inspect import signature
@@ -31,6 +32,12 @@ EXPERIMENTS = sorted([*FILES, *experiment_rows()])
 
 
 @cache
+def experiment(name):
+    """Compose each experiment once."""
+    return composed(f"experiment={name}")
+
+
+@cache
 def segmenter_of(model):
     """Build each network once, however many rows share it; on meta, it holds no numbers."""
     with torch.device("meta"):
@@ -39,7 +46,7 @@ def segmenter_of(model):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_builds_and_begins_with_its_command(name):
-    cfg = composed(f"experiment={name}")
+    cfg = deepcopy(experiment(name))
     assert cfg.name == name
     assert ("root" in cfg.data) == (" data.root=" in command_of(name))
     cfg.model.weights = None
@@ -71,7 +78,7 @@ def command_of(name):
 
 def digest_of(name):
     """Return a short hash of an experiment's configuration."""
-    plain = OmegaConf.to_container(composed(f"experiment={name}"), resolve=False)
+    plain = OmegaConf.to_container(experiment(name), resolve=False)
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -140,7 +147,7 @@ def test_shares_of_the_labels_differ_in_nothing_else(few, more):
 
 
 def _trains(name):
-    cfg = OmegaConf.to_container(composed(f"experiment={name}"), resolve=False)
+    cfg = OmegaConf.to_container(experiment(name), resolve=False)
     return {part: cfg[part] for part in PARTS}
 
 
