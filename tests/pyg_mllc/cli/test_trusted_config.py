@@ -146,13 +146,13 @@ def wait_for(folder):
         ("data.root", "${oc.create:{_target_: os.mkdir, path: mark}}", "holds ${...}"),
         ("data._target_", ["os.system"], "data names ['os.system'], which is no class"),
         ("data._target_", None, "data names None, which is no class"),
-        ("data._target_", "pyg_mllc.data.synthetic.textures ", "which is no class"),
-        ("data._target_", "pyg_mllc.data.synthetic.textures\n", "which is no class"),
+        ("data._target_", "pyg_mllc.data.textures ", "which is no class"),
+        ("data._target_", "pyg_mllc.data.textures\n", "which is no class"),
         ("data._target_", "pyg_mllc.data.write_partition", "none of pyg_mllc.data.camvid, "),
         ("data._target_", "pyg_mllc.data.Textures", "none of pyg_mllc.data.camvid, "),
         (
             "data._target_",
-            "pyg_mllc.data.synthetic.textures.textures",
+            "pyg_mllc.data.textures.textures",
             "none of pyg_mllc.data.camvid, ",
         ),
         ("data._args_", [1], "data has the entry '_args_', which means nothing"),
@@ -164,7 +164,7 @@ def wait_for(folder):
         ),
         (
             "trainer._target_",
-            "pyg_mllc.data.synthetic.textures",
+            "pyg_mllc.data.textures",
             "none of pyg_mllc.training.TrainerSettings",
         ),
         ("method._target_", "torch.nn.Linear", "allow=[torch]"),
@@ -194,7 +194,7 @@ def test_a_file_that_holds_no_options_gets_one_sentence(mllc, tmp_path, content)
 
 
 OWN = """
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 from pyg_mllc.methods import Supervised
 
 class Mine(Supervised):

@@ -6,18 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from test_training import SETTINGS
 
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
 from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
-from pyg_mllc.training import train
+from pyg_mllc.training import TrainerSettings, train
 
 
 class Same(torch.nn.Module):
@@ -62,8 +60,9 @@ def run(name, processes, out):
     model = method(segmenter, corrector, weak=Same(), **options)
     model.train()  # sets the modes; a new module was never told
     splits = textures(labeled=6, unlabeled=7, val=3, size=(32, 48))
-    settings = replace(
-        SETTINGS, devices=processes, batch_size=4, unlabeled_batch_size=4, log_every=1,
+    settings = TrainerSettings(
+        max_steps=6, devices=processes, batch_size=4, unlabeled_batch_size=4, val_every=4,
+        log_every=1, accelerator="cpu", progress=False,
         precision="64-true",  # a pixel at a threshold counts or not by rounding in float32
     )  # fmt: skip
     result = train(model, splits, settings, 0, Path(out), "run")

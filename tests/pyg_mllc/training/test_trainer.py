@@ -125,7 +125,7 @@ def whole(request, tmp_path_factory):
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
     """Really killed, at a random moment after its first checkpoint."""
     code = (
-        "import sys, pathlib, torch, test_training as t; torch.set_num_threads(1); "
+        "import sys, pathlib, torch, test_trainer as t; torch.set_num_threads(1); "
         "t.long_run(pathlib.Path(sys.argv[1]), sys.argv[2], True)"
     )
     settings, (expected, _, whole_result) = whole
