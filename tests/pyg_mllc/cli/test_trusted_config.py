@@ -153,7 +153,7 @@ def wait_for(folder):
         ("data._target_", "pyg_mllc.data.Textures", "none of pyg_mllc.data.camvid, "),
         (
             "data._target_",
-            "pyg_mllc.data.synthetic.textures.textures",
+            "pyg_mllc.data.textures.textures",
             "none of pyg_mllc.data.camvid, ",
         ),
         ("data._args_", [1], "data has the entry '_args_', which means nothing"),
