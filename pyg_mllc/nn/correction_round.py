@@ -187,7 +187,7 @@ class CorrectionRound(nn.Module):
     def hubs(self, logits: Tensor, label: Tensor, batch: Tensor) -> ClassHubs:
         """Build the class-level graph of the corrected logits and the labels before."""
         if self.smooth:
-            return class_hubs(logits / SHARPNESS, batch=batch, agree="overlap")
+            return class_hubs(logits / SHARPNESS, batch=batch, agreement="overlap")
         return class_hubs(logits, label, batch)
 
     def _same_partners(self, logits: Tensor, label: Tensor, batch: Tensor) -> Data:
