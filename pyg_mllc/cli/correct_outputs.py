@@ -27,7 +27,7 @@ def write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: 
     from pyg_mllc.data.image_io import as_tensor
     from pyg_mllc.inference.label_issues import find_issues
     from pyg_mllc.typing import IGNORE
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.masks import (
         changes_picture,
         gray_picture,
@@ -43,7 +43,7 @@ def write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: 
     known = found.given != IGNORE
     left = {**find_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
     left["changed"] = int((found.changed & known).sum())
-    with whole_file(paths["found"]) as file:
+    with atomic_open(paths["found"]) as file:
         file.write(json.dumps(left).encode())
 
 

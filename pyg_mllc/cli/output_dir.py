@@ -8,7 +8,7 @@ from typing import Any
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.files import CLASSES, KINDS, OPTIONS, TABLES, Source
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 
 def check_output(folder: Path, own: Collection[str] = ()) -> None:
@@ -88,7 +88,7 @@ class Results:
                     raise InputError(
                         f"{path} is an input and would be overwritten; give another output"
                     )
-        with whole_file(self.folder / OPTIONS) as file:
+        with atomic_open(self.folder / OPTIONS) as file:
             file.write(json.dumps(self.options, indent=1, ensure_ascii=False).encode())
         return [source for source in sources if not self.done(source)]
 

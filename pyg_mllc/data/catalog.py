@@ -82,11 +82,11 @@ CAMVID32 = replace(
 )
 
 
-def spread_color(index: int) -> Color:
+def voc_color(index: int) -> Color:
     """Color of a VOC id: its bits dealt to red, green and blue in turn, highest bit first.
 
     Example:
-        >>> [spread_color(index) for index in (0, 1, 15)]
+        >>> [voc_color(index) for index in (0, 1, 15)]
         [(0, 0, 0), (128, 0, 0), (192, 128, 128)]
     """
     red, green, blue = (
@@ -106,7 +106,7 @@ _CLASSIC = (92, 183, 366, 732, 1464)
 VOC = DatasetSpec(
     name="voc",
     classes=tuple(_VOC_CLASSES.split()),
-    colors=tuple(spread_color(index) for index in range(21)),
+    colors=tuple(voc_color(index) for index in range(21)),
     images="JPEGImages",
     masks="SegmentationClass",
     listing="ImageSets/Segmentation/{split}.txt",
@@ -193,7 +193,7 @@ SPECS = {
 }
 
 
-def spec_named(name: str | DatasetSpec) -> DatasetSpec:
+def get_spec(name: str | DatasetSpec) -> DatasetSpec:
     """Give the spec of a data set by its name; a spec passes as it is.
 
     Raises:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyg_mllc.data.catalog import spread_color
-from pyg_mllc.data.mask_io import packed, read_raw_mask
+from pyg_mllc.data.catalog import voc_color
+from pyg_mllc.data.id_counts import IdCounts, MaskIdCounts, count_ids, table_lines
+from pyg_mllc.data.mask_io import pack_colors, read_raw_mask
 from pyg_mllc.data.spec import DatasetSpec
-from pyg_mllc.data.stored_ids import Counted, StoredIds, count_ids, lines
 from pyg_mllc.errors import InputError, listed
 from pyg_mllc.typing import IGNORE, Color
 from pyg_mllc.utils.validation import evenly_spaced
@@ -124,7 +124,7 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
         raise InputError(f"{source} names no class: write one class a line.")
     given = [row.color for row in classes if row.color]
     shades = {row.color for row in others if row.color}
-    free = (color for color in map(spread_color, count()) if color not in {*given, *shades})
+    free = (color for color in map(voc_color, count()) if color not in {*given, *shades})
     colors = [row.color or next(free) for row in classes]
     twice = _repeated(names) or _repeated([*given, *shades])
     if twice:
@@ -170,10 +170,10 @@ def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> Dat
     Raises:
         InputError: If the masks do not tell.
     """
-    stored = StoredIds()
+    stored = IdCounts()
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
         for path, found in zip(masks, pool.map(_counted, masks), strict=True):
-            if not isinstance(found, Counted):
+            if not isinstance(found, MaskIdCounts):
                 raise InputError(
                     f"{path} has colors, such as {found}, and nothing says what they mean: "
                     f"write the classes into {table}, lines of name,r,g,b."
@@ -186,15 +186,15 @@ def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> Dat
     return spec_of_rows(rows, void, str(table))
 
 
-def _counted(path: Path) -> Counted | tuple[int, ...]:
+def _counted(path: Path) -> MaskIdCounts | tuple[int, ...]:
     """The ids of a mask, none if it cannot be read; or one of its colors."""
     try:
         values = read_raw_mask(path)
     except InputError:
-        return Counted({}, {})  # reading the sample tells what is wrong
+        return MaskIdCounts({}, {})  # reading the sample tells what is wrong
     if values.ndim == 2:
         return count_ids(values)
-    return tuple(values.reshape(-1, 3)[packed(values).argmax()].tolist())
+    return tuple(values.reshape(-1, 3)[pack_colors(values).argmax()].tolist())
 
 
 def read_as_binary(
@@ -234,7 +234,7 @@ def read_as_binary(
         raise InputError(
             f"{others[0]} holds {IGNORE} and {ones[0]} holds 1, but no mask holds both, so that "
             f"{IGNORE} may mean {spec.classes[1]!r} or void: store one number for each class, or "
-            f"write {lines([0, 1, IGNORE], [*spec.classes, 'void'])} into a table of the classes."
+            f"write {table_lines([0, 1, IGNORE], [*spec.classes, 'void'])} into a table of the classes."
         )
     if frozenset().union(*found) != {0, IGNORE}:
         return spec
@@ -243,7 +243,7 @@ def read_as_binary(
         "the classes say so, and the lines %s would make 255 void",
         spec.classes[1],
         spec.classes[0],
-        lines([0, IGNORE], spec.classes),
-        lines([0, 1, IGNORE], [*spec.classes, "void"]),
+        table_lines([0, IGNORE], spec.classes),
+        table_lines([0, 1, IGNORE], [*spec.classes, "void"]),
     )
     return replace(spec, codes={0: 0, IGNORE: 1}, void=(), assumes_void=False)

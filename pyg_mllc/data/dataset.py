@@ -10,9 +10,10 @@ from PIL import Image
 
 from pyg_mllc.data.base import Sample, SampleSet
 from pyg_mllc.data.cache import SampleCache
-from pyg_mllc.data.image_layout import read_layout
-from pyg_mllc.data.mask_io import fitted_size, letterbox, read_image, read_mask
-from pyg_mllc.data.orientation import mask_orientation
+from pyg_mllc.data.exif import mask_orientation
+from pyg_mllc.data.image_file import read_stored_size
+from pyg_mllc.data.image_io import fitted_size, letterbox, read_image
+from pyg_mllc.data.mask_io import read_mask
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.typing import IGNORE
@@ -32,7 +33,7 @@ class SegmentationDataset(SampleSet):
         spec: Classes and void ids of the masks.
         size: Height and width (H, W) of every sample.
         cache: Folder to keep decoded samples in, see `SampleCache`; by default they are not kept.
-        exif: How masks lie over photos that EXIF turns, ``turn`` or ``stored``, see `choose_exif`.
+        exif: How masks lie over photos that EXIF turns, ``turn`` or ``stored``, see `resolve_exif`.
 
     Raises:
         InputError: If there are not as many masks as images, or the size is not positive. Reading a
@@ -109,7 +110,10 @@ class SegmentationDataset(SampleSet):
         ids = read_mask(mask_path, self.spec, self.mask_orientation(index))
         if ids.shape != (picture.height, picture.width):
             path = self.images[index]
-            turned = read_layout(path).orientation >= 5 or read_layout(mask_path).orientation >= 5
+            turned = (
+                read_stored_size(path).orientation >= 5
+                or read_stored_size(mask_path).orientation >= 5
+            )
             raise InputError(
                 f"{mask_path} is {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its "
                 f"image {path} is {picture.height} x {picture.width}: give the mask that size"
@@ -119,7 +123,7 @@ class SegmentationDataset(SampleSet):
         return letterbox(mask, box, nearest=True, fill=IGNORE)
 
 
-class OwnSizes(SegmentationDataset):
+class OriginalSizeDataset(SegmentationDataset):
     """The samples of a data set at the sizes that their files have, so in batches of one.
 
     Args:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.files import walk
-from pyg_mllc.utils.suffixes import image_suffixes, passed_over, sort_out
+from pyg_mllc.utils.suffixes import describe_skipped, image_suffixes, sort_out
 
 log = logging.getLogger(__name__)
 
 
-class Item(NamedTuple):
+class FilePair(NamedTuple):
     """An image file and its mask file, if it has one."""
 
     image: Path
@@ -24,7 +24,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tree:
+class DatasetFiles:
     """A data set on disk.
 
     Args:
@@ -37,12 +37,12 @@ class Tree:
 
     spec: DatasetSpec
     root: Path
-    train: dict[str, Item]
-    val: dict[str, Item]
+    train: dict[str, FilePair]
+    val: dict[str, FilePair]
     folders: dict[str, tuple[Path, Path]]
 
 
-def read_tree(spec: DatasetSpec, root: str | Path | None) -> Tree:
+def find_dataset_files(spec: DatasetSpec, root: str | Path | None) -> DatasetFiles:
     """Find the files of a data set that lie as its spec says.
 
     Raises:
@@ -54,7 +54,7 @@ def read_tree(spec: DatasetSpec, root: str | Path | None) -> Tree:
         for key, split in (("train", spec.train), ("val", "val"))
     }
     train, val = (pair_files(*pair, spec, f"data.root={root}") for pair in folders.values())
-    return Tree(spec, root, train, val, folders)
+    return DatasetFiles(spec, root, train, val, folders)
 
 
 def _check_root(spec: DatasetSpec, root: str | Path | None) -> Path:
@@ -74,7 +74,7 @@ def _check_root(spec: DatasetSpec, root: str | Path | None) -> Path:
 
 def pair_files(
     images: Path, masks: Path, spec: DatasetSpec, option: str, skip: Collection[Path] = ()
-) -> dict[str, Item]:
+) -> dict[str, FilePair]:
     """Find the images of a folder, and the mask of each that has one.
 
     Args:
@@ -97,7 +97,7 @@ def pair_files(
             "masks without an image of their name: %d, such as %s", len(alone), alone[0],
             extra={"problem": "masks that belong to no image"},
         )  # fmt: skip
-    return {name: Item(path, found.get(name)) for name, path in pictures.items()}
+    return {name: FilePair(path, found.get(name)) for name, path in pictures.items()}
 
 
 def files_by_name(
@@ -144,7 +144,7 @@ def warn_of_passed(paths: Collection[Path]) -> None:
     """Log the files that hold images of formats that are not read, if there are any."""
     if paths:
         kind = {"problem": "files of formats that are not read"}
-        log.warning("%s", passed_over(list(dict.fromkeys(paths))), extra=kind)
+        log.warning("%s", describe_skipped(list(dict.fromkeys(paths))), extra=kind)
 
 
 def plain(name: str) -> str:

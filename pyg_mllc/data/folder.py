@@ -16,9 +16,15 @@ from pyg_mllc.data.class_table import (
     read_classes,
     spec_of_rows,
 )
-from pyg_mllc.data.file_pairs import Item, Tree, files_by_name, pair_files, warn_of_passed
-from pyg_mllc.data.orientation import choose_exif
-from pyg_mllc.data.palette_order import check_palettes
+from pyg_mllc.data.exif import resolve_exif
+from pyg_mllc.data.file_pairs import (
+    DatasetFiles,
+    FilePair,
+    files_by_name,
+    pair_files,
+    warn_of_passed,
+)
+from pyg_mllc.data.palette_consistency import check_palettes
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits
 from pyg_mllc.errors import InputError
@@ -113,11 +119,11 @@ def folder(
     spec = replace(_classes(base, classes, void, every), mask_suffix=mask_suffix)
     if not spec.has_colors:
         check_palettes(every)
-    train = pairs | {f"{spare}/{name}": Item(path, None) for name, path in more.items()}
+    train = pairs | {f"{spare}/{name}": FilePair(path, None) for name, path in more.items()}
     own = base / images, base / masks
     folders = {"train": own, "val": (measured, val_masks) if measured else own}
-    tree = Tree(spec, base, train, val, folders)
-    return make_splits(tree, labeled, size, seed, exif=choose_exif(both, exif), **options)
+    tree = DatasetFiles(spec, base, train, val, folders)
+    return make_splits(tree, labeled, size, seed, exif=resolve_exif(both, exif), **options)
 
 
 def _optional(base: Path, option: str, given: str | Path | None, default: str) -> Path | None:
@@ -130,7 +136,7 @@ def _optional(base: Path, option: str, given: str | Path | None, default: str) -
     return path if os.path.isdir(path) else None
 
 
-def _drawn(pairs: dict[str, Item], share: float, seed: int, option: str) -> dict[str, Item]:
+def _drawn(pairs: dict[str, FilePair], share: float, seed: int, option: str) -> dict[str, FilePair]:
     """Images that have a mask, drawn for validation."""
     if not 0 < share < 1:
         raise InputError(f"data.val_share={share} must be between 0 and 1, such as 0.2.")

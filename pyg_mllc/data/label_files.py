@@ -1,4 +1,4 @@
-"""Labels as people and networks leave them: masks, or probabilities of all classes."""
+"""LabelStatistics as people and networks leave them: masks, or probabilities of all classes."""
 
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_mllc.data.catalog import spread_color
-from pyg_mllc.data.image_layout import Layout, read_layout
-from pyg_mllc.data.label_doubts import look_at, strange_values
-from pyg_mllc.data.label_problems import Labels
+from pyg_mllc.data.catalog import voc_color
+from pyg_mllc.data.exif import apply_orientation
+from pyg_mllc.data.id_counts import IdCounts, count_ids
+from pyg_mllc.data.image_file import StoredSize, read_stored_size
+from pyg_mllc.data.label_statistics import LabelStatistics
+from pyg_mllc.data.label_warnings import count_sampled_labels, describe_unknown_values
 from pyg_mllc.data.mask_io import classes_of_ids, read_mask, read_palette, read_raw_mask
-from pyg_mllc.data.orientation import turned
 from pyg_mllc.data.spec import DatasetSpec
-from pyg_mllc.data.stored_ids import StoredIds, count_ids
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.suffixes import ARRAYS, image_suffixes
 
 SUFFIXES = (image_suffixes() - {".jpg", ".jpeg"}) | ARRAYS  # JPEG changes numbers
 
 
-def read_given(path: Path, spec: DatasetSpec, orientation: int | None = None) -> NDArray:
+def read_labels(path: Path, spec: DatasetSpec, orientation: int | None = None) -> NDArray:
     """Return labels `(H, W)`, IGNORE where void, or probabilities `(C, H, W)`.
 
     Args:
@@ -37,25 +37,25 @@ def read_given(path: Path, spec: DatasetSpec, orientation: int | None = None) ->
         return read_mask(path, spec, orientation)
     array = _read_array(path)
     if array.ndim == 2:
-        return turned(classes_of_ids(array, path, spec), orientation or 1)
+        return apply_orientation(classes_of_ids(array, path, spec), orientation or 1)
     last = array.shape[0] != spec.num_classes and array.shape[2] == spec.num_classes
-    return turned(np.moveaxis(array, 2, 0) if last else array, orientation or 1)
+    return apply_orientation(np.moveaxis(array, 2, 0) if last else array, orientation or 1)
 
 
-def given_layout(path: Path, spec: DatasetSpec) -> Layout:
+def read_stored_label_size(path: Path, spec: DatasetSpec) -> StoredSize:
     """Return how the pixels of a mask or an array lie.
 
     Args:
-        path: see `read_given`.
-        spec: see `read_given`.
+        path: see `read_labels`.
+        spec: see `read_labels`.
 
     Raises:
-        InputError: as `read_given`.
+        InputError: as `read_labels`.
     """
     if path.suffix.lower() not in ARRAYS:
-        return read_layout(path)
-    height, width = read_given(path, spec).shape[-2:]
-    return Layout(height, width, 1)
+        return read_stored_size(path)
+    height, width = read_labels(path, spec).shape[-2:]
+    return StoredSize(height, width, 1)
 
 
 def count_classes(
@@ -69,9 +69,9 @@ def count_classes(
         advance: called with 1 after each file.
 
     Raises:
-        InputError: if no mask can be read, or as `StoredIds.num_classes`.
+        InputError: if no mask can be read, or as `IdCounts.num_classes`.
     """
-    stored, unread = StoredIds(), None  # the first error
+    stored, unread = IdCounts(), None  # the first error
     for path in paths:
         try:
             ids = _read_array(path) if path.suffix.lower() in ARRAYS else _read_ids(path)
@@ -87,7 +87,9 @@ def count_classes(
     return stored.num_classes((255, *void), "give classes=<table>")
 
 
-def given_doubts(paths: Sequence[Path], spec: DatasetSpec) -> tuple[list[str], list[str]]:
+def find_label_file_warnings(
+    paths: Sequence[Path], spec: DatasetSpec
+) -> tuple[list[str], list[str]]:
     """Return what is doubtful about labels, and what is only worth knowing, by some of the files.
 
     Args:
@@ -99,21 +101,21 @@ def given_doubts(paths: Sequence[Path], spec: DatasetSpec) -> tuple[list[str], l
     """
 
     def labels_of(path: Path) -> NDArray:
-        given = read_given(path, spec)
+        given = read_labels(path, spec)
         return given.argmax(0) if given.ndim == 3 else given
 
-    counts, unread = look_at(paths, labels_of, spec.num_classes)
-    labels = Labels(spec, counts, f"the masks ({len(counts)} of {len(paths)} read)")
+    counts, unread = count_sampled_labels(paths, labels_of, spec.num_classes)
+    labels = LabelStatistics(spec, counts, f"the masks ({len(counts)} of {len(paths)} read)")
     single = labels.single()
     if single and spec.assumes_void and labels.pixels[-1]:
         raise InputError(single)
-    strange = strange_values([paths[place] for place in unread], spec, read_numbers)
+    strange = describe_unknown_values([paths[place] for place in unread], spec, read_label_values)
     doubts = [strange, single, labels.much_void(), labels.outlines()]
     notes = [labels.absent(), *labels.hardly()]
     return [one for one in doubts if one], [one for one in notes if one]
 
 
-def read_numbers(path: Path) -> NDArray:
+def read_label_values(path: Path) -> NDArray:
     """Return the numbers or colors of a mask or of an array of labels, whatever they mean.
 
     Raises:
@@ -127,14 +129,14 @@ def read_numbers(path: Path) -> NDArray:
     return array
 
 
-def colors_of(path: Path, count: int) -> tuple[tuple[int, int, int], ...]:
+def read_colors(path: Path, count: int) -> tuple[tuple[int, int, int], ...]:
     """Give the colors of a mask's own palette, or those of PASCAL VOC."""
     palette = None
     if path.suffix.lower() not in ARRAYS:
         with suppress(InputError):  # reading the mask tells what is wrong
             palette = read_palette(path)
     if palette is None or len(palette) < count:
-        return tuple(spread_color(number) for number in range(count))
+        return tuple(voc_color(number) for number in range(count))
     return tuple((red, green, blue) for red, green, blue in palette[:count].tolist())
 
 
@@ -149,7 +151,7 @@ def _read_ids(path: Path) -> NDArray:
 
 
 def _read_array(path: Path) -> NDArray:
-    """Labels (H, W) of whole numbers or probabilities of floats, (C, H, W) or (H, W, C)."""
+    """LabelStatistics (H, W) of whole numbers or probabilities of floats, (C, H, W) or (H, W, C)."""
     array = _load_array(path)
     if (array.ndim == 2 and np.issubdtype(array.dtype, np.integer)) or (
         array.ndim == 3 and np.issubdtype(array.dtype, np.floating)

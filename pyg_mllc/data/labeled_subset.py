@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from pyg_mllc.data.file_pairs import Item
+from pyg_mllc.data.file_pairs import FilePair
 from pyg_mllc.data.mask_io import read_mask
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
@@ -97,7 +97,7 @@ def balanced(candidates: list[int], present: np.ndarray) -> list[int]:
     return [*ordered, *(index for index in candidates if index not in ordered)]
 
 
-def classes_present(items: Sequence[Item], spec: DatasetSpec) -> np.ndarray:
+def classes_present(items: Sequence[FilePair], spec: DatasetSpec) -> np.ndarray:
     """Read which classes each mask holds; none where there is no mask or it cannot be read.
 
     Returns:
@@ -110,7 +110,7 @@ def classes_present(items: Sequence[Item], spec: DatasetSpec) -> np.ndarray:
     return present
 
 
-def _held(item: Item, spec: DatasetSpec) -> list[int]:
+def _held(item: FilePair, spec: DatasetSpec) -> list[int]:
     try:
         labels = read_mask(item.mask, spec) if item.mask else np.empty(0, dtype=int)
     except InputError:

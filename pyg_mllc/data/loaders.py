@@ -16,7 +16,7 @@ from pyg_mllc.utils.user_code import NamedModules, finder
 from pyg_mllc.utils.validation import check_count
 
 
-class EndlessBatches(Sampler[list[int]]):
+class InfiniteBatchSampler(Sampler[list[int]]):
     """Batches of indices forever: shuffled passes over the data, joined and cut into equal batches.
 
     No batch is ever smaller, so batches may span two passes. Each pass has a seed of its own, so a
@@ -33,7 +33,7 @@ class EndlessBatches(Sampler[list[int]]):
         InputError: If there are no samples or a number is out of range.
 
     Example:
-        >>> batches = iter(EndlessBatches(n=3, batch_size=2, seed=0))
+        >>> batches = iter(InfiniteBatchSampler(n=3, batch_size=2, seed=0))
         >>> [next(batches) for _ in range(3)]
         [[2, 0], [1, 2], [0, 1]]
     """
@@ -110,13 +110,13 @@ def _carried(samples: SampleSet) -> Dataset[Sample]:
     return samples if found is None else Carried(found, samples)
 
 
-def _deaf(worker: int) -> None:
+def _ignore_signals(worker: int) -> None:
     """Leave it to the process that trains to stop: it saves first, and then ends its workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
-def endless_loader(
+def infinite_loader(
     dataset: SampleSet, batch_size: int, seed: int, start: int = 0, workers: int = 0
 ) -> DataLoader[Sample]:
     """Give a loader that never ends.
@@ -134,9 +134,9 @@ def endless_loader(
     check_count("workers", workers, 0)
     return DataLoader(
         _carried(dataset),
-        batch_sampler=EndlessBatches(len(dataset), batch_size, seed, start),
+        batch_sampler=InfiniteBatchSampler(len(dataset), batch_size, seed, start),
         num_workers=workers,
-        worker_init_fn=_deaf,
+        worker_init_fn=_ignore_signals,
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -163,6 +163,6 @@ def eval_loader(
         batch_size=batch_size,
         sampler=Share(len(dataset)) if shared else None,
         num_workers=workers,
-        worker_init_fn=_deaf,
+        worker_init_fn=_ignore_signals,
         generator=torch.Generator(),
     )

@@ -11,10 +11,11 @@ import numpy as np
 
 from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.data.image_layout import picture_size
-from pyg_mllc.data.label_doubts import strange_values
-from pyg_mllc.data.label_problems import Labels, count_labels, label_problems
-from pyg_mllc.data.mask_io import fitted_size, read_image, read_mask, read_raw_mask
+from pyg_mllc.data.image_file import read_image_size
+from pyg_mllc.data.image_io import fitted_size, read_image
+from pyg_mllc.data.label_statistics import LabelStatistics, count_labels, find_label_problems
+from pyg_mllc.data.label_warnings import describe_unknown_values
+from pyg_mllc.data.mask_io import read_mask, read_raw_mask
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.errors import InputError
 from pyg_mllc.typing import IGNORE
@@ -25,7 +26,7 @@ SLIVER = 8  # an image that is scaled to fewer pixels a side shows nothing
 
 
 @dataclass(frozen=True)
-class Seen:
+class SampleReport:
     """What reading one sample has shown.
 
     Args:
@@ -49,7 +50,7 @@ class Seen:
     problem: str = ""
 
 
-def read_all(splits: Splits) -> Iterator[Seen]:
+def read_all(splits: Splits) -> Iterator[SampleReport]:
     """Read every sample once, with all cores, in order."""
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
         for part in PARTS:
@@ -57,12 +58,12 @@ def read_all(splits: Splits) -> Iterator[Seen]:
             yield from pool.map(partial(_read, part, samples), range(len(samples)))
 
 
-def _read(part: str, samples: SampleSet, index: int) -> Seen:
+def _read(part: str, samples: SampleSet, index: int) -> SampleReport:
     path = samples.images[index] if isinstance(samples, SegmentationDataset) else None
     try:
         sample = samples[index]
     except InputError as error:
-        return Seen(part, str(path), kind=_kind(samples, index), problem=str(error))
+        return SampleReport(part, str(path), kind=_kind(samples, index), problem=str(error))
     pixels = labels = None
     if isinstance(samples, SegmentationDataset) and samples.masks is not None:
         mask = read_mask(samples.masks[index], samples.spec)
@@ -70,10 +71,10 @@ def _read(part: str, samples: SampleSet, index: int) -> Seen:
     if "label" in sample:
         counts = np.bincount(sample["label"].flatten(), minlength=IGNORE + 1)
         pixels = counts[: samples.spec.num_classes]
-    return Seen(
+    return SampleReport(
         part,
         str(path or sample["name"]),
-        picture_size(path) if path else tuple(sample["image"].shape[1:]),
+        read_image_size(path) if path else tuple(sample["image"].shape[1:]),
         pixels,
         labels,
         blake2b(sample["image"].numpy().tobytes(), digest_size=16).digest(),
@@ -99,7 +100,7 @@ def _kind(samples: SampleSet, index: int) -> str:
 
 
 def problems(
-    seen: list[Seen], size: tuple[int, int], overlap: bool = False
+    seen: list[SampleReport], size: tuple[int, int], overlap: bool = False
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Tell what would hurt training, and what is only worth knowing.
 
@@ -136,38 +137,40 @@ def problems(
     return dict(found), notes
 
 
-def problems_of_labels(seen: list[Seen], splits: Splits) -> tuple[dict[str, list[str]], list[str]]:
-    """Tell what is wrong with the labels as a whole, see `label_problems`."""
+def find_problems_of_labels(
+    seen: list[SampleReport], splits: Splits
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Tell what is wrong with the labels as a whole, see `find_label_problems`."""
     parts = []
     for part, what in (("labeled", "labeled"), ("val", "validation")):
         read = [one.labels for one in seen if one.part == part and one.labels is not None]
         empty = np.zeros((0, 2, splits.spec.num_classes + 1), dtype=int)
         told = f"the {what} masks ({len(read)})"
-        parts.append(Labels(splits.spec, np.stack(read) if read else empty, told))
-    found, notes = label_problems(*parts)
+        parts.append(LabelStatistics(splits.spec, np.stack(read) if read else empty, told))
+    found, notes = find_label_problems(*parts)
     kinds = [one.kind for one in seen if one.part == "labeled"]
     strange = [place for place, kind in enumerate(kinds) if kind == STRANGE]
     if strange and isinstance(splits.labeled, SegmentationDataset):
         masks = splits.labeled.masks or []
-        meant = strange_values([masks[place] for place in strange], splits.spec)
+        meant = describe_unknown_values([masks[place] for place in strange], splits.spec)
         found |= {"what such masks may mean": [meant]} if meant else {}
     return found, notes
 
 
-def _equal(seen: list[Seen]) -> list[list[Seen]]:
+def _equal(seen: list[SampleReport]) -> list[list[SampleReport]]:
     """Groups of samples whose images are equal, pixel by pixel."""
-    groups: dict[bytes, list[Seen]] = defaultdict(list)
+    groups: dict[bytes, list[SampleReport]] = defaultdict(list)
     for one in seen:
         if one.digest:
             groups[one.digest].append(one)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def common_sizes(seen: list[Seen]) -> str:
+def common_sizes(seen: list[SampleReport]) -> str:
     """Describe the sizes of files in a few words.
 
     Example:
-        >>> common_sizes([Seen("val", "a", (360, 480))] * 3 + [Seen("val", "b", (90, 100))])
+        >>> common_sizes([SampleReport("val", "a", (360, 480))] * 3 + [SampleReport("val", "b", (90, 100))])
         '360 x 480 (3 of 4), 90 x 100 to 360 x 480'
     """
     sizes = Counter(one.size for one in seen if one.size)

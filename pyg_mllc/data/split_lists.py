@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pyg_mllc.data.file_pairs import Item, Tree, plain
+from pyg_mllc.data.file_pairs import DatasetFiles, FilePair, plain
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.utils.suffixes import image_suffixes
 
 
@@ -63,7 +63,7 @@ def _pair() -> re.Pattern[str]:
     return re.compile(rf"(.+?{ending})\s+(.+{ending})", re.IGNORECASE)
 
 
-def find_listed(path: Path, tree: Tree, split: str, masked: bool) -> list[Item]:
+def find_listed_files(path: Path, tree: DatasetFiles, split: str, masked: bool) -> list[FilePair]:
     """Find the files that a list names.
 
     A mask that the list names counts, unless its name says that it stores something else than the
@@ -78,7 +78,7 @@ def find_listed(path: Path, tree: Tree, split: str, masked: bool) -> list[Item]:
     Raises:
         InputError: If a file is missing, naming the line.
     """
-    named: dict[str, Item] = getattr(tree, split)
+    named: dict[str, FilePair] = getattr(tree, split)
     by_path = {item.image: item for item in named.values()}
     lines, items = read_list(path), []
     missing: list[tuple[Line, str]] = []
@@ -91,9 +91,9 @@ def find_listed(path: Path, tree: Tree, split: str, masked: bool) -> list[Item]:
         if item is None and not os.path.isfile(image):
             missing.append((line, f"{line.image!r}, but {tree.root} has no such image"))
             continue
-        item = item or Item(image, None)
+        item = item or FilePair(image, None)
         if line.mask and Path(line.mask).stem.endswith(tree.spec.mask_suffix):
-            item = Item(item.image, tree.root / line.mask)
+            item = FilePair(item.image, tree.root / line.mask)
         if masked and (item.mask is None or not os.path.isfile(item.mask)):
             mask = item.mask or f"mask in {tree.folders[split][1]}"
             missing.append((line, f"{line.image!r}, but there is no {mask}"))
@@ -107,7 +107,7 @@ def find_listed(path: Path, tree: Tree, split: str, masked: bool) -> list[Item]:
     return items
 
 
-def write_list(path: Path, items: Iterable[Item], root: Path) -> None:
+def write_list(path: Path, items: Iterable[FilePair], root: Path) -> None:
     """Write images, and their masks, as a list that `read_list` reads, in one go.
 
     Args:
@@ -119,7 +119,7 @@ def write_list(path: Path, items: Iterable[Item], root: Path) -> None:
     for item in items:
         names = ["" if file is None else _relative(file, root) for file in item]
         lines.append("\t".join(names) if " " in "".join(names) else " ".join(names).strip())
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 

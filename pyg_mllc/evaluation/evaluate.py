@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pyg_mllc.data import OwnSizes, SampleSet, eval_loader
+from pyg_mllc.data import OriginalSizeDataset, SampleSet, eval_loader, to_float
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.example_selector import Showcase
 from pyg_mllc.evaluation.results import Evaluation, Example, ImageFigures
@@ -52,11 +52,11 @@ def evaluate(
     showcase = Showcase(gallery, len(samples))
     loader = eval_loader(samples, batch_size, workers, shared=False)
     for batch in loader:
-        history = predict(batch["image"].to(device) / 255)
+        history = predict(to_float(batch["image"].to(device)))
         stages = torch.stack([history[0], history[-1]][: len(history)], 1)
         for i, belief in enumerate(stages.float().cpu()):  # (stages, C, H, W)
             name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
-            if not isinstance(samples, OwnSizes):  # which pads nothing
+            if not isinstance(samples, OriginalSizeDataset):  # which pads nothing
                 h, w = _without_padding(image, truth)
                 image, truth, belief = (part[..., :h, :w] for part in (image, truth, belief))
             found = [Measures.of(b, truth) for b in belief]

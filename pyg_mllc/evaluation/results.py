@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyg_mllc.metrics.segmentation import Measures
 from pyg_mllc.typing import IGNORE
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Run:
         """Write all figures as JSON, NaN as null; the file replaces `path` once it is whole."""
         best = {"last_miou": self.last_miou, "best_miou": self.best_miou}
         figures = asdict(self) | best | {"best_step": self.best_step}
-        with whole_file(path) as file:
+        with atomic_open(path) as file:
             file.write(json.dumps(_without_nan(figures), indent=1, allow_nan=False).encode())
 
     @classmethod

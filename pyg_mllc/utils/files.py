@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.suffixes import passed_over, sort_out
+from pyg_mllc.utils.suffixes import describe_skipped, sort_out
 
 OPTIONS = "options.json"  # what the results in a folder were made with
 CLASSES = "classes.csv"
@@ -85,7 +85,7 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> Fou
         usual = [s for s in (".jpg", ".png", ".tif") if s in suffixes]
         known = usual if len(suffixes) > 9 else sorted(suffixes)
         more = " or the like" if known is usual else ""
-        told = f"; {passed_over(passed)}" if passed else ""
+        told = f"; {describe_skipped(passed)}" if passed else ""
         raise InputError(f"{option}={given} {there} file ending in {', '.join(known)}{more}{told}")
     return Found(list(sources.values()), passed)
 

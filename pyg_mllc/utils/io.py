@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+def atomic_open(path: str | Path) -> Iterator[BinaryIO]:
     """Write a file beside its place, and put it there once it is whole and on the disk.
 
     Whatever stops the writing, a full disk or Ctrl-C, an earlier file of that name stays as it was,
@@ -25,7 +25,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
         OSError: naming the file, if it cannot be written.
 
     >>> folder = getfixture("tmp_path")
-    >>> with whole_file(folder / "a" / "some.txt") as file:
+    >>> with atomic_open(folder / "a" / "some.txt") as file:
     ...     _ = file.write(b"all of it")
     >>> (folder / "a" / "some.txt").read_text()
     'all of it'
@@ -50,14 +50,14 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a table as a whole file, see `whole_file`.
+    """Write a table as a whole file, see `atomic_open`.
 
     Args:
         path: of the file.
         header: names of the columns.
         rows: their values; NaN becomes an empty cell.
     """
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)

@@ -36,7 +36,7 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(s for s, kind in known.items() if kind in Image.OPEN) - {".eps", ".ps"}
 
 
-def is_passed_over(path: Path, read: Collection[str]) -> bool:
+def is_unsupported_image(path: Path, read: Collection[str]) -> bool:
     """Return whether a file seems to hold an image or an array of a format that is not read.
 
     Files of other suffixes are opened: some images have no suffix, or an unusual one.
@@ -66,10 +66,10 @@ def sort_out(paths: Iterable[Path], read: Collection[str]) -> tuple[list[Path], 
     """
     paths = sorted(paths)
     known = [path for path in paths if path.suffix.lower() in read]
-    return known, [path for path in paths if is_passed_over(path, read)]
+    return known, [path for path in paths if is_unsupported_image(path, read)]
 
 
-def passed_over(paths: Sequence[Path]) -> str:
+def describe_skipped(paths: Sequence[Path]) -> str:
     """Return a sentence that counts and names files that are passed over, and tells the mend."""
     named = listed(sorted(paths), most=5)
     count = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from pyg_mllc.typing import IGNORE, Color
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 VOID_COLOR = (224, 224, 192)
 
@@ -70,5 +70,5 @@ def gray_picture(share: Tensor) -> Image.Image:
 def save_picture(path: Path, picture: Image.Image) -> None:
     """Write a picture whole or not at all, in the format that its name says."""
     kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         picture.save(file, kind, **({"quality": 90} if kind == "JPEG" else {}))

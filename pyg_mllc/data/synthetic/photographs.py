@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_mllc.data.batch import to_float
+
 TRAIN_SHARE = 0.65
 GAP = 16
 
@@ -86,9 +88,7 @@ def pyramid(photograph: Photograph, split: str) -> tuple[Tensor, Tensor]:
         Two float32 images (1, 3, h, w) and (1, 3, h/2, w/2) with values 0-1.
     """
     pixels = np.ascontiguousarray(part(photograph.read(), split))
-    image = (
-        torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    )  # (h, w, 3) -> (1, 3, h, w)
+    image = to_float(torch.from_numpy(pixels).permute(2, 0, 1)[None])  # (h, w, 3) -> (1, 3, h, w)
     full, half = (
         F.interpolate(image, scale_factor=factor, mode="bilinear", antialias=True).clamp(0, 1)
         for factor in (photograph.zoom, photograph.zoom / 2)

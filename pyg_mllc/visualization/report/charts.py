@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from pyg_mllc.evaluation.results import Evaluation, Run
 from pyg_mllc.metrics.segmentation import Measures
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.visualization.examples import legend_below
 from pyg_mllc.visualization.report.tables import file_name
 
@@ -80,7 +80,7 @@ def write_figures(folder: Path, evaluation: Evaluation, classes: Sequence[str]) 
     for name, measures in evaluation.stages.items():
         figures[f"confusion_{file_name(name)}"] = confusion_figure(measures, classes)
     for name, figure in figures.items():
-        with whole_file(folder / f"{name}.png") as file:
+        with atomic_open(folder / f"{name}.png") as file:
             figure.savefig(file, format="png")
 
 

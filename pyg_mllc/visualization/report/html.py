@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pyg_mllc.evaluation.results import Evaluation, Run
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.visualization.examples import (
     CHANGES,
     CONFIDENCE,
@@ -82,5 +82,5 @@ def write_report(
         percent=percent,
         data_uri=data_uri,
     )
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         file.write(html.encode())

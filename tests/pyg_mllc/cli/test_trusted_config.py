@@ -146,14 +146,14 @@ def wait_for(folder):
         ("data.root", "${oc.create:{_target_: os.mkdir, path: mark}}", "holds ${...}"),
         ("data._target_", ["os.system"], "data names ['os.system'], which is no class"),
         ("data._target_", None, "data names None, which is no class"),
-        ("data._target_", "pyg_mllc.data.synthetic.textures ", "which is no class"),
-        ("data._target_", "pyg_mllc.data.synthetic.textures\n", "which is no class"),
-        ("data._target_", "pyg_mllc.data.write_partition", "none of pyg_mllc.data.camvid, "),
-        ("data._target_", "pyg_mllc.data.Textures", "none of pyg_mllc.data.camvid, "),
+        ("data._target_", "pyg_mllc.data.textures ", "which is no class"),
+        ("data._target_", "pyg_mllc.data.textures\n", "which is no class"),
+        ("data._target_", "pyg_mllc.data.write_partition", "none of pyg_mllc.data.folder, "),
+        ("data._target_", "pyg_mllc.data.Textures", "none of pyg_mllc.data.folder, "),
         (
             "data._target_",
             "pyg_mllc.data.synthetic.textures.textures",
-            "none of pyg_mllc.data.camvid, ",
+            "none of pyg_mllc.data.folder, ",
         ),
         ("data._args_", [1], "data has the entry '_args_', which means nothing"),
         ("trainer._recursive_", False, "trainer has the entry '_recursive_', which means nothing"),
@@ -194,7 +194,7 @@ def test_a_file_that_holds_no_options_gets_one_sentence(mllc, tmp_path, content)
 
 
 OWN = """
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 from pyg_mllc.methods import Supervised
 
 class Mine(Supervised):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyg_mllc.data import VOC_AUG, Protocol, published, write_partition
+from pyg_mllc.data import VOC_AUG, Protocol, load_dataset, write_partition
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.validation import evenly_spaced
 
@@ -44,7 +44,7 @@ def root(tmp_path):
 
 
 def make(root, **options):
-    return published(SPEC, root, **{"labeled": 2, "size": (4, 4)} | options)
+    return load_dataset(SPEC, root, **{"labeled": 2, "size": (4, 4)} | options)
 
 
 def numbers(*parts):
@@ -140,7 +140,7 @@ def test_balanced_draws_and_the_classes_that_are_lacking(root):
         )
     drawn = [make(root, balanced=True, seed=s) for s in range(4)]
     assert all(8 in numbers(splits.labeled)[0] for splits in drawn)
-    message = drawn[-1].doubts[-1]
+    message = drawn[-1].label_warnings[-1]
     assert "the labeled masks (2 of 2 read) have no pixel of 'aeroplane', 'bicycle'" in message
     assert "background" not in message and "'bottle'" not in message  # the class 5
     assert "data.balanced=true" in message

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from graphs import AnchorMemory, anchor_evidence, anchor_graph, maps_to_nodes, pixel_batch
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 from pyg_mllc.nn import LabelCorrector, class_thresholds, label_logits, trust
 from pyg_mllc.nn.label_graph import label_graph
 

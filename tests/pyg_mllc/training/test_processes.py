@@ -14,7 +14,7 @@ import pytest
 import torch
 from test_training import SETTINGS
 
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
 from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.training import train

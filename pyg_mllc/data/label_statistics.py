@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyg_mllc.data.catalog import SPECS
-from pyg_mllc.data.outlines import MEND, inner_pixels, only_outlines
+from pyg_mllc.data.id_counts import table_lines
+from pyg_mllc.data.interpolation_artifacts import MEND, find_interpolated, inner_pixels
 from pyg_mllc.data.spec import DatasetSpec
-from pyg_mllc.data.stored_ids import lines
 from pyg_mllc.errors import listed
 from pyg_mllc.typing import IGNORE
 
@@ -35,7 +35,7 @@ def count_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelStatistics:
     """The labels of one part of a data set.
 
     Args:
@@ -72,7 +72,7 @@ class Labels:
         told = f"{self.what} show {self.named(self.shown) or 'no class'} alone"
         told += f" and void in {void:.0%} of their pixels" if void else ""
         if void and self.spec.assumes_void:
-            meant = lines([0, IGNORE], self.spec.classes)
+            meant = table_lines([0, IGNORE], self.spec.classes)
             return f"{told} (255): if 255 is a class, give it a line in the table, as in {meant}."
         return f"{told}, and at least two are needed: check what their ids or colors mean."
 
@@ -89,7 +89,7 @@ class Labels:
 
     def outlines(self) -> str:
         """Return what is wrong if most classes lie only along outlines."""
-        thin = only_outlines(self.pixels, self.counts[:, 1].sum(0))
+        thin = find_interpolated(self.pixels, self.counts[:, 1].sum(0))
         if not len(thin):
             return ""
         return (
@@ -113,7 +113,9 @@ class Labels:
         ]
 
 
-def label_problems(labeled: Labels, val: Labels) -> tuple[dict[str, list[str]], list[str]]:
+def find_label_problems(
+    labeled: LabelStatistics, val: LabelStatistics
+) -> tuple[dict[str, list[str]], list[str]]:
     """Tell what would make training or its figures meaningless, and what is only worth knowing.
 
     A published data set has its classes by definition, so that classes without pixels are worth
@@ -149,7 +151,7 @@ def label_problems(labeled: Labels, val: Labels) -> tuple[dict[str, list[str]], 
     return {kind: some for kind, some in told.items() if some}, [note for note in notes if note]
 
 
-def _unmeasured(labeled: Labels, val: Labels) -> str:
+def _unmeasured(labeled: LabelStatistics, val: LabelStatistics) -> str:
     """Name the classes that are learned and not measured."""
     absent = labeled.shown - val.shown
     if not len(val.counts) or not val.whole or not absent:

@@ -32,7 +32,7 @@ def inner_pixels(values: np.ndarray) -> np.ndarray:
     return rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:] & level
 
 
-def only_outlines(pixels: np.ndarray, inner: np.ndarray) -> np.ndarray:
+def find_interpolated(pixels: np.ndarray, inner: np.ndarray) -> np.ndarray:
     """Return the positions of values that lie only along outlines.
 
     A mask that was blurred, scaled with interpolation or saved as JPEG has many such values. Some

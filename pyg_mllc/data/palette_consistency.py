@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pyg_mllc.data.id_counts import format_ids
 from pyg_mllc.data.mask_io import read_palette, read_raw_mask
-from pyg_mllc.data.stored_ids import bracketed
 from pyg_mllc.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def check_palettes(masks: Iterable[Path]) -> None:
     if odd := [index for index, shown in colors.items() if len(shown) > 1]:
         log.warning(
             "the palettes of the masks show the ids %s in several colors: the ids count",
-            bracketed(odd),
+            format_ids(odd),
         )
 
 

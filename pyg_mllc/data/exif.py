@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyg_mllc.data.image_layout import Layout, read_layout
+from pyg_mllc.data.image_file import StoredSize, read_stored_size
 from pyg_mllc.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 TURN, STORED, EITHER = "turn", "stored", "either"
 
 
-def choose_exif(
+def resolve_exif(
     pairs: Collection[tuple[Path, Path]],
     exif: str,
     option: str = "data.exif",
-    layout_of: Callable[[Path], Layout] = read_layout,
+    layout_of: Callable[[Path], StoredSize] = read_stored_size,
 ) -> str:
     """Return how masks lie over photos that EXIF turns, by the sizes of all files.
 
@@ -73,16 +73,16 @@ def choose_exif(
     return STORED if found[STORED] else TURN
 
 
-def _fitting(image: Path, mask: Path, layout_of: Callable[[Path], Layout]) -> str:
+def _fitting(image: Path, mask: Path, layout_of: Callable[[Path], StoredSize]) -> str:
     """Which reading the size of a mask fits; empty where both are the same, or none fits."""
     try:
-        photo, drawn = read_layout(image), layout_of(mask)
+        photo, drawn = read_stored_size(image), layout_of(mask)
     except InputError:  # whoever reads the file says what is wrong
         return ""
     if photo.orientation == drawn.orientation:
         return ""
-    size = photo.turned(photo.orientation)
-    turn, stored = (drawn.turned(o) == size for o in (drawn.orientation, photo.orientation))
+    size = photo.rotated(photo.orientation)
+    turn, stored = (drawn.rotated(o) == size for o in (drawn.orientation, photo.orientation))
     return (EITHER if turn else STORED) if stored else (TURN if turn else "")
 
 
@@ -91,9 +91,9 @@ def mask_orientation(image: Path, exif: str) -> int | None:
 
     Args:
         image: The photo.
-        exif: ``turn`` or ``stored``, see `choose_exif`.
+        exif: ``turn`` or ``stored``, see `resolve_exif`.
     """
-    return read_layout(image).orientation if exif == STORED else None
+    return read_stored_size(image).orientation if exif == STORED else None
 
 
 def turned(array: np.ndarray, orientation: int) -> np.ndarray:

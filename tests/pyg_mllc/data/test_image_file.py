@@ -3,10 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pyg_mllc.data.image_io import as_tensor
-from pyg_mllc.data.image_layout import Layout, picture_size, read_layout
-from pyg_mllc.data.mask_io import read_image, read_raw_mask
-from pyg_mllc.data.orientation import turned
+from pyg_mllc.data.exif import turned
+from pyg_mllc.data.image_file import StoredSize, read_image_size, read_stored_size
+from pyg_mllc.data.image_io import as_tensor, read_image
+from pyg_mllc.data.mask_io import read_raw_mask
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 
@@ -38,9 +38,9 @@ def test_images_are_turned_as_exif_says(tmp_path, orientation):
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 def test_the_layout_is_that_of_the_file(tmp_path, ending, orientation):
     path = save(tmp_path / f"image.{ending}", PIXELS, orientation)
-    assert read_layout(path) == Layout(16, 24, orientation)
-    assert picture_size(path) == read_image(path).size[::-1]
-    assert (picture_size(path) == (24, 16)) == (orientation == 6)
+    assert read_stored_size(path) == StoredSize(16, 24, orientation)
+    assert read_image_size(path) == read_image(path).size[::-1]
+    assert (read_image_size(path) == (24, 16)) == (orientation == 6)
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
@@ -68,12 +68,12 @@ def test_the_layout_of_a_png_is_read_from_its_head(tmp_path):
     path = save(tmp_path / "image.png", PIXELS, 6)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"IDAT") + 20])  # its pixels are gone
-    assert read_layout(path) == Layout(16, 24, 6)
+    assert read_stored_size(path) == StoredSize(16, 24, 6)
     Image.fromarray(PIXELS).save(path)
     path.write_bytes(path.read_bytes()[:60])
-    assert read_layout(path) == Layout(16, 24, 1)
+    assert read_stored_size(path) == StoredSize(16, 24, 1)
 
 
 def test_orientations_that_do_not_exist_turn_nothing(tmp_path):
     path = save(tmp_path / "image.jpg", PIXELS, 9)
-    assert read_layout(path) == Layout(16, 24, 1)
+    assert read_stored_size(path) == StoredSize(16, 24, 1)

@@ -11,10 +11,10 @@ import numpy as np
 from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.catalog import SPECS
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.data.label_problems import Labels, count_labels, label_problems
-from pyg_mllc.data.mask_io import packed, read_mask, read_raw_mask
+from pyg_mllc.data.id_counts import IdCounts, count_ids, describe_unknown_ids
+from pyg_mllc.data.label_statistics import LabelStatistics, count_labels, find_label_problems
+from pyg_mllc.data.mask_io import pack_colors, read_mask, read_raw_mask
 from pyg_mllc.data.spec import DatasetSpec
-from pyg_mllc.data.stored_ids import StoredIds, count_ids, unknown_ids
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.validation import evenly_spaced
 
@@ -22,7 +22,7 @@ LOOKED_AT = 32  # masks of each part
 AT_MOST = 128  # validation masks, while there is a class that none shows
 
 
-def label_doubts(labeled: SampleSet | None, val: SampleSet) -> list[str]:
+def find_label_warnings(labeled: SampleSet | None, val: SampleSet) -> list[str]:
     """Return what is doubtful about labels, in sentences, by some of the masks.
 
     Of the labeled masks as many are read as it takes to see each class. Sets whose labels are not
@@ -40,20 +40,22 @@ def label_doubts(labeled: SampleSet | None, val: SampleSet) -> list[str]:
         return []
     spec, doubts = val.spec, list[str]()
     read, number = partial(read_mask, spec=spec), spec.num_classes
-    known = measured = Labels(spec, np.zeros((0, 2, number + 1), dtype=int), "")
+    known = measured = LabelStatistics(spec, np.zeros((0, 2, number + 1), dtype=int), "")
     if masks := _masks(labeled):
-        counts, unread = look_at(masks, read, number, len(masks))
-        known = Labels(spec, counts, f"the labeled masks ({len(counts)} of {len(masks)} read)")
-        strange = strange_values([masks[place] for place in unread], spec)
+        counts, unread = count_sampled_labels(masks, read, number, len(masks))
+        known = LabelStatistics(
+            spec, counts, f"the labeled masks ({len(counts)} of {len(masks)} read)"
+        )
+        strange = describe_unknown_values([masks[place] for place in unread], spec)
         told = known.single() if len(counts) and spec.name not in SPECS else ""
         if told or (not len(counts) and strange):
             raise InputError(strange or told)
         doubts.append(strange)
     if masks := _masks(val):
-        counts, _ = look_at(masks, read, number, AT_MOST)
+        counts, _ = count_sampled_labels(masks, read, number, AT_MOST)
         what = f"the validation masks ({len(counts)} of {len(masks)} read)"
-        measured = Labels(spec, counts, what, len(counts) == len(masks))
-    found, notes = label_problems(known, measured)
+        measured = LabelStatistics(spec, counts, what, len(counts) == len(masks))
+    found, notes = find_label_problems(known, measured)
     doubts += [one for sentences in found.values() for one in sentences]
     return [doubt for doubt in (*doubts, *notes) if doubt]
 
@@ -63,7 +65,7 @@ def _masks(samples: SampleSet | None) -> list[Path]:
     return samples.masks or [] if isinstance(samples, SegmentationDataset) else []
 
 
-def look_at(
+def count_sampled_labels(
     paths: Sequence[Path],
     read: Callable[[Path], np.ndarray],
     num_classes: int,
@@ -104,7 +106,7 @@ def look_at(
     return np.stack(counts) if counts else empty, unread
 
 
-def strange_values(
+def describe_unknown_values(
     paths: Sequence[Path], spec: DatasetSpec, read: Callable[[Path], np.ndarray] = read_raw_mask
 ) -> str:
     """Return what masks hold that the classes do not explain, and the mend; empty if nothing.
@@ -114,12 +116,12 @@ def strange_values(
         spec: The classes.
         read: Gives the ids (H, W) or colors (H, W, 3) of one.
     """
-    stored, colors = StoredIds(), False
+    stored, colors = IdCounts(), False
     for place in evenly_spaced(len(paths), LOOKED_AT):
         with suppress(InputError):  # a file that cannot be read at all
             values = read(paths[place])
             colors = colors or values.ndim == 3
-            stored.add(paths[place], count_ids(values if values.ndim == 2 else packed(values)))
+            stored.add(paths[place], count_ids(values if values.ndim == 2 else pack_colors(values)))
     if not colors:
-        return unknown_ids(stored, spec.ids, spec.classes)
-    return stored.along_outlines()
+        return describe_unknown_ids(stored, spec.ids, spec.classes)
+    return stored.describe_interpolation()

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageOps
 
 from pyg_mllc.data import SegmentationDataset, folder
-from pyg_mllc.data.orientation import choose_exif, turned
+from pyg_mllc.data.exif import resolve_exif, turned
 from pyg_mllc.data.sanity_check import problems, read_all
 from pyg_mllc.errors import InputError
 
@@ -73,7 +73,7 @@ def test_masks_that_carry_the_orientation_of_their_photo(tmp_path, own):
 
 def test_sizes_of_some_tell_of_those_that_cannot(tmp_path):
     make(tmp_path, (3, 2, 6, 6), ["stored"] * 4)
-    assert choose_exif(pairs(tmp_path), "auto") == "stored"
+    assert resolve_exif(pairs(tmp_path), "auto") == "stored"
     for how in ("turn", "stored"):
         make(tmp_path, (3, 2, 4, 3), [how] * 4)
         assert fits(folder(tmp_path, size=(16, 24), exif=how))
@@ -86,7 +86,7 @@ def pairs(root):
 
 def test_what_no_size_tells_is_said(tmp_path, caplog):
     make(tmp_path, (3, 1), ["stored"] * 2)
-    assert choose_exif(pairs(tmp_path), "auto") == "turn"
+    assert resolve_exif(pairs(tmp_path), "auto") == "turn"
     assert "photos that EXIF turns: 1; no size tells" in caplog.text
     assert "data.exif=stored" in caplog.text
 
@@ -94,8 +94,8 @@ def test_what_no_size_tells_is_said(tmp_path, caplog):
 def test_photos_without_a_turn_need_no_word(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     make(tmp_path, (1, 1), ["stored"] * 2)
-    assert choose_exif(pairs(tmp_path), "auto") == "turn"
-    assert choose_exif([], "auto") == "turn"
+    assert resolve_exif(pairs(tmp_path), "auto") == "turn"
+    assert resolve_exif([], "auto") == "turn"
     assert not caplog.text
 
 
