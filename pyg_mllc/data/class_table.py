@@ -181,7 +181,7 @@ def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> Dat
             stored.add(path, found)
     if not stored.pixels and masks:
         read_raw_mask(masks[0])  # raises: no mask can be read
-    number = stored.num_classes(void, f"write the classes into {table}")
+    number = stored.infer_num_classes(void, f"write the classes into {table}")
     rows = (Row(label, f"class {label}", None) for label in range(number))
     return spec_of_rows(rows, void, str(table))
 

@@ -1,4 +1,4 @@
-"""Whether masks of photos that EXIF turns were drawn on the photo as shown or as stored."""
+"""EXIF orientation of masks: drawn on the photo as shown, or on its stored pixels."""
 
 import logging
 from collections import defaultdict
@@ -21,63 +21,63 @@ def resolve_exif(
     pairs: Collection[tuple[Path, Path]],
     exif: str,
     option: str = "data.exif",
-    layout_of: Callable[[Path], StoredSize] = read_stored_size,
+    read_size: Callable[[Path], StoredSize] = read_stored_size,
 ) -> str:
-    """Return how masks lie over photos that EXIF turns, by the sizes of all files.
+    """Resolve the option ``exif``: how masks lie over photos that EXIF rotates.
 
     Args:
         pairs: Images and their masks.
-        exif: ``turn`` if a mask lies as its own EXIF orientation says, if it has one, and so fits
-            the photo as shown; ``stored`` if it lies like the stored pixels of the photo; ``auto``
-            to see which of both fits the sizes.
+        exif: ``turn`` if masks fit the photos as shown, after each file's own EXIF orientation;
+            ``stored`` if they fit the stored pixels of the photos; ``auto`` to decide by the sizes
+            of all files.
         option: Name of the option, for messages.
-        layout_of: Reads the layout of a mask.
+        read_size: Reads the stored size of a mask.
 
     Returns:
         ``turn`` or ``stored``.
 
     Raises:
-        InputError: If some masks fit only the one and some only the other.
+        InputError: If ``exif`` is unknown, or some masks fit only as shown and others only as
+            stored.
     """
     if exif in (TURN, STORED):
         return exif
     if exif != "auto":
         raise InputError(f"{option}={exif} is none of auto, turn, stored.")
-    found: dict[str, list[Path]] = defaultdict(list)
+    fitting: dict[str, list[Path]] = defaultdict(list)
     images, masks = [image for image, _ in pairs], [mask for _, mask in pairs]
     with ThreadPoolExecutor() as pool:
-        for mask, fits in zip(
-            masks, pool.map(_fitting, images, masks, repeat(layout_of)), strict=True
-        ):
-            found[fits].append(mask)
-    if found[TURN] and found[STORED]:
+        for mask, fit in zip(masks, pool.map(_fit, images, masks, repeat(read_size)), strict=True):
+            fitting[fit].append(mask)
+    if fitting[TURN] and fitting[STORED]:
         raise InputError(
-            f"{found[TURN][0]} has the size of its photo as EXIF turns it, and {found[STORED][0]} "
+            f"{fitting[TURN][0]} has the size of its photo as EXIF turns it, and "
+            f"{fitting[STORED][0]} "
             f"that of its stored pixels: draw all masks on either, or give {option}=turn or "
             f"{option}=stored and mend the others."
         )
-    turned = sum(len(found[fits]) for fits in (TURN, STORED, EITHER))
-    if found[STORED]:
+    rotated = sum(len(fitting[fit]) for fit in (TURN, STORED, EITHER))
+    if fitting[STORED]:
         log.warning(
             "photos that EXIF turns: %d; masks such as %s fit their stored pixels, so all masks "
-            "are turned with them (%s=stored)", turned, found[STORED][0], option,
+            "are turned with them (%s=stored)", rotated, fitting[STORED][0], option,
         )  # fmt: skip
-    elif found[TURN]:
-        log.info("photos that EXIF turns: %d; their masks fit them as shown", turned)
-    elif found[EITHER]:
+    elif fitting[TURN]:
+        log.info("photos that EXIF turns: %d; their masks fit them as shown", rotated)
+    elif fitting[EITHER]:
         log.warning(
             "photos that EXIF turns: %d; no size tells how masks such as %s lie, so they are taken "
             "to fit the photos as shown (%s=turn), not the stored pixels (%s=stored)",
-            turned, found[EITHER][0], option, option,
+            rotated, fitting[EITHER][0], option, option,
         )  # fmt: skip
-    return STORED if found[STORED] else TURN
+    return STORED if fitting[STORED] else TURN
 
 
-def _fitting(image: Path, mask: Path, layout_of: Callable[[Path], StoredSize]) -> str:
-    """Which reading the size of a mask fits; empty where both are the same, or none fits."""
+def _fit(image: Path, mask: Path, read_size: Callable[[Path], StoredSize]) -> str:
+    """Return which reading the size of a mask fits; empty if both are the same or none fits."""
     try:
-        photo, drawn = read_stored_size(image), layout_of(mask)
-    except InputError:  # whoever reads the file says what is wrong
+        photo, drawn = read_stored_size(image), read_size(mask)
+    except InputError:  # reading the sample raises it again
         return ""
     if photo.orientation == drawn.orientation:
         return ""
@@ -87,20 +87,33 @@ def _fitting(image: Path, mask: Path, layout_of: Callable[[Path], StoredSize]) -
 
 
 def mask_orientation(image: Path, exif: str) -> int | None:
-    """Return the EXIF orientation to turn the mask of a photo by, None for the mask's own.
+    """Return the EXIF orientation that applies to the mask of a photo.
 
     Args:
-        image: The photo.
+        image: Photo.
         exif: ``turn`` or ``stored``, see `resolve_exif`.
+
+    Returns:
+        Orientation, 1 to 8; None for the mask's own.
+
+    Raises:
+        InputError: If the photo cannot be read.
     """
     return read_stored_size(image).orientation if exif == STORED else None
 
 
-def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Return an array (..., H, W) as an EXIF orientation turns it.
+def apply_orientation(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Rotate and flip an array by an EXIF orientation.
+
+    Args:
+        array: Array (..., H, W).
+        orientation: EXIF orientation, 1 to 8.
+
+    Returns:
+        View of the array, (..., H, W) or (..., W, H).
 
     Example:
-        >>> turned(np.array([[1, 2, 3]]), 6).tolist()
+        >>> apply_orientation(np.array([[1, 2, 3]]), 6).tolist()
         [[1], [2], [3]]
     """
     if orientation >= 5:

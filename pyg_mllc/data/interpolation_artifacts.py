@@ -1,24 +1,24 @@
-"""Values that lie only along outlines: traces of interpolation or of lossy compression."""
+"""Detect mask values that interpolation or lossy compression made along outlines."""
 
 import numpy as np
 
-THIN = 0.01  # share of inner pixels below which a value lies only along outlines
-FEW = 3  # fewer values than this may well be thin objects, such as wires
-MOST = 0.7  # share of all pixels that outlines may take; beyond, the mask itself is fine-grained
-MEND = (
+MIN_INNER_SHARE = 0.01  # share of inner pixels below which a value lies only along outlines
+MIN_VALUES = 3  # fewer values than this may be thin objects, such as wires
+MAX_SHARE = 0.7  # share of pixels along outlines beyond which the mask is merely fine-grained
+ADVICE = (
     "smoothing, scaling or JPEG made them; save the masks anew without any of these (scale with "
     "the nearest neighbor)."
 )
 
 
 def inner_pixels(values: np.ndarray) -> np.ndarray:
-    """Return where a pixel and its eight neighbors have the same value.
+    """Find the pixels whose eight neighbors have the same value.
 
     Args:
         values: Ids or labels, (H, W).
 
     Returns:
-        Bool (H - 2, W - 2), without the border; empty for a smaller map.
+        Bool (H - 2, W - 2), without the border; empty if a side is shorter than 3.
 
     Example:
         >>> inner_pixels(np.pad(np.ones((3, 3), dtype=int), 1)).astype(int).tolist()
@@ -33,18 +33,18 @@ def inner_pixels(values: np.ndarray) -> np.ndarray:
 
 
 def find_interpolated(pixels: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Return the positions of values that lie only along outlines.
+    """Find values that lie only along outlines.
 
-    A mask that was blurred, scaled with interpolation or saved as JPEG has many such values. Some
-    thin objects, or masks that consist of single pixels, are no such case: then there are none.
+    Masks that were blurred, scaled with interpolation or saved as JPEG have many such values. A few
+    thin objects, or masks of scattered single pixels, do not count.
 
     Args:
-        pixels: Pixels of each value, (n,).
-        inner: Those of them whose neighbors all have the value, (n,).
+        pixels: Number of pixels of each value, (n,).
+        inner: Number of those whose neighbors all have the value, (n,).
 
     Returns:
-        Positions, (m,).
+        Positions of the values, (m,); empty if the masks seem intact.
     """
-    thin = np.flatnonzero((pixels > 0) & (inner < THIN * pixels))
-    enough = len(thin) >= max(FEW, np.count_nonzero(pixels) / 2)
-    return thin if enough and pixels[thin].sum() < MOST * pixels.sum() else thin[:0]
+    thin = np.flatnonzero((pixels > 0) & (inner < MIN_INNER_SHARE * pixels))
+    enough = len(thin) >= max(MIN_VALUES, np.count_nonzero(pixels) / 2)
+    return thin if enough and pixels[thin].sum() < MAX_SHARE * pixels.sum() else thin[:0]

@@ -1,4 +1,4 @@
-"""Problems of the labels of a data set: missing classes, much void, mere outlines."""
+"""Statistics of the labels of a data set, and the problems that they show."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,24 @@ import numpy as np
 
 from pyg_mllc.data.catalog import SPECS
 from pyg_mllc.data.id_counts import table_lines
-from pyg_mllc.data.interpolation_artifacts import MEND, find_interpolated, inner_pixels
+from pyg_mllc.data.interpolation_artifacts import ADVICE, find_interpolated, inner_pixels
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import listed
 from pyg_mllc.typing import IGNORE
 
-MUCH = 0.5  # share of void that nobody has named, above which it is doubted
-HARDLY = 10  # pixels of a class that may be a slip of the brush
+MAX_VOID_SHARE = 0.5  # share of assumed void above which it is doubted
+MIN_PIXELS = 10  # pixels of a class below which it may be a slip of the brush
 
 
 def count_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pixels of each class in a mask, and those of them inside of regions.
+    """Count the pixels of each class in a mask.
 
     Args:
         labels: Classes, `IGNORE` where void, (H, W).
-        num_classes: C.
+        num_classes: Number of classes C.
 
     Returns:
-        Int (2, C + 1): all pixels, then those whose eight neighbors have their label; void last.
+        Int (2, C + 1), void last: all pixels, and those whose eight neighbors have their label.
 
     Example:
         >>> count_labels(np.array([[0, 0, 255], [0, 0, 1], [0, 0, 1]]), 2).tolist()
@@ -36,109 +36,111 @@ def count_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """The labels of one part of a data set.
+    """Pixel counts of the labels in one part of a data set.
+
+    Its methods describe one problem each, in a sentence that is empty without the problem.
 
     Args:
-        spec: The classes.
-        counts: What `count_labels` gives for each mask that was read, (n, 2, C + 1).
-        what: What these masks are, such as "the labeled masks (4)".
-        whole: Whether these are all masks of the part.
+        spec: Classes.
+        counts: Result of `count_labels` for each mask that was read, (n, 2, C + 1).
+        description: Description of these masks in messages, such as "the labeled masks (4)".
+        complete: Whether these are all masks of the part.
     """
 
     spec: DatasetSpec
     counts: np.ndarray
-    what: str
-    whole: bool = True
+    description: str
+    complete: bool = True
 
     @property
     def pixels(self) -> np.ndarray:
-        """Pixels of each class, void last, (C + 1,)."""
+        """Number of pixels of each class, void last, (C + 1,)."""
         return self.counts[:, 0].sum(0)
 
     @property
-    def shown(self) -> set[int]:
+    def present(self) -> set[int]:
         """Classes that have a pixel."""
         return set(np.flatnonzero(self.pixels[:-1]).tolist())
 
-    def named(self, classes: set[int]) -> str:
-        """Names of classes, quoted."""
+    def names(self, classes: set[int]) -> str:
+        """Format the names of classes, quoted."""
         return listed(repr(self.spec.classes[label]) for label in sorted(classes))
 
-    def single(self) -> str:
-        """Return what is wrong if fewer than two classes have a pixel, else an empty string."""
-        if len(self.counts) == 0 or len(self.shown) > 1:
+    def single_class(self) -> str:
+        """Return a message if fewer than two classes have a pixel."""
+        if len(self.counts) == 0 or len(self.present) > 1:
             return ""
         void = self.pixels[-1] / max(1, self.pixels.sum())
-        told = f"{self.what} show {self.named(self.shown) or 'no class'} alone"
+        told = f"{self.description} show {self.names(self.present) or 'no class'} alone"
         told += f" and void in {void:.0%} of their pixels" if void else ""
         if void and self.spec.assumes_void:
-            meant = table_lines([0, IGNORE], self.spec.classes)
-            return f"{told} (255): if 255 is a class, give it a line in the table, as in {meant}."
+            lines = table_lines([0, IGNORE], self.spec.classes)
+            return f"{told} (255): if 255 is a class, give it a line in the table, as in {lines}."
         return f"{told}, and at least two are needed: check what their ids or colors mean."
 
     def much_void(self) -> str:
-        """Return what is wrong if 255 is most of the pixels and nobody calls it void."""
+        """Return a message if 255 is most of the pixels and void only by assumption."""
         share = self.pixels[-1] / max(1, self.pixels.sum())
-        if not self.spec.assumes_void or share <= MUCH:
+        if not self.spec.assumes_void or share <= MAX_VOID_SHARE:
             return ""
         return (
-            f"255 counts as void, and is {share:.0%} of the pixels of {self.what}: write the line "
-            "'255,void' into the table of the classes if that is meant, else the name of a class "
-            "in its place."
+            f"255 counts as void, and is {share:.0%} of the pixels of {self.description}: write "
+            "the line '255,void' into the table of the classes if that is meant, else the name of "
+            "a class in its place."
         )
 
-    def outlines(self) -> str:
-        """Return what is wrong if most classes lie only along outlines."""
+    def interpolated(self) -> str:
+        """Return a message if most classes lie only along outlines."""
         thin = find_interpolated(self.pixels, self.counts[:, 1].sum(0))
         if not len(thin):
             return ""
         return (
-            f"{self.named(set(thin.tolist()) - {self.spec.num_classes})} lie only along outlines "
-            f"in {self.what}: {MEND}"
+            f"{self.names(set(thin.tolist()) - {self.spec.num_classes})} lie only along outlines "
+            f"in {self.description}: {ADVICE}"
         )
 
-    def absent(self) -> str:
-        """Name the classes that have no pixel, if several others have."""
-        absent = set(range(self.spec.num_classes)) - self.shown
-        told = f"{self.what} have no pixel of {self.named(absent)}"
-        return told if absent and len(self.shown) > 1 else ""
+    def absent_classes(self) -> str:
+        """Return a message that names the classes without a pixel, if several others have one."""
+        absent = set(range(self.spec.num_classes)) - self.present
+        told = f"{self.description} have no pixel of {self.names(absent)}"
+        return told if absent and len(self.present) > 1 else ""
 
-    def hardly(self) -> list[str]:
-        """Name classes of so few pixels that they may be slips of the brush."""
-        few = [label for label in self.shown if self.pixels[label] < HARDLY]
+    def rare_classes(self) -> list[str]:
+        """Return a message for each class of so few pixels that they may be slips of the brush."""
+        rare = [label for label in self.present if self.pixels[label] < MIN_PIXELS]
         return [
             f"{self.spec.classes[label]!r} has only {self.pixels[label]} of the pixels of "
-            f"{self.what}: is it a slip of the brush?"
-            for label in few
+            f"{self.description}: is it a slip of the brush?"
+            for label in rare
         ]
 
 
 def find_label_problems(
     labeled: LabelStatistics, val: LabelStatistics
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Tell what would make training or its figures meaningless, and what is only worth knowing.
+    """Find what makes training or its figures meaningless, and what is worth a note.
 
-    A published data set has its classes by definition, so that classes without pixels are worth
-    knowing there; in anybody's own folder they are a problem.
+    The classes of a published data set are certain, so classes without pixels are notes there. In
+    the user's own folder they are problems.
 
     Args:
-        labeled: What is learned.
-        val: What is measured on.
+        labeled: Statistics of the labeled masks.
+        val: Statistics of the validation masks.
 
     Returns:
-        Sentences by kind of problem, and notes.
+        Messages by kind of problem, and notes.
     """
-    found = {
-        "labels of a single class": [labeled.single(), val.single()],
+    problems = {
+        "labels of a single class": [labeled.single_class(), val.single_class()],
         "void that nobody has named": [labeled.much_void() or val.much_void()],
-        "labels that lie only along outlines": [labeled.outlines() or val.outlines()],
+        "labels that lie only along outlines": [labeled.interpolated() or val.interpolated()],
     }
-    notes = [*labeled.hardly(), _unmeasured(labeled, val)]
-    absent = labeled.absent()
+    notes = [*labeled.rare_classes(), _unmeasured(labeled, val)]
+    absent = labeled.absent_classes()
     if absent:
-        there = val.shown - labeled.shown
-        also = f", while {val.what} have {labeled.named(there)}" if there else ""
-        ids = "" if 0 in labeled.shown else " (give it lines of id,name if ids do not start at 0)"
+        measured = val.present - labeled.present
+        also = f", while {val.description} have {labeled.names(measured)}" if measured else ""
+        ids = "" if 0 in labeled.present else " (give it lines of id,name if ids do not start at 0)"
         absent += (
             f"{also}: check the table of the classes{ids}, or take more labels, another data.seed "
             "or data.balanced=true."
@@ -146,14 +148,17 @@ def find_label_problems(
     if labeled.spec.name in SPECS:
         notes.append(absent)
     else:
-        found["classes without labeled pixels"] = [absent]
-    told = {kind: [one for one in sentences if one] for kind, sentences in found.items()}
-    return {kind: some for kind, some in told.items() if some}, [note for note in notes if note]
+        problems["classes without labeled pixels"] = [absent]
+    problems = {kind: [m for m in messages if m] for kind, messages in problems.items()}
+    return (
+        {kind: messages for kind, messages in problems.items() if messages},
+        [note for note in notes if note],
+    )
 
 
 def _unmeasured(labeled: LabelStatistics, val: LabelStatistics) -> str:
-    """Name the classes that are learned and not measured."""
-    absent = labeled.shown - val.shown
-    if not len(val.counts) or not val.whole or not absent:
+    """Return a message that names the classes that are learned and not measured."""
+    absent = labeled.present - val.present
+    if not len(val.counts) or not val.complete or not absent:
         return ""
-    return f"{val.what} have no pixel of {val.named(absent)}, whose IoU cannot be measured."
+    return f"{val.description} have no pixel of {val.names(absent)}, whose IoU cannot be measured."

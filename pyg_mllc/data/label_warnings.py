@@ -1,4 +1,4 @@
-"""Doubts about the labels of a data set, by some of its masks, before training."""
+"""Warnings about the labels of a data set before training, by some of its masks."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,50 +18,52 @@ from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.validation import evenly_spaced
 
-LOOKED_AT = 32  # masks of each part
-AT_MOST = 128  # validation masks, while there is a class that none shows
+SAMPLED = 32  # masks of each part
+MAX_SAMPLED = 128  # validation masks, while a class has no pixel
 
 
 def find_label_warnings(labeled: SampleSet | None, val: SampleSet) -> list[str]:
-    """Return what is doubtful about labels, in sentences, by some of the masks.
+    """Find doubtful properties of labels by reading some of the masks.
 
-    Of the labeled masks as many are read as it takes to see each class. Sets whose labels are not
-    in files are not looked at.
+    Of the labeled masks as many are read as it takes to see each class. Labels that are not in
+    files are not checked.
 
     Args:
         labeled: Samples to train with; None where nothing is trained.
         val: Samples to measure on.
 
+    Returns:
+        Messages.
+
     Raises:
-        InputError: If the classes explain the values of no labeled mask, or if all of these show a
-            single class. The few images of a published data set may show a single class.
+        InputError: If the classes explain the values of no labeled mask, or if all labeled masks
+            show a single class, except in a published data set.
     """
     if not (_masks(labeled) or _masks(val)):
         return []
-    spec, doubts = val.spec, list[str]()
+    spec, warnings = val.spec, list[str]()
     read, number = partial(read_mask, spec=spec), spec.num_classes
     known = measured = LabelStatistics(spec, np.zeros((0, 2, number + 1), dtype=int), "")
     if masks := _masks(labeled):
         counts, unread = count_sampled_labels(masks, read, number, len(masks))
-        known = LabelStatistics(
-            spec, counts, f"the labeled masks ({len(counts)} of {len(masks)} read)"
-        )
-        strange = describe_unknown_values([masks[place] for place in unread], spec)
-        told = known.single() if len(counts) and spec.name not in SPECS else ""
-        if told or (not len(counts) and strange):
-            raise InputError(strange or told)
-        doubts.append(strange)
+        what = f"the labeled masks ({len(counts)} of {len(masks)} read)"
+        known = LabelStatistics(spec, counts, what)
+        unknown = describe_unknown_values([masks[place] for place in unread], spec)
+        single = known.single_class() if len(counts) and spec.name not in SPECS else ""
+        if single or (not len(counts) and unknown):
+            raise InputError(unknown or single)
+        warnings.append(unknown)
     if masks := _masks(val):
-        counts, _ = count_sampled_labels(masks, read, number, AT_MOST)
+        counts, _ = count_sampled_labels(masks, read, number, MAX_SAMPLED)
         what = f"the validation masks ({len(counts)} of {len(masks)} read)"
         measured = LabelStatistics(spec, counts, what, len(counts) == len(masks))
-    found, notes = find_label_problems(known, measured)
-    doubts += [one for sentences in found.values() for one in sentences]
-    return [doubt for doubt in (*doubts, *notes) if doubt]
+    problems, notes = find_label_problems(known, measured)
+    warnings += [message for messages in problems.values() for message in messages]
+    return [message for message in (*warnings, *notes) if message]
 
 
 def _masks(samples: SampleSet | None) -> list[Path]:
-    """Mask files, if the samples have any."""
+    """Return the mask files of samples that have any."""
     return samples.masks or [] if isinstance(samples, SegmentationDataset) else []
 
 
@@ -69,55 +71,58 @@ def count_sampled_labels(
     paths: Sequence[Path],
     read: Callable[[Path], np.ndarray],
     num_classes: int,
-    most: int = LOOKED_AT,
+    most: int = SAMPLED,
 ) -> tuple[np.ndarray, list[int]]:
     """Count the labels of some masks, evenly spaced.
 
     Args:
         paths: All masks.
-        read: Gives the labels (H, W) of one.
-        num_classes: C.
-        most: Masks that are read at most; beyond `LOOKED_AT` only while a class has no pixel.
+        read: Reads the labels (H, W) of a mask.
+        num_classes: Number of classes C.
+        most: Largest number of masks to read; beyond `SAMPLED` only while a class has no pixel.
 
     Returns:
-        What `count_labels` gives of each, (n, 2, C + 1), and the positions of masks that cannot be
-        read.
+        Result of `count_labels` for each mask, (n, 2, C + 1), and the positions of unreadable
+        masks.
     """
 
     def count(place: int) -> np.ndarray | None:
         try:
             return count_labels(read(paths[place]), num_classes)
         except InputError:
-            return None  # reading the sample tells what is wrong
+            return None  # reading the sample raises it again
 
-    first = evenly_spaced(len(paths), LOOKED_AT)
+    first = evenly_spaced(len(paths), SAMPLED)
     order = [*first, *sorted(set(range(len(paths))) - set(first))][:most]
-    found: dict[int, np.ndarray | None] = {}
-    seen = np.zeros(num_classes, dtype=bool)
+    counted: dict[int, np.ndarray | None] = {}
+    present = np.zeros(num_classes, dtype=bool)
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        while len(found) < len(order) and not (found and seen.all()):
-            some = order[len(found) : len(found) + LOOKED_AT]
-            found.update(zip(some, pool.map(count, some), strict=True))
-            for mask in (found[place] for place in some):
-                seen |= False if mask is None else mask[0, :-1] > 0
-    counts = [mask for mask in found.values() if mask is not None]
+        while len(counted) < len(order) and not (counted and present.all()):
+            chunk = order[len(counted) : len(counted) + SAMPLED]
+            counted.update(zip(chunk, pool.map(count, chunk), strict=True))
+            for counts in (counted[place] for place in chunk):
+                present |= False if counts is None else counts[0, :-1] > 0
+    read_counts = [counts for counts in counted.values() if counts is not None]
     empty = np.zeros((0, 2, num_classes + 1), dtype=int)
-    unread = [place for place, mask in found.items() if mask is None]
-    return np.stack(counts) if counts else empty, unread
+    unread = [place for place, counts in counted.items() if counts is None]
+    return np.stack(read_counts) if read_counts else empty, unread
 
 
 def describe_unknown_values(
     paths: Sequence[Path], spec: DatasetSpec, read: Callable[[Path], np.ndarray] = read_raw_mask
 ) -> str:
-    """Return what masks hold that the classes do not explain, and the mend; empty if nothing.
+    """Describe the values in masks that no class explains, with advice.
 
     Args:
-        paths: Masks that cannot be read as labels; some of them are looked at.
-        spec: The classes.
-        read: Gives the ids (H, W) or colors (H, W, 3) of one.
+        paths: Masks that cannot be read as labels; some of them are read.
+        spec: Classes.
+        read: Reads the ids (H, W) or colors (H, W, 3) of a mask.
+
+    Returns:
+        A message; empty if there is nothing to tell.
     """
     stored, colors = IdCounts(), False
-    for place in evenly_spaced(len(paths), LOOKED_AT):
+    for place in evenly_spaced(len(paths), SAMPLED):
         with suppress(InputError):  # a file that cannot be read at all
             values = read(paths[place])
             colors = colors or values.ndim == 3

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageOps
 
 from pyg_mllc.data import SegmentationDataset, folder
-from pyg_mllc.data.exif import resolve_exif, turned
+from pyg_mllc.data.exif import resolve_exif, apply_orientation
 from pyg_mllc.data.sanity_check import problems, read_all
 from pyg_mllc.errors import InputError
 
@@ -32,7 +32,7 @@ def make(root, orientations, drawn, size=(16, 24), own=lambda orientation: 1):
     for number, (orientation, how) in enumerate(zip(orientations, drawn, strict=True)):
         classes = scene(number, *size)
         save(root / f"images/{number}.png", COLORS[classes], orientation)
-        mask = turned(classes, orientation) if how == "turn" else classes
+        mask = apply_orientation(classes, orientation) if how == "turn" else classes
         save(root / f"masks/{number}.png", mask, own(orientation))
     (root / "classes.txt").write_text("ground\nblock\nsky\n")
     return root
@@ -134,5 +134,5 @@ def test_arrays_turn_as_pillow_turns_pictures(tmp_path, orientation):
     save(tmp_path / "a.png", pixels, orientation)
     with Image.open(tmp_path / "a.png") as picture:
         expected = np.asarray(ImageOps.exif_transpose(picture))
-    assert np.array_equal(turned(pixels, orientation), expected)
-    assert np.array_equal(turned(np.stack([pixels] * 2), orientation)[1], expected)
+    assert np.array_equal(apply_orientation(pixels, orientation), expected)
+    assert np.array_equal(apply_orientation(np.stack([pixels] * 2), orientation)[1], expected)

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pyg_mllc.data import VOC, DatasetSpec, SegmentationDataset, textures
-from pyg_mllc.data.label_warnings import LOOKED_AT, find_label_warnings
+from pyg_mllc.data.label_warnings import SAMPLED, find_label_warnings
 from pyg_mllc.errors import InputError
 
 OWN = DatasetSpec("folder", ("sky", "road", "car"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))
@@ -49,9 +49,9 @@ def test_one_strange_mask_of_several_is_doubted(samples):
 
 
 def test_classes_are_looked_for_in_all_labeled_masks(samples):
-    masks = [[0, 1]] * (2 * LOOKED_AT)
+    masks = [[0, 1]] * (2 * SAMPLED)
     assert "no pixel of 'car'" in find_label_warnings(samples(*masks), samples([0, 1, 2]))[0]
-    masks[LOOKED_AT + 1] = [0, 1, 2]
+    masks[SAMPLED + 1] = [0, 1, 2]
     assert find_label_warnings(samples(*masks), samples([0, 1, 2])) == []
 
 
