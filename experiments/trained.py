@@ -19,7 +19,7 @@ from pyg_mllc.data.image_io import fitted_size
 from pyg_mllc.inference.predictor import Predictor
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.resize import upsample
-from pyg_mllc.utils.validation import evenly_spaced
+from pyg_mllc.utils.sampling import evenly_spaced
 
 MLLC_RUNS = (  # whose corrections are looked into
     "methods/camvid_23_mllc",

@@ -40,7 +40,11 @@ def _check(cfg: DictConfig) -> int:
     from rich.markup import escape
     from rich.progress import track
 
-    from pyg_mllc.data.sanity_check import find_problems_of_labels, problems, read_all
+    from pyg_mllc.data.sanity_check import (
+        find_labeling_problems,
+        find_sample_problems,
+        inspect_samples,
+    )
     from pyg_mllc.utils.instantiate import make
     from pyg_mllc.utils.targets import packages, resolve
 
@@ -53,9 +57,9 @@ def _check(cfg: DictConfig) -> int:
         splits = make(parts["data"], "data")
     total = len(splits.labeled) + len(splits.unlabeled) + len(splits.val)
     silent = not sys.stdout.isatty()
-    seen = list(track(read_all(splits), "reading", total, transient=True, disable=silent))
-    found, more = problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
-    of_labels, doubts = find_problems_of_labels(seen, splits)
+    seen = list(track(inspect_samples(splits), "reading", total, transient=True, disable=silent))
+    found, more = find_sample_problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
+    of_labels, doubts = find_labeling_problems(seen, splits)
     found = warned | found | of_labels
     if method.uses_unlabeled and not len(splits.unlabeled):
         found["unlabeled images, of which there are none"] = [
@@ -149,7 +153,7 @@ def _classes(seen: list["SampleReport"], spec: "DatasetSpec") -> Any:
 
 def _sheet(splits: "Splits", seen: list["SampleReport"]) -> bytes:
     """Samples that can be read, evenly spaced, as PNG; empty without any."""
-    from pyg_mllc.utils.validation import evenly_spaced
+    from pyg_mllc.utils.sampling import evenly_spaced
     from pyg_mllc.visualization.samples import sample_sheet
 
     samples = []

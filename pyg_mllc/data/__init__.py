@@ -1,4 +1,4 @@
-"""Data sets, their labeled and unlabeled splits, and loaders."""
+"""Data sets, their labeled and unlabeled splits, loaders and batches."""
 
 from pyg_mllc.data.base import ReadableSet, Sample, SampleSet
 from pyg_mllc.data.batch import Batch, make_batch, to_float

@@ -1,4 +1,4 @@
-"""The published data sets that are read from where the user has them, as values."""
+"""Specs of the supported published data sets."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ _CAMVID_COLORS: dict[str, Color] = {
     "wall": (64, 192, 0),
 }
 
-# The 11 classes, their colors in pictures, and which of the 31 they join.
+# The 11 classes, their colors in figures, and which of the 31 they join.
 _CAMVID: dict[str, tuple[Color, tuple[str, ...]]] = {
     "sky": ((128, 128, 128), ("sky",)),
     "building": ((128, 0, 0), ("building", "archway", "bridge", "tunnel", "wall")),
@@ -83,7 +83,15 @@ CAMVID32 = replace(
 
 
 def voc_color(index: int) -> Color:
-    """Color of a VOC id: its bits dealt to red, green and blue in turn, highest bit first.
+    """Compute the color of an id in PASCAL VOC.
+
+    The bits of the id go to red, green and blue in turn, to the highest bits first.
+
+    Args:
+        index: Id, 0 to 255.
+
+    Returns:
+        Red, green and blue.
 
     Example:
         >>> [voc_color(index) for index in (0, 1, 15)]
@@ -194,10 +202,16 @@ SPECS = {
 
 
 def get_spec(name: str | DatasetSpec) -> DatasetSpec:
-    """Give the spec of a data set by its name; a spec passes as it is.
+    """Return the spec of a data set by its name.
+
+    Args:
+        name: Key of `SPECS`; a spec is returned unchanged.
+
+    Returns:
+        Spec of the data set.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If the name is unknown.
     """
     if isinstance(name, DatasetSpec):
         return name

@@ -58,7 +58,7 @@ class SegmentationDataset(SampleSet):
         self.images = [Path(path) for path in images]
         self.masks = None if masks is None else [Path(path) for path in masks]
         self.spec = spec
-        self.size = check_size(size)
+        self.size = check_size("data.size", size)
         self.cache = None if cache is None else SampleCache(cache)
         self.exif = exif
         self._meaning = "valid" if masks is None else f"{spec.ids} {spec.palette} {exif}"

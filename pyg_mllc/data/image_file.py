@@ -16,7 +16,7 @@ from pyg_mllc.data.image_header import (
     read_tiff_header,
 )
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.suffixes import image_suffixes, is_unsupported_image, mend
+from pyg_mllc.utils.suffixes import conversion_advice, image_suffixes, is_unsupported_image
 
 HeaderCheck = Callable[[ImageHeader, str], None]
 """Raises `InputError` for headers that are not wanted, with the name of the file."""
@@ -35,7 +35,11 @@ def _readable(path: Path) -> Iterator[None]:
         unknown = isinstance(error, UnidentifiedImageError)
         reason = "of no format that Pillow reads" if unknown else error or type(error).__name__
         other = is_unsupported_image(path, image_suffixes())
-        advice = mend([path]) if other else "replace the file or take it out of the data set"
+        advice = (
+            conversion_advice([path])
+            if other
+            else "replace the file or take it out of the data set"
+        )
         raise InputError(f"{path} cannot be read as an image ({reason}): {advice}.") from error
 
 

@@ -206,8 +206,8 @@ def check_mask_header(header: ImageHeader, name: str) -> None:
         )
     if header.bits > 8 and header.channels > 1:
         raise InputError(
-            f"{name} has {header.bits} bits in each of {header.channels} channels: save the mask with "
-            "one channel of class ids, or with colors of 8 bits."
+            f"{name} has {header.bits} bits in each of {header.channels} channels: save the mask "
+            "with one channel of class ids, or with colors of 8 bits."
         )
     if header.numbers == "float":
         raise InputError(f"{name} stores float numbers: save the mask with whole numbers, as PNG.")
@@ -224,8 +224,8 @@ def _check_header(header: ImageHeader, name: str) -> None:
     """Raise if a file holds several images, or channels of unknown meaning."""
     if header.pages > 1:
         raise InputError(
-            f"{name} holds {header.pages} pictures, and one is expected: save the one that is meant "
-            "as a file of its own."
+            f"{name} holds {header.pages} pictures, and one is expected: save the one that is "
+            "meant as a file of its own."
         )
     if not header.pages:
         raise InputError(f"{name} holds only a preview of a raw photo: save the photo as PNG.")

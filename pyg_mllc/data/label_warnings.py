@@ -16,7 +16,7 @@ from pyg_mllc.data.label_statistics import LabelStatistics, count_labels, find_l
 from pyg_mllc.data.mask_io import pack_colors, read_mask, read_raw_mask
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.validation import evenly_spaced
+from pyg_mllc.utils.sampling import evenly_spaced
 
 SAMPLED = 32  # masks of each part
 MAX_SAMPLED = 128  # validation masks, while a class has no pixel

@@ -14,7 +14,8 @@ from pyg_mllc.data.labeled_subset import classes_present, draw_labeled
 from pyg_mllc.data.spec import DatasetSpec, Protocol
 from pyg_mllc.data.split_lists import find_listed_files, write_list
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.validation import check_count, evenly_spaced
+from pyg_mllc.utils.sampling import evenly_spaced
+from pyg_mllc.utils.validation import check_count
 
 log = logging.getLogger(__name__)
 

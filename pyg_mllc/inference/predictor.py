@@ -166,7 +166,7 @@ class Predictor(nn.Module):
         Raises:
             InputError: if an option is out of range.
         """
-        window = check_size(window or self.size, "window")
+        window = check_size("window", window or self.size)
         scales = [scales] if isinstance(scales, int | float) else scales
         numbers = all(isinstance(number, int | float) for number in (*scales, overlap))
         if not numbers or not scales or min(scales) <= 0 or not 0 <= overlap < 1:

@@ -6,8 +6,8 @@ import torch
 from PIL import Image, ImageOps
 
 from pyg_mllc.data import SegmentationDataset, folder
-from pyg_mllc.data.exif import resolve_exif, apply_orientation
-from pyg_mllc.data.sanity_check import problems, read_all
+from pyg_mllc.data.exif import apply_orientation, resolve_exif
+from pyg_mllc.data.sanity_check import find_sample_problems, inspect_samples
 from pyg_mllc.errors import InputError
 
 COLORS = np.array([(250, 20, 20), (20, 250, 20), (20, 20, 250)], dtype=np.uint8)
@@ -60,7 +60,7 @@ def test_labels_lie_over_their_photos_whatever_masks_were_drawn_on(
             label, image = sample["label"], sample["image"]
             inside = label != 255
             assert np.array_equal(COLORS[label[inside]], image[:, inside].T)
-        assert not problems(list(read_all(splits)), (24, 24))[0]
+        assert not find_sample_problems(list(inspect_samples(splits)), (24, 24))[0]
     told = "fit their stored pixels" if drawn == "stored" else "their masks fit them as shown"
     assert told in caplog.text
 
@@ -105,7 +105,9 @@ def test_contradictory_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match=told):
         folder(tmp_path)
     splits = folder(tmp_path, exif="stored")
-    found = problems(list(read_all(splits)), (16, 24))[0]["masks of another size than their image"]
+    found = find_sample_problems(list(inspect_samples(splits)), (16, 24))[0][
+        "masks of another size than their image"
+    ]
     assert (
         len(found) == 1 and "0.png" in found[0] and "or exif= another value than stored" in found[0]
     )

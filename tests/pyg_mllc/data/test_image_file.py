@@ -48,7 +48,9 @@ def test_the_layout_is_that_of_the_file(tmp_path, ending, orientation):
 @pytest.mark.parametrize("orientation", [5, 6, 8])
 def test_turned_tiff_files_keep_their_pixels(tmp_path, pixels, compression, orientation):
     path = save(tmp_path / "image.tif", pixels, orientation, compression=compression)
-    upright = np.moveaxis(apply_orientation(np.atleast_3d(pixels).transpose(2, 0, 1), orientation), 0, -1)
+    upright = np.moveaxis(
+        apply_orientation(np.atleast_3d(pixels).transpose(2, 0, 1), orientation), 0, -1
+    )
     upright = np.broadcast_to(upright, (24, 16, 3))
     assert np.array_equal(np.asarray(read_image(path)), upright)
     opened = as_tensor(Image.open(path))

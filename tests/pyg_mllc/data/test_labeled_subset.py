@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pyg_mllc.data.file_pairs import FilePair
-from pyg_mllc.data.labeled_subset import balanced, classes_present, draw_labeled
+from pyg_mllc.data.labeled_subset import classes_present, draw_labeled, order_by_balance
 from pyg_mllc.data.spec import DatasetSpec
 
 SPEC = DatasetSpec("four", tuple("abcd"), ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3)))
@@ -43,7 +43,7 @@ def test_some_images_come_first():
 def test_balanced_order_is_an_order(n, classes, seed):
     rng = np.random.default_rng(seed)
     candidates = rng.permutation(40)[:n].tolist()
-    order = balanced(candidates, rng.random((40, classes)) < 0.3)
+    order = order_by_balance(candidates, rng.random((40, classes)) < 0.3)
     assert sorted(order) == sorted(candidates)
 
 

@@ -1,12 +1,10 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from pyg_mllc.data import VOC_AUG, Protocol, load_dataset, write_partition
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.validation import evenly_spaced
 
 SPEC = replace(
     VOC_AUG,
@@ -17,15 +15,6 @@ SPEC = replace(
         "99": Protocol(99, of=1000),
     },
 )
-
-
-@pytest.mark.parametrize("length, count", [(10, 3), (101, 7), (5, 5), (4, 9), (8, None), (9, 1)])
-def test_evenly_spaced_positions(length, count):
-    positions = evenly_spaced(length, count)
-    assert len(positions) == len(set(positions)) == min(length, count or length)
-    assert positions[0] == 0 and positions[-1] < length
-    steps = np.diff(positions)
-    assert len(steps) == 0 or steps.max() - steps.min() <= 1
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_folders_and_globs_name_what_they_pass_over(tmp_path, monkeypatch, given
     found = find_files("input", given, image_suffixes())
     names = {source.name for source in found.sources}
     assert names == ({"a", "2024.png/b"} if given == "all" else {"a"})
-    assert [path.name for path in found.passed] == ["c.dng"]
+    assert [path.name for path in found.skipped] == ["c.dng"]
 
 
 def test_a_folder_of_which_nothing_is_read_says_what_is_there(tmp_path):
