@@ -6,9 +6,10 @@ from pkgutil import resolve_name
 
 import hydra.utils
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import compose
 from omegaconf import OmegaConf
 
+from pyg_mllc.cli.composition import composing
 from pyg_mllc.cli.run_dir import kept_options
 from pyg_mllc.cli.train import _train
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
@@ -80,7 +81,7 @@ PLACES = (
 @pytest.fixture(scope="module")
 def plain():
     """The options of a run that is harmless."""
-    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+    with composing():
         cfg = compose("train", overrides=["method@baseline=supervised", "data.val=1"])
     del cfg.resume
     return OmegaConf.to_container(cfg, resolve=True)
@@ -152,7 +153,7 @@ def wait_for(folder):
         ("data._target_", "pyg_mllc.data.Textures", "none of pyg_mllc.data.folder, "),
         (
             "data._target_",
-            "pyg_mllc.data.synthetic.textures.textures",
+            "pyg_mllc.data.textures.textures",
             "none of pyg_mllc.data.folder, ",
         ),
         ("data._args_", [1], "data has the entry '_args_', which means nothing"),
@@ -164,7 +165,7 @@ def wait_for(folder):
         ),
         (
             "trainer._target_",
-            "pyg_mllc.data.synthetic.textures",
+            "pyg_mllc.data.textures",
             "none of pyg_mllc.training.TrainerSettings",
         ),
         ("method._target_", "torch.nn.Linear", "allow=[torch]"),
