@@ -6,9 +6,10 @@ from pkgutil import resolve_name
 
 import hydra.utils
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import compose
 from omegaconf import OmegaConf
 
+from pyg_mllc.cli.composition import composing
 from pyg_mllc.cli.run_dir import kept_options
 from pyg_mllc.cli.train import _train
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
@@ -80,7 +81,7 @@ PLACES = (
 @pytest.fixture(scope="module")
 def plain():
     """The options of a run that is harmless."""
-    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+    with composing():
         cfg = compose("train", overrides=["method@baseline=supervised", "data.val=1"])
     del cfg.resume
     return OmegaConf.to_container(cfg, resolve=True)
