@@ -39,9 +39,10 @@ def test_torch_export_computes_what_the_predictor_does(mllc, checkpoint, tmp_pat
     assert torch.allclose(program(images), expected, atol=1e-5)
 
 
-def test_onnx_computes_it_with_correction(mllc, checkpoint, tmp_path):
+def test_onnx_computes_it_with_correction(mllc, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
+    checkpoint = saved(tmp_path / "two_rounds.ckpt")
     code, out, err = mllc("export", f"checkpoint={checkpoint}", "output=out/x.onnx", "correct=true")
     assert code == 0, err
     assert out.count("difference of the logits at most") == 3
