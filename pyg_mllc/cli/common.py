@@ -44,9 +44,9 @@ def print_report(report: FolderReport, unit: str) -> None:
         told = f" and {more} more" if more else ""
         print(f"not of this input, left as it was: {short(report.other_results[0])}{told}")
     if report.unsupported:
-        from pyg_mllc.utils.suffixes import passed_over
+        from pyg_mllc.utils.suffixes import describe_skipped
 
-        print(f"mllc: {passed_over(report.unsupported)}", file=sys.stderr)
+        print(f"mllc: {describe_skipped(report.unsupported)}", file=sys.stderr)
     for reason in report.left_out[1:]:
         print(f"left out: {reason}", file=sys.stderr)
     if report.left_out:

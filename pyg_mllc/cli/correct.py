@@ -104,8 +104,8 @@ def correct_masks(
         InputError: if input, images, output or an option cannot be used.
     """
     from pyg_mllc.cli.output_dir import Results
-    from pyg_mllc.data.label_files import SUFFIXES, read_given
-    from pyg_mllc.data.orientation import mask_orientation
+    from pyg_mllc.data.exif import mask_orientation
+    from pyg_mllc.data.label_files import SUFFIXES, read_labels
     from pyg_mllc.inference.predictor import choose_device, load
     from pyg_mllc.utils.files import find_files
 
@@ -132,7 +132,7 @@ def correct_masks(
     exif = _exif(exif, photo_of, spec)
 
     def given(source: "Source") -> "Given":
-        return read_given(source.path, spec, mask_orientation(photo_of[source.path], exif))
+        return read_labels(source.path, spec, mask_orientation(photo_of[source.path], exif))
 
     depends_on |= {
         "input": sources[0].root, "exif": exif, "classes": list(spec.classes),
@@ -200,9 +200,9 @@ def _text(path: str | Path | None) -> str | None:
 
 
 def _tell_doubts(paths: list[Path], spec: "DatasetSpec", tell: Callable[[str], None]) -> None:
-    from pyg_mllc.data.label_files import given_doubts
+    from pyg_mllc.data.label_files import find_label_file_warnings
 
-    doubts, notes = given_doubts(paths, spec)
+    doubts, notes = find_label_file_warnings(paths, spec)
     for kind, sentences in (("warning", doubts), ("note", notes)):
         for sentence in sentences:
             tell(f"{kind}: {sentence}")
@@ -210,14 +210,14 @@ def _tell_doubts(paths: list[Path], spec: "DatasetSpec", tell: Callable[[str], N
 
 def _exif(exif: str, photo_of: dict[Path, Path], spec: "DatasetSpec") -> str:
     """Return how masks lie over photos that EXIF turns, after a check of their palettes."""
-    from pyg_mllc.data.label_files import given_layout
-    from pyg_mllc.data.orientation import choose_exif
-    from pyg_mllc.data.palette_order import check_palettes
+    from pyg_mllc.data.exif import resolve_exif
+    from pyg_mllc.data.label_files import read_stored_label_size
+    from pyg_mllc.data.palette_consistency import check_palettes
 
     if not spec.has_colors:
         check_palettes(photo_of)
     pairs = [(photo, mask) for mask, photo in photo_of.items()]
-    return choose_exif(pairs, exif, "exif", partial(given_layout, spec=spec))
+    return resolve_exif(pairs, exif, "exif", partial(read_stored_label_size, spec=spec))
 
 
 def _naming(path: Path, error: InputError) -> str:
@@ -230,13 +230,13 @@ def _images(
 ) -> tuple[dict[str, Path], list[str]]:
     """Return the image of each mask, by name, and what is worth knowing."""
     from pyg_mllc.utils.files import find_files
-    from pyg_mllc.utils.suffixes import image_suffixes, passed_over
+    from pyg_mllc.utils.suffixes import describe_skipped, image_suffixes
 
     files, unsupported = find_files("images", images, image_suffixes())
     there = {source.name: source.path for source in files}
     missing = [source for source in sources if source.name not in there]
     if missing:
-        told = f"; {passed_over(unsupported)}" if unsupported else ""
+        told = f"; {describe_skipped(unsupported)}" if unsupported else ""
         raise InputError(
             f"images={images} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
             f"of {option} have none): names must be the same up to the suffix{told}"
@@ -258,7 +258,7 @@ def _spec(
     """Return what the numbers in masks mean."""
     from pyg_mllc.data import DatasetSpec
     from pyg_mllc.data.class_table import read_as_binary, read_classes
-    from pyg_mllc.data.label_files import colors_of, count_classes, read_numbers
+    from pyg_mllc.data.label_files import count_classes, read_colors, read_label_values
 
     if isinstance(classes, str):
         table = Path(classes).expanduser()
@@ -267,7 +267,7 @@ def _spec(
                 f"classes={classes} is no number, no list of names, such as [road,car], and no "
                 "table"
             )
-        spec = read_as_binary(read_classes(table, void), paths, read_numbers)
+        spec = read_as_binary(read_classes(table, void), paths, read_label_values)
         return replace(spec, name="the input")
     if predictor is not None and classes is None:
         names, colors, has_colors = predictor.classes, predictor.colors, True
@@ -276,7 +276,7 @@ def _spec(
             with bar("read", len(paths), progress) as advance:
                 classes = count_classes(paths, void, advance)
         names = tuple(str(n) for n in (range(classes) if isinstance(classes, int) else classes))
-        colors, has_colors = colors_of(paths[0], len(names)), False
+        colors, has_colors = read_colors(paths[0], len(names)), False
     all_void = tuple(dict.fromkeys((255, *void)))
     spec = DatasetSpec(
         "the input",
@@ -286,7 +286,7 @@ def _spec(
         assumes_void=all_void == (255,),
         has_colors=has_colors,
     )
-    return read_as_binary(spec, paths, read_numbers)
+    return read_as_binary(spec, paths, read_label_values)
 
 
 def _corrector(

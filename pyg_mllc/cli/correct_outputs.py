@@ -39,9 +39,9 @@ def write(
         rests_on: digest of all files that it rests on: when it changes, the mask is done anew.
     """
     from pyg_mllc.data.image_io import as_tensor
-    from pyg_mllc.inference.label_issues import find_issues
+    from pyg_mllc.inference.label_issues import find_label_issues
     from pyg_mllc.typing import IGNORE
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.masks import (
         changes_picture,
         gray_picture,
@@ -55,9 +55,9 @@ def write(
     save_picture(paths["changes"], picture)
     save_picture(paths["confidence"], gray_picture(found.confidence))
     known = found.given != IGNORE
-    left = {**find_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
+    left = {**find_label_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
     left["changed"] = int((found.changed & known).sum())
-    with whole_file(paths["found"]) as file:
+    with atomic_open(paths["found"]) as file:
         file.write(json.dumps(left).encode())
 
 
@@ -89,7 +89,7 @@ def write_tables(
         COLUMNS,
         ImageIssues,
         Region,
-        confused_pairs,
+        common_label_issues,
         issue_rows,
     )
     from pyg_mllc.utils.io import write_csv
@@ -103,7 +103,9 @@ def write_tables(
         issues.append((source.name, ImageIssues(**left, regions=regions)))
     rows = list(issue_rows(issues, classes))
     if sources:
-        pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(issues)]
+        pairs = [
+            (classes[g], classes[s], n, images) for g, s, n, images in common_label_issues(issues)
+        ]
         write_csv(results.folder / "issues.csv", COLUMNS, rows)
         columns = ("given", "suggested", "pixels", "images")
         write_csv(results.folder / "confusions.csv", columns, pairs)

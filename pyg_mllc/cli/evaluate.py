@@ -100,8 +100,8 @@ def evaluate(
         InputError: if checkpoint, data, output or an option cannot be used, or their classes
             differ.
     """
-    from pyg_mllc.data import OwnSizes, SegmentationDataset
-    from pyg_mllc.data.label_doubts import label_doubts
+    from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset
+    from pyg_mllc.data.label_warnings import find_label_warnings
     from pyg_mllc.evaluation.evaluate import evaluate as measure
     from pyg_mllc.inference.predictor import load
     from pyg_mllc.utils.resize import upsample
@@ -114,8 +114,8 @@ def evaluate(
     splits = data() if callable(data) else data
     _check_classes(predictor.classes, splits.spec)
     images = getattr(splits, split)
-    samples = OwnSizes(images) if isinstance(images, SegmentationDataset) else images
-    for doubt in label_doubts(None, images):
+    samples = OriginalSizeDataset(images) if isinstance(images, SegmentationDataset) else images
+    for doubt in find_label_warnings(None, images):
         print(f"warning: {doubt}", file=sys.stderr)
     if split == "val":
         _warn_of_known(samples, Path(checkpoint))

@@ -58,7 +58,7 @@ def explain(
     """
     from pyg_mllc.inference.explain import explain as follow
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.explanation import explanation_figure
 
     picture = None if output is None else Path(output)
@@ -71,7 +71,7 @@ def explain(
     explanation = follow(predictor, image, x, y)
     if picture is not None:
         figure = explanation_figure(explanation, predictor.classes, predictor.colors)
-        with whole_file(picture) as file:
+        with atomic_open(picture) as file:
             figure.savefig(file, format="png")
     return explanation
 

@@ -77,7 +77,7 @@ def export(
     """
     from pyg_mllc import exporters
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
 
     out = Path(output)
     chosen = _format(out, format)
@@ -97,7 +97,7 @@ def export(
         run_exported = exporters.run_pt2(content)
     comparisons = _compare(predictor, module, run_exported, photograph, correct)
     _check(comparisons, correct and not predictor.seeing.corrector.smooth, tolerance, labels)
-    with whole_file(out) as file:
+    with atomic_open(out) as file:
         file.write(content)
     return ExportReport(out, facts["input"], comparisons)
 

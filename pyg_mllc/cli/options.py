@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.cli.trusted_config import allowed
 from pyg_mllc.utils.user_code import find_named
-from pyg_mllc.utils.validation import KINDS, check_kind
+from pyg_mllc.utils.validation import TYPES, check_type
 
 
 def plain_options(cfg: DictConfig, function: Callable[..., Any]) -> dict[str, Any]:
@@ -40,12 +40,12 @@ def _fit(name: str, value: Any, declared: Any) -> Any:
     if Path in kinds and type(value) is int:  # a folder may be called 2024
         return str(value)
     lists = [get_args(kind)[0] for kind in kinds if get_origin(kind) is Sequence]
-    scalars = [kind for kind in kinds if kind in KINDS]
+    scalars = [kind for kind in kinds if kind in TYPES]
     if lists and not (len(scalars) and scalars != lists):
         parts = value if isinstance(value, list) else [] if value is None else [value]
         for part in parts:
-            check_kind(name, part, lists[0])
+            check_type(name, part, lists[0])
         return parts
     if len(scalars) == 1 and not lists and set(kinds) <= {*scalars, NoneType, Path}:
-        check_kind(name, value, scalars[0])
+        check_type(name, value, scalars[0])
     return value

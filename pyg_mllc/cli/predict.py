@@ -115,12 +115,12 @@ def _batches(
     sources: "list[Source]", batch_size: int, unreadable: list[str]
 ) -> "Iterator[list[Source]]":
     """Yield batches of images of one size, by what the files' headers say."""
-    from pyg_mllc.data.image_layout import picture_size
+    from pyg_mllc.data.image_file import read_image_size
 
     by_size = defaultdict(list)
     for source in sources:
         try:
-            by_size[picture_size(source.path)].append(source)
+            by_size[read_image_size(source.path)].append(source)
         except InputError as error:
             unreadable.append(str(error))
     for (height, width), same in by_size.items():
