@@ -37,6 +37,7 @@ class Explanation(NamedTuple):
     node: tuple[int, int]  # row and column of the node that it belongs to
     believed: Tensor  # (C,), probabilities that the network gives the node by itself
     rounds: list[RoundView]
+    classes: tuple[str, ...]  # names
 
     @property
     def evidence(self) -> Tensor | None:
@@ -95,7 +96,7 @@ def explain(predictor: Predictor, image: ImageLike, x: int, y: int) -> Explanati
     node = min(y * h // height, h - 1), min(x * w // width, w - 1)
     views = [_view(*one, node[0] * w + node[1], (h, w)) for one in seen]
     believed = F.interpolate(history[0].logits, (h, w), mode="area")[0, :, *node].softmax(0)
-    return Explanation(picture, (x, y), node, believed, views)
+    return Explanation(picture, (x, y), node, believed, views, tuple(predictor.classes))
 
 
 def _view(step: Any, given: Any, made: Any, node: int, size: tuple[int, int]) -> RoundView:
