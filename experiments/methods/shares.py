@@ -54,13 +54,13 @@ def measure(predictor: Predictor, val: SegmentationDataset, way: Way) -> Iterato
     corrector.k = way.k
     for part in (corrector, *corrector.rounds):
         part.threshold = way.tau
-    known = method.thresholds
-    method.thresholds = known if way.class_thresholds else None
+    known = method.memory.class_thresholds
+    method.memory.class_thresholds = known if way.class_thresholds else None
     found = sum(
         confusions(logits, sample["label"])
         for sample, logits in beliefs(predictor, val, range(len(val)))
     )
-    method.thresholds = known
+    method.memory.class_thresholds = known
     each = zip(*(of_confusion(m) for m in found), strict=True)
     yield *map(str, way), *(" ".join(f"{value:.2f}" for value in values) for values in each)
 

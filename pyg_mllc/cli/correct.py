@@ -198,16 +198,16 @@ def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -
     from pyg_mllc.inference.mask_corrector import MaskCorrector
     from pyg_mllc.nn.frozen_features import EncoderFeatures
 
-    look: Any = None
+    encoder: Any = None
     if predictor is None:
-        look = EncoderFeatures(cfg["encoder"], cfg["weights"])
+        encoder = EncoderFeatures(cfg["encoder"], cfg["weights"])
     else:
-        look = predictor.features
-    names = "belief", "rounds", "k", "pixels", "anchor_rule", "anchor_share"
+        encoder = predictor.features
+    names = "label_confidence", "rounds", "k", "pixels", "anchor_rule", "anchor_share"
     options = {name: cfg[name] for name in names}
     if options["anchor_share"] is None and options["anchor_rule"] == "mean":
         options["anchor_share"] = 0.2
-    return MaskCorrector(classes, look, device=device, **options)
+    return MaskCorrector(classes, encoder, device=device, **options)
 
 
 def _trusted(

@@ -55,7 +55,7 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
         print(f"warning: {doubt}", file=sys.stderr)
     if given["split"] == "val":
         _warn_of_known(samples, Path(given["checkpoint"]))
-    given["correct"] = bool(given["correct"] and len(predictor.seeing.corrector.rounds))
+    given["correct"] = bool(given["correct"] and len(predictor.corrector.rounds))
     options = {name: given[name] for name in SEEN}
 
     def predict(images: Any) -> list[Any]:

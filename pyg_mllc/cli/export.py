@@ -59,7 +59,7 @@ def _check(predictor: Any, network: Any, run: Any, image: Any, cfg: dict[str, An
         found.append((size, compare(run(view), predictor(view, cfg["correct"])[1])))
         print(f"{size}: {found[-1][1]}")
     apart = [f.largest for _, f in found]
-    published = cfg["correct"] and not predictor.seeing.corrector.smooth
+    published = cfg["correct"] and not predictor.corrector.options.smooth
     if published:  # rounding decides between neighbors that look nearly alike
         view = views(image, predictor.size, network.multiple, network.smallest)[0].double()
         exact = compare(network.double()(view), predictor.double()(view, correct=True)[1])

@@ -145,7 +145,7 @@ def tell_left_out(reasons: Sequence[str], of: str, passed: Sequence[Path] = ()) 
 
 def need_correction(predictor: Any) -> None:
     """Refuse a network that has nothing to correct by."""
-    if not len(predictor.seeing.corrector.rounds):
+    if not len(predictor.corrector.rounds):
         raise InputError(
             "this network was trained without correction, so correct=true has nothing to correct "
             "by; leave it out, or train with method=mllc or method.correct=true"

@@ -21,7 +21,7 @@ class Run:
 
     Args:
         name: what tables and legends call it.
-        history: rows with `"step"` and whatever was logged then: losses, `"trusted"`, `"miou"` of
+        history: rows with `"step"` and whatever was logged then: losses, `"confident"`, `"miou"` of
             the student, `"teacher_miou"`, and of the teacher's labels before correction and after
             round r `"label_accuracy_0"`, ..., `"label_accuracy_r"`, `"label_miou_r"` likewise;
             shares lie in 0..1.

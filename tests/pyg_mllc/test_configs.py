@@ -122,7 +122,7 @@ def composed(*overrides):
 
 @pytest.mark.parametrize("name", group("method"))
 def test_every_method_builds(name):
-    more = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
+    more = ["method.memory.encoder.name=test_resnet", "method.memory.encoder.weights=null"]
     cfg = composed(f"method={name}", *(more if name in ("mllc_anchors", "mllc_evidence") else []))
     segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=8)
     corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=8)

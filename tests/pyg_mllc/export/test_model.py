@@ -44,7 +44,7 @@ def with_anchors(predictor):
     method.keep_anchors(
         method.graph_features(batch["image"], prediction), batch["label"], batch["index"]
     )
-    assert len(method.anchors)
+    assert len(method.memory.anchors)
     return predictor
 
 

@@ -42,8 +42,8 @@ def made(request, tmp_path):
     description = described(request.param)
     method = build_method(description)
     if getattr(method, "anchors", None) is not None:
-        x = torch.randn(60, method.anchors.slots.size(-1))
-        method.anchors.add(x, torch.arange(60) % 3)
+        x = torch.randn(60, method.memory.anchors.slots.size(-1))
+        method.memory.anchors.add(x, torch.arange(60) % 3)
     path = tmp_path / "some where, é" / "best.ckpt"
     save_checkpoint(path, method, description)
     return method.eval(), path

@@ -335,11 +335,11 @@ def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
     [
         ({"warmup": 1.5}, r"method.warmup in \[0, 1\), got 1.5"),
         ({"method": FixMatch, "threshold": 95}, r"method.threshold in \[0, 1\], got 95"),
-        ({"method": UniMatch, "drop": 1.5}, r"method.drop in \[0, 1\), got 1.5"),
+        ({"method": UniMatch, "drop": 1.5}, r"method.channel_dropout in \[0, 1\), got 1.5"),
         ({"contrast_from": -1}, r"method.contrast_from in \[0, 1\], got -1"),
         ({"thresholds": "none"}, "counts, ema or fixed, got none"),
         ({"anchors": 2}, "one for each of 3 classes at least, got 2"),
-        ({"drop": 1.0}, r"method.drop in \[0, 1\), got 1.0"),
+        ({"drop": 1.0}, r"method.channel_dropout in \[0, 1\), got 1.0"),
         ({"weighting": "soft"}, "power, hard or uniform, got 'soft'"),
     ],
 )
