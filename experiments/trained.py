@@ -97,7 +97,7 @@ def unlabeled_with_truth(
 
 
 @torch.no_grad()
-def beliefs(
+def logits_of(
     predictor: Predictor, images: SegmentationDataset, places: Sequence[int]
 ) -> Iterator[tuple[Sample, Tensor]]:
     """For each image its sample and the logits `(K + 1, C, H, W)` before and after each round.
@@ -106,9 +106,9 @@ def beliefs(
     """
     for i in places:
         sample: Sample = images[i]
-        history = predictor.method.predict(predictor.seeing, sample["image"][None] / 255)
+        output = predictor.network(sample["image"][None] / 255, predictor.memory)
         size = sample["label"].shape
-        logits = torch.cat([upsample(p.logits.float(), size) for p in history])
+        logits = torch.cat([upsample(p.logits.float(), size) for p in output])
         h, w = fitted_size(*picture_size(images.images[i]), images.size)
         cut: Sample = {
             "name": sample["name"],

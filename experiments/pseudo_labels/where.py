@@ -24,14 +24,18 @@ from experiments.keep import extend
 from experiments.scores import of_confusion
 from experiments.trained import (
     MLLC_RUNS,
-    beliefs,
     confusions,
+    file_of,
     finished,
     key,
-    trained,
+    logits_of,
     unlabeled_with_truth,
 )
+from pyg_mllc.inference.checkpoint import load_method
+from pyg_mllc.inference.predictor import Predictor
 from pyg_mllc.losses import pseudo_label_weight
+from pyg_mllc.methods import MLLC
+from pyg_mllc.methods.mllc import LossOptions
 from pyg_mllc.typing import IGNORE
 
 HERE = Path(__file__).parent
@@ -77,16 +81,17 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
     """
     images, places, spec = unlabeled_with_truth(job, IMAGES)
     found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0))
-    matrices, predictor = [], trained(job)
-    method = predictor.method
-    for sample, logits in beliefs(predictor, images, places):
+    saved = load_method(file_of(job, "last.ckpt"))
+    matrices, predictor, method = [], Predictor(saved, "teacher"), saved.method
+    losses = method.losses if isinstance(method, MLLC) else LossOptions(weighting="hard")
+    for sample, logits in logits_of(predictor, images, places):
         truth, labels = sample["label"], logits.argmax(1)
         right = (labels == truth).numpy()  # (K + 1, H, W)
         confidence = logits[[0, -1]].softmax(1).amax(1)
         changes = [~right[0] & right[-1], right[0] & ~right[-1]]
-        rule = getattr(method, "weighting", "hard")  # FixMatch has no other
-        power = getattr(method, "power", 6.0)
-        weight = pseudo_label_weight(confidence[1:], rule, method.threshold, power)
+        weight = pseudo_label_weight(
+            confidence[1:], losses.weighting, method.threshold, losses.power
+        )
         weight, changed = weight[0].numpy(), (labels[0] != labels[-1]).numpy()
         for name, mask in groups(truth.numpy(), confidence.numpy(), spec.classes).items():
             counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]

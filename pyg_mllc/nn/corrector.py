@@ -235,8 +235,8 @@ class LabelCorrector(nn.Module):
         Raises:
             ValueError: as `forward`, but for the size.
         """
-        for name, maps in (("logits", logits), ("features", features)):
-            if isinstance(maps, Batch) or maps is None or any(m.dim() != 3 for m in maps):
+        for name, value in (("logits", logits), ("features", features)):
+            if isinstance(value, Batch) or value is None or any(m.dim() != 3 for m in value):
                 raise ValueError(f"expected {name} to be maps (B, ., h, w), or a list of (., h, w)")
         if len(logits) != len(features) or not len(logits):
             raise ValueError(
@@ -266,10 +266,10 @@ class LabelCorrector(nn.Module):
                 labels.append((label, confidence, label != previous))
                 pairs = (c * previous + label).flatten().cpu()
                 transitions += torch.bincount(pairs, minlength=c * c).view(c, c)
-        columns = (list(column) for column in zip(*labels, strict=True))
+        maps: list[Maps] = [list(column) for column in zip(*labels, strict=True)]
         if isinstance(logits, Tensor):
-            return CorrectedLabels(*(torch.stack(column) for column in columns), transitions)
-        return CorrectedLabels(*columns, transitions)
+            maps = [torch.stack(list(column)) for column in maps]
+        return CorrectedLabels(maps[0], maps[1], maps[2], transitions)
 
     @property
     def neighbors(self) -> int:

@@ -110,9 +110,7 @@ def test_images_do_not_influence_each_other():
     logits, features = torch.randn(3, 4, 6, 5), torch.randn(3, 8, 6, 5)
     corrector = LabelCorrector(4, k=5)
     together = corrector(logits, features).logits
-    alone = torch.cat(
-        [corrector(logits[i : i + 1], features[i : i + 1]).logits for i in range(3)]
-    )
+    alone = torch.cat([corrector(logits[i : i + 1], features[i : i + 1]).logits for i in range(3)])
     assert torch.allclose(together, alone, atol=1e-5)
 
 
@@ -300,7 +298,9 @@ def test_correct_takes_lists():
 
 @pytest.mark.parametrize("classes, label_confidence", [(3, 1.0), (3, 0.2), (1, 0.8)])
 def test_labels_that_say_nothing_or_all_are_no_logits(classes, label_confidence):
-    with pytest.raises(ValueError, match=f"{classes} classes and label_confidence={label_confidence}"):
+    with pytest.raises(
+        ValueError, match=f"{classes} classes and label_confidence={label_confidence}"
+    ):
         label_logits(torch.tensor([0]), classes, label_confidence)
 
 

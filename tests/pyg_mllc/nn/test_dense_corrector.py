@@ -87,5 +87,5 @@ def test_anchors_far_from_zero_are_found_as_exactly(device):
 def test_anchors_that_cannot_take_part_are_refused_as_by_the_corrector():
     memory = AnchorMemory(4, 8, budget=40)
     memory.add(torch.randn(30, 8), torch.randint(3, (30,)))
-    with pytest.raises(ValueError, match="need corrector.levels=both or semantic"):
+    with pytest.raises(ValueError, match=r"need corrector\.levels=both or semantic"):
         ExportableCorrector(LabelCorrector(4, levels="class"), anchors=memory)
