@@ -141,7 +141,7 @@ class CorrectionRound(nn.Module):
 
     with :math:`\hat A` the semantic-level graph of the features F, :math:`\hat G` the class-level
     graph of the corrected logits, :math:`G_{ij} = q_i^\top q_j` for :math:`q_i` the unit vector
-    along :math:`\mathrm{softmax}(Z_{ri} / 0.3)`, and :math:`a_i` small where node i is trusted.
+    along :math:`\mathrm{softmax}(Z_{ri} / 0.3)`, and :math:`a_i` small where node i is confident.
     Starts as the identity transform around the propagation, for features above -8.
 
     Args:
@@ -262,7 +262,8 @@ class CorrectionRound(nn.Module):
         else:
             graph = self._same_partners(logits, label, batch)
         weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(logits))
-        return self.feature_conv(features, graph.edge_index, weight.to(features))
+        mean: Tensor = self.feature_conv(features, graph.edge_index, weight.to(features))
+        return mean
 
     def hubs(self, logits: Tensor, label: Tensor, batch: Tensor) -> ClassHubs:
         """Build the class-level graph of the corrected logits and the labels before."""

@@ -100,7 +100,8 @@ class ExportableCorrector(nn.Module):
                 graph = self._graph(compared, pos).to(z)
             z, f = self._round(step, z, f, graph, anchor_logits)
             compared = [first, f]
-        return z.transpose(1, 2).unflatten(2, logits.shape[-2:])
+        maps: Tensor = z.transpose(1, 2).unflatten(2, logits.shape[-2:])
+        return maps
 
     def _mean_of_anchors(self, x: Tensor, values: Tensor) -> Tensor:
         """Return the mean of the anchors' values `(M, C)`, weighted for each node `(B, N, C)`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ with warnings.catch_warnings():  # see graphs/__init__.py
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     import torch_geometric.nn.conv
 
-Layer = str | Mapping[str, Any] | Callable[..., nn.Module]
+Layer = str | Mapping[str, object] | Callable[..., nn.Module]
 """Name of a layer in `torch_geometric.nn`, by itself or with options as in `{"name": "GATv2Conv",
 "heads": 4, "concat": False}`; a class, or a factory such as `functools.partial`."""
 
@@ -76,10 +76,12 @@ class GraphLayer(nn.Module):
             edge_weight: `(E,)`; layers with `edge_attr` get it as `(E, 1)`, those without either
                 do without.
         """
-        if self.weight_name is None:
-            return self.conv(x, edge_index)
-        weight = edge_weight if self.weight_name == "edge_weight" else edge_weight[:, None]
-        return self.conv(x, edge_index, **{self.weight_name: weight})
+        options = {}
+        if self.weight_name is not None:
+            as_column = self.weight_name == "edge_attr"
+            options[self.weight_name] = edge_weight[:, None] if as_column else edge_weight
+        out: Tensor = self.conv(x, edge_index, **options)
+        return out
 
     @torch.no_grad()
     def _check(self, name: str, takes: list[inspect.Parameter], channels: int) -> None:
@@ -132,7 +134,7 @@ def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
     if isinstance(conv, Mapping):
         if "name" not in conv:
             raise ValueError(f"expected {{name: GATv2Conv, option: value}}, got {dict(conv)}")
-        name, factory = _resolve(conv["name"])
+        name, factory = _resolve(cast(Layer, conv["name"]))
         return name, partial(factory, **{k: v for k, v in conv.items() if k != "name"})
     if not isinstance(conv, str):
         function = getattr(conv, "func", conv)  # of functools.partial

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import timm
 import torch
@@ -55,7 +54,7 @@ class Segmenter(nn.Module):
         stride: int = 8,
         feature_stride: int = 8,
         frozen: bool = False,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
         self.num_classes, self.feature_dim = num_classes, feature_dim
@@ -93,7 +92,8 @@ class Segmenter(nn.Module):
         size = height * self.multiple, width * self.multiple
         if size != images.shape[-2:]:
             images = F.interpolate(images, size, mode="bilinear", antialias=True)
-        return self.encoder((images - self.mean) / self.std)
+        stages: list[Tensor] = self.encoder((images - self.mean) / self.std)
+        return stages
 
     def decode(self, stages: list[Tensor]) -> Prediction:
         """Predict from the maps of `encode`."""
