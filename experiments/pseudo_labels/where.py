@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 CONFIGS = (*MLLC_RUNS, "methods/camvid_46_fixmatch_corrector")
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
 FIELDS = (
-    "config", "seed", "group", "share", "right", "mended", "spoiled", "weight_of_changed", "commit",
+    "config", "seed", "group", "share", "right", "fixed", "broken", "weight_of_changed", "commit",
 )  # fmt: skip
 
 
@@ -105,9 +105,9 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Give a line for each group of pixels, and one for mIoU (%), before and after each round."""
     found, miou = count(job)
     for name, counts in found.items():
-        pixels, *right, mended, spoiled, changed, weight = counts
+        pixels, *right, fixed, broken, changed, weight = counts
         if pixels:
-            shares = [f"{100 * n / pixels:.2f}" for n in (*right, mended, spoiled)]
+            shares = [f"{100 * n / pixels:.2f}" for n in (*right, fixed, broken)]
             shares = [" ".join(shares[:-2]), *shares[-2:], f"{100 * changed / weight:.2f}"]
             yield *key(job), name, f"{100 * pixels / found['all'][0]:.2f}", *shares, job.commit
     yield *key(job), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", "", "", job.commit

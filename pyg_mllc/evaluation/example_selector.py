@@ -11,13 +11,13 @@ LONGEST = 480  # pixels of a picture's longer side
 # What images are picked for, and by which of their figures: the lowest come first.
 REASONS: dict[str, Callable[[ImageFigures], float]] = {
     "least right": lambda figures: figures.accuracy[-1],
-    "most spoiled": lambda figures: figures.mended - figures.spoiled,
-    "most mended": lambda figures: figures.spoiled - figures.mended,
+    "most broken": lambda figures: figures.fixed - figures.broken,
+    "most fixed": lambda figures: figures.broken - figures.fixed,
 }
 
 
 class Showcase:
-    """Keeps the images that are least right, most spoiled and most mended, and some of all.
+    """Keeps the images that are least right, most broken and most fixed, and some of all.
 
     Args:
         size: pictures kept; a split of up to as many is kept whole.

@@ -120,10 +120,10 @@ class Example:
     def changes(self) -> dict[str, Tensor]:
         """Sort the changed pixels, void aside, by what became of them: `(H, W)` bool each."""
         changed = (self.before != self.after) & (self.truth != IGNORE)
-        mended = changed & (self.after == self.truth)
-        spoiled = changed & (self.before == self.truth)
-        still_wrong = changed & ~mended & ~spoiled
-        return {"mended": mended, "spoiled": spoiled, "still wrong": still_wrong}
+        fixed = changed & (self.after == self.truth)
+        broken = changed & (self.before == self.truth)
+        still_wrong = changed & ~fixed & ~broken
+        return {"fixed": fixed, "broken": broken, "still wrong": still_wrong}
 
     def shrunk(self, longest: int) -> "Example":
         """Give it with sides of at most `longest` pixels, in few bytes, to look at."""
@@ -152,8 +152,8 @@ class ImageFigures:
         miou: likewise.
         boundary_f: likewise.
         confidence: mean at the last stage, void included.
-        mended: pixels that the correction mended.
-        spoiled: pixels that it spoiled.
+        fixed: wrong pixels that correction made right.
+        broken: right pixels that it made wrong.
         still_wrong: pixels that it changed from one wrong class to another.
     """
 
@@ -164,8 +164,8 @@ class ImageFigures:
     miou: tuple[float, ...]
     boundary_f: tuple[float, ...]
     confidence: float
-    mended: int
-    spoiled: int
+    fixed: int
+    broken: int
     still_wrong: int
 
 

@@ -17,7 +17,7 @@ from pyg_mllc.typing import IGNORE, Color
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
-CHANGES = {"mended": (0, 158, 115), "spoiled": (204, 51, 17), "still wrong": (119, 136, 170)}
+CHANGES = {"fixed": (0, 158, 115), "broken": (204, 51, 17), "still wrong": (119, 136, 170)}
 VOID = ((200, 200, 200), (235, 235, 235))  # stripes, since a class may be gray as well
 CONFIDENCE = colormaps["viridis"]
 

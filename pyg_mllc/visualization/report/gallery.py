@@ -29,7 +29,7 @@ def gallery(
     """
     rated = [figures for figures, _ in examples]
     orders = [(name, _order(rated, reason)) for name, reason in REASONS.items()]
-    if examples and len(examples[0][0].accuracy) == 1:  # nothing corrects, nothing is mended
+    if examples and len(examples[0][0].accuracy) == 1:  # nothing corrects, nothing is fixed
         orders = orders[:1]
     orders.append(("in the split's order", list(range(len(examples)))))
     cards = [

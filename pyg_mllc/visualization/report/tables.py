@@ -68,7 +68,7 @@ def image_row(figures: ImageFigures) -> dict[str, int | float | str]:
             row[name + end] = round(value, 4)
     row["confidence"] = round(figures.confidence, 4)
     if len(ends) > 1:
-        row |= {kind: getattr(figures, kind) for kind in ("mended", "spoiled", "still_wrong")}
+        row |= {kind: getattr(figures, kind) for kind in ("fixed", "broken", "still_wrong")}
     return row
 
 

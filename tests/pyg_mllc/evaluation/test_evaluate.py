@@ -44,10 +44,8 @@ def test_measures_before_and_after_correction_and_each_image(splits, method, bat
         right = [(label == sample["label"]).float().mean().item() for label in (before, after)]
         assert row.accuracy == pytest.approx(tuple(right))
         changed = before != after
-        assert row.mended + row.spoiled + row.still_wrong == changed.sum()
-        assert (row.mended - row.spoiled) / (32 * 48) == pytest.approx(
-            right[1] - right[0], abs=1e-6
-        )
+        assert row.fixed + row.broken + row.still_wrong == changed.sum()
+        assert (row.fixed - row.broken) / (32 * 48) == pytest.approx(right[1] - right[0], abs=1e-6)
         assert row.confidence == pytest.approx(
             probabilities[1].max(0).values.mean().item(), abs=1e-5
         )

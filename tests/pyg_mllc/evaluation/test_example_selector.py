@@ -5,21 +5,19 @@ from pyg_mllc.evaluation.results import Example, ImageFigures
 from pyg_mllc.typing import IGNORE
 
 
-def shown(number, accuracy=0.5, mended=0, spoiled=0, void=0.0, size=(4, 6)):
+def shown(number, accuracy=0.5, fixed=0, broken=0, void=0.0, size=(4, 6)):
     label = torch.full(size, number % 3)
     image = torch.zeros(3, *size, dtype=torch.uint8)
     example = Example(str(number), image, label, label, label, torch.ones(size))
     pair = (accuracy, accuracy)
-    return ImageFigures(
-        number, str(number), void, pair, pair, pair, 0.5, mended, spoiled, 0
-    ), example
+    return ImageFigures(number, str(number), void, pair, pair, pair, 0.5, fixed, broken, 0), example
 
 
-def test_keeps_the_least_right_most_spoiled_most_mended_and_some_of_all():
+def test_keeps_the_least_right_most_broken_most_fixed_and_some_of_all():
     showcase = Showcase(size=8, total=100)
     for i in range(100):
-        showcase.add(*shown(i, accuracy=0.9 - 0.1 * (i in (31, 77)), spoiled=9 * (i in (5, 6)),
-                            mended=4 * (i in (60, 99))))  # fmt: skip
+        showcase.add(*shown(i, accuracy=0.9 - 0.1 * (i in (31, 77)), broken=9 * (i in (5, 6)),
+                            fixed=4 * (i in (60, 99))))  # fmt: skip
     assert [figures.number for figures, _ in showcase.examples] == [0, 5, 6, 31, 50, 60, 77, 99]
 
 
