@@ -111,7 +111,7 @@ def write_checkpoint(checkpoint: Config, path: str | Path) -> None:
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds for predicting."""
+    """The content of a checkpoint, for prediction."""
 
     method: Method  # on the CPU, in eval mode
     classes: tuple[str, ...]

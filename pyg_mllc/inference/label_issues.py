@@ -28,7 +28,7 @@ class Region(NamedTuple):
 
 
 class ImageIssues(NamedTuple):
-    """What is likely wrong in the labels of one image."""
+    """Likely wrong labels of one image."""
 
     score: float  # sum of the doubts above a half, over the pixels that are not void
     share: float  # of the image, void aside, that is more likely wrong than right
@@ -80,7 +80,7 @@ COLUMNS = (
 def issue_rows(
     found: Iterable[tuple[str, ImageIssues]], classes: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """Give the rows of `issues.csv` under `COLUMNS`: images, then regions, the worst first.
+    """Yield the rows of `issues.csv` under `COLUMNS`: images, then regions, the worst first.
 
     Args:
         found: names of images, and what was found in them.

@@ -109,11 +109,11 @@ class MaskCorrector:
         """
         self.memory, shown = None, set[int]()
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            picture, given = self._both(image, mask)
-            share = self._shares(given, self._size(picture))
+            picture, labels = self._both(image, mask)
+            share = self._shares(labels, self._size(picture))
             x, _ = maps_to_nodes(self.encoder(picture[None], self._size(picture)))
             most, label = share.flatten(1).max(0)
-            shown |= set((given if given.dim() == 2 else given.argmax(0)).unique().tolist())
+            shown |= set((labels if labels.dim() == 2 else labels.argmax(0)).unique().tolist())
             sure = most > 0.5  # of the pixels that a node stands for
             if self.memory is None:
                 try:
@@ -155,24 +155,24 @@ class MaskCorrector:
         Raises:
             InputError: if the mask is of another size than the image, or has other classes.
         """
-        picture, given = self._both(image, mask)
+        picture, labels = self._both(image, mask)
         size = self._size(picture)
         more: dict[str, Any] = {}
         if self.memory is not None and len(self.memory):
             more["anchors"] = self.memory
             if number is not None:
                 more["image"] = torch.tensor([number])
-        small = self._shares(given, size)
-        small = self.margin * small if given.dim() == 2 else _log(small)
+        small = self._shares(labels, size)
+        small = self.margin * small if labels.dim() == 2 else _log(small)
         output = self.corrector(small[None], self.encoder(picture[None], size), **more)
         change = (output.after.logits - output.before.logits)[0]
-        before = given if given.dim() == 2 else given.argmax(0)
+        before = labels if labels.dim() == 2 else labels.argmax(0)
         own = torch.zeros_like(picture[0])  # logit of the label to correct
         best_other, suggested = torch.full_like(own, -torch.inf), torch.zeros_like(before)
 
         def logits() -> Iterator[Tensor]:
             for c in range(self.num_classes):
-                prior = self.margin * (given == c) if given.dim() == 2 else _log(given[c])
+                prior = self.margin * (labels == c) if labels.dim() == 2 else _log(labels[c])
                 z = prior + upsample(change[None, None, c], before.shape)[0, 0]
                 own[before == c] = z[before == c]
                 rival = (z > best_other) & (before != c)
@@ -193,33 +193,37 @@ class MaskCorrector:
             yield self.correct(image, mask, number if own else None)
 
     def _both(self, image: Picture, mask: Labels) -> tuple[Tensor, Tensor]:
-        """The image `(3, H, W)` and what is given of it, checked."""
+        """Return the image `(3, H, W)` and its labels or probabilities, checked."""
         picture = as_tensor(image).to(self.device)
-        given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
-        if given.dim() not in (2, 3) or given.shape[-2:] != picture.shape[-2:]:
+        labels = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
+        if labels.dim() not in (2, 3) or labels.shape[-2:] != picture.shape[-2:]:
             raise InputError(
                 f"expected labels (H, W) or probabilities (C, H, W) of an image of "
-                f"{tuple(picture.shape[-2:])}, got {tuple(given.shape)}"
+                f"{tuple(picture.shape[-2:])}, got {tuple(labels.shape)}"
             )
-        if given.dim() == 2:
-            given = given if given.is_floating_point() else given.long()
-            label = given.long()
+        if labels.dim() == 2:
+            labels = labels if labels.is_floating_point() else labels.long()
+            label = labels.long()
             known = (label == IGNORE) | ((label >= 0) & (label < self.num_classes))
-            bad = given[~known | (label != given)]  # such as a probability, which is no label
+            bad = labels[~known | (label != labels)]  # such as a probability, which is no label
             if len(bad):
                 raise InputError(
                     f"expected labels from 0 to {self.num_classes - 1}, or {IGNORE} for void, "
                     f"got {bad[0].item():.6g}; probabilities have a map for each class, (C, H, W)"
                 )
             return picture, label.to(self.device)
-        given = given.float()
-        total = given.sum(0)
-        if len(given) != self.num_classes or not given.min() >= 0 or (total - 1).abs().max() > 0.01:
+        labels = labels.float()
+        total = labels.sum(0)
+        if (
+            len(labels) != self.num_classes
+            or not labels.min() >= 0
+            or (total - 1).abs().max() > 0.01
+        ):
             raise InputError(
                 f"expected probabilities of {self.num_classes} classes, which sum to 1 in each "
-                f"pixel, got {len(given)} maps from {given.min():.3g} to {given.max():.3g}"
+                f"pixel, got {len(labels)} maps from {labels.min():.3g} to {labels.max():.3g}"
             )
-        return picture, given.to(self.device)
+        return picture, labels.to(self.device)
 
     def _size(self, picture: Tensor) -> tuple[int, int]:
         """Height and width of the map at which an image is corrected."""
@@ -227,9 +231,9 @@ class MaskCorrector:
         scale = min(1.0, math.sqrt(self.pixels / (height * width)))
         return max(int(scale * height), 1), max(int(scale * width), 1)
 
-    def _shares(self, given: Tensor, size: tuple[int, int]) -> Tensor:
+    def _shares(self, labels: Tensor, size: tuple[int, int]) -> Tensor:
         """Share of each class `(C, h, w)` in the pixels that a node stands for."""
-        maps = (given == c if given.dim() == 2 else given[c] for c in range(self.num_classes))
+        maps = (labels == c if labels.dim() == 2 else labels[c] for c in range(self.num_classes))
         return torch.cat([F.interpolate(m[None, None].float(), size, mode="area")[0] for m in maps])
 
 

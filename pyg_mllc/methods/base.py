@@ -24,7 +24,7 @@ MakeMemory = Callable[[Segmenter, LabelCorrector], CorrectionMemory]
 
 
 class Method(nn.Module):
-    """What any training loop needs to know of a method.
+    """The base class of training methods: what a training loop needs.
 
     Called with a batch, a method returns a dict of scalars: `loss` is to be minimized, the rest is
     for the log. The batch holds `image (B, 3, H, W)` in [0, 1] with `label (B, H, W)`; where

@@ -42,7 +42,7 @@ class LossFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class LossOptions:
-    """What the losses of MLLC are, and how they are weighted.
+    """The options of the losses of MLLC.
 
     Args:
         lambda_clg: weight of the teacher's labels.

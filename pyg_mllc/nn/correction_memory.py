@@ -1,4 +1,4 @@
-"""What training keeps for correction, beside the network."""
+"""The state of correction beside the network: anchors, class counts, a frozen encoder."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ EMA_DECAY = 0.99  # of the counts with `class_thresholds="ema"`
 
 
 class CorrectionMemory(nn.Module):
-    """What training keeps for correction: anchors, class counts, and a frozen encoder.
+    """Anchors, class counts and a frozen encoder, which training collects for correction.
 
     The state is in `state_dict`. Student and teacher share one memory.
 

@@ -71,7 +71,7 @@ class RoundFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class RoundOptions:
-    """How a round of correction passes labels and features on.
+    """The options of a round of correction.
 
     Args:
         k: neighbors per pixel in the semantic-level graph, besides the pixel itself; found exactly

@@ -62,7 +62,7 @@ class LabelCorrector(nn.Module):
             half; the better the labels to correct, the less. With `bayes`, factor of the evidence,
             by default 1.
         anchor_temperature: of the anchors' weights, see `anchor_graph`.
-        **options: of each round, see `RoundOptions`.
+        **options: of each round: those of `RoundOptions`.
 
     Raises:
         ValueError: if an option is out of range or a layer does not fit.

@@ -85,7 +85,7 @@ class GraphLayer(nn.Module):
 
     @torch.no_grad()
     def _check(self, name: str, takes: list[inspect.Parameter], channels: int) -> None:
-        """Refuse a layer that does not fit, before any training: try it on three nodes."""
+        """Try a layer on three nodes, to raise an error before any training if it does not fit."""
         needs = [
             p.name for p in takes if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
         ]
@@ -110,16 +110,16 @@ class GraphLayer(nn.Module):
                 f"{str(error) or type(error).__name__}"
             ) from error
         self.conv.train(mode)
-        given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        if given != (3, channels):
+        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        if shape != (3, channels):
             raise ValueError(
-                f"{name} gives {given} for 3 nodes, expected (3, {channels}); "
+                f"{name} gives {shape} for 3 nodes, expected (3, {channels}); "
                 "with several heads, set concat=False"
             )
 
 
 def fitting_layers() -> list[str]:
-    """Names of the layers of PyG that serve as they are, found by trying each."""
+    """Return the names of the layers of PyG that fit without options, by trying each."""
     names = []
     for name in LAYERS:
         with suppress(ValueError):
@@ -152,8 +152,8 @@ def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
 
 
 def _arguments(name: str, factory: Callable[..., nn.Module], channels: int) -> dict[str, Any]:
-    """What the factory asks for, by keyword: positionally, some layers mean something else."""
-    given = {
+    """Return what a factory needs, by keyword: positions mean different things in some layers."""
+    arguments: dict[str, Any] = {
         "in_channels": channels,
         "out_channels": channels,
         "channels": channels,
@@ -163,7 +163,7 @@ def _arguments(name: str, factory: Callable[..., nn.Module], channels: int) -> d
     }
     asked = inspect.signature(factory).parameters
     set_before = getattr(factory, "keywords", {})
-    arguments = {**given, **NEEDED.get(name, {})}
+    arguments |= NEEDED.get(name, {})
     if "nn" in asked and asked["nn"].default is inspect.Parameter.empty:
         arguments["nn"] = nn.Sequential(
             nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels)

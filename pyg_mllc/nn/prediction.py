@@ -18,7 +18,7 @@ class Prediction(NamedTuple):
 
 
 class CorrectionContext(NamedTuple):
-    """What correction uses besides a prediction, see `LabelCorrector.forward`; all is optional."""
+    """Inputs of correction besides a prediction, see `LabelCorrector.forward`; all are optional."""
 
     class_counts: Tensor | None = None  # (C,), confident pixels seen of each class
     anchors: AnchorMemory | None = None  # labeled pixels of other images

@@ -162,7 +162,7 @@ def test_every_method_trains(mllc, method, tmp_path):
     predictor = pyg_mllc.load(checkpoint)
     assert len(predictor.classes) == 10 and predictor.size == (32, 48)
     assert predictor.predict(torch.rand(3, 20, 30)).label.shape == (20, 30)
-    anchors = getattr(predictor.method, "anchors", None)
+    anchors = predictor.memory.anchors
     assert anchors is None or len(anchors)
 
 

@@ -195,7 +195,7 @@ def test_a_file_that_holds_no_options_gets_one_sentence(mllc, tmp_path, content)
 
 
 OWN = """
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 from pyg_mllc.methods import Supervised
 
 class Mine(Supervised):
