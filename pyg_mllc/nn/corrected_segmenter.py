@@ -1,9 +1,9 @@
 """A segmenter and the corrector of its labels, as one network."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphs.precision import at_least_float32
 from pyg_mllc.nn.correction_memory import CorrectionMemory
 from pyg_mllc.nn.corrector import LabelCorrector
 from pyg_mllc.nn.prediction import CorrectionContext, CorrectionOutput, Prediction
@@ -70,8 +70,7 @@ class CorrectedSegmenter(nn.Module):
         if fine.shape[-2:] == size:
             output: CorrectionOutput = self.corrector(fine, features, trace=trace, **options)
             return output
-        wide = fine.to(torch.promote_types(fine.dtype, torch.float32))
-        coarse = F.interpolate(wide, size, mode="area")
+        coarse = F.interpolate(at_least_float32(fine), size, mode="area")
         output = self.corrector(coarse, features, trace=trace, **options)
         before, *rounds = (
             Prediction(fine + upsample(p.logits - coarse, fine.shape[-2:]), p.features)

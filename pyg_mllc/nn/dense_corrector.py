@@ -5,11 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphs import AnchorMemory
-from graphs.anchors import class_parts, log_share
+from graphs.anchors import balanced_one_hot, log_class_share
 from graphs.maps import pixel_positions
-from graphs.precision import precise
+from graphs.precision import to_float64
 from graphs.propagate import EPS
-from graphs.taper import taper, tapered_count
+from graphs.taper import num_tapered, taper_weights
 from pyg_mllc.nn.class_thresholds import class_thresholds
 from pyg_mllc.nn.correction_round import SHARPNESS, CorrectionRound
 from pyg_mllc.nn.corrector import LabelCorrector
@@ -68,7 +68,7 @@ class ExportableCorrector(nn.Module):
             center = anchors.x.mean(0)
             x, c = anchors.x - center, corrector.num_classes
             labels = label_logits(anchors.label, c, CERTAINTY)
-            labels = class_parts(anchors.label, c) if self.bayes else labels
+            labels = balanced_one_hot(anchors.label, c) if self.bayes else labels
         self.register_buffer("center", center)
         self.register_buffer("anchors", x)
         self.register_buffer("anchor_labels", labels)
@@ -90,7 +90,7 @@ class ExportableCorrector(nn.Module):
         if self.anchor_labels is not None:
             anchor_logits = self._mean_of_anchors(first, self.anchor_labels)
             if self.bayes:
-                evidence = log_share(anchor_logits, self.anchor_labels)
+                evidence = log_class_share(anchor_logits, self.anchor_labels.any(0))
                 z, anchor_logits = z + corrector.anchor_share * evidence, None
         graph, compared = None, [first]
         pos = pixel_positions(logits.size(2), logits.size(3), logits.device)
@@ -106,8 +106,8 @@ class ExportableCorrector(nn.Module):
     def _mean_of_anchors(self, x: Tensor, values: Tensor) -> Tensor:
         """Return the mean of the anchors' values `(M, C)`, weighted for each node `(B, N, C)`."""
         assert self.anchors is not None and self.center is not None
-        anchors, temperature = precise(self.anchors), self.corrector.anchor_temperature
-        near = precise(x) - precise(self.center)
+        anchors, temperature = to_float64(self.anchors), self.corrector.anchor_temperature
+        near = to_float64(x) - to_float64(self.center)
         distance = near.square().sum(2, keepdim=True) - 2 * near @ anchors.T
         distance = distance + anchors.square().sum(1)
         neighbors = self.corrector.neighbors
@@ -124,7 +124,7 @@ class ExportableCorrector(nn.Module):
         if smooth:
             u = look_alike_features(compared, pos)
         else:
-            u, compared = F.normalize(precise(compared[-1]), dim=2), compared[-1:]
+            u, compared = F.normalize(to_float64(compared[-1]), dim=2), compared[-1:]
         square = u.square().sum(2)
         distance = square[:, :, None] + square[:, None] - 2 * u @ u.transpose(1, 2)
         itself = torch.eye(u.size(1), dtype=torch.bool, device=u.device)
@@ -166,8 +166,8 @@ def _nearest(similarity: Tensor, k: int, smooth: bool) -> Tensor:
     if not smooth:
         nearest = similarity.topk(min(k, similarity.size(2)), dim=2)
         return torch.zeros_like(similarity).scatter(2, nearest.indices, 1.0)
-    nearest = similarity.topk(tapered_count(k) + 1, dim=2)
-    weight = taper(nearest.values.flatten(0, 1), k).unflatten(0, nearest.values.shape[:2])
+    nearest = similarity.topk(num_tapered(k) + 1, dim=2)
+    weight = taper_weights(nearest.values.flatten(0, 1), k).unflatten(0, nearest.values.shape[:2])
     return torch.zeros_like(similarity).scatter(2, nearest.indices[..., :-1], weight)
 
 
