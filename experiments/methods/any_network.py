@@ -25,6 +25,7 @@ from experiments.job import Job
 from experiments.keep import extend
 from experiments.scores import scores
 from experiments.trained import data_of, finished, key, trained
+from pyg_mllc.data import to_float
 from pyg_mllc.nn import (
     CorrectedSegmenter,
     CorrectionMemory,
@@ -62,7 +63,7 @@ def gather(
     memory = CorrectionMemory(segmenter, corrector, frozen, anchors=4000)
     for number in range(len(labeled)):
         sample = labeled[number]
-        image, label = sample["image"][None] / 255, sample["label"][None]
+        image, label = to_float(sample["image"])[None], sample["label"][None]
         memory.update(image, segmenter(image), label, torch.tensor([number]))
     return memory
 
@@ -93,7 +94,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         return upsample(logits, truth.shape[-2:])
 
     strides = STRIDES[job.data]
-    images = [sample["image"][None] / 255 for sample in val]
+    images = [to_float(sample["image"])[None] for sample in val]
     predictions = [segmenter(i) for i in images]
     log_prior = prior(labeled, classes).log().view(1, -1, 1, 1)
 

@@ -18,7 +18,7 @@ from pyg_mllc.inference.postprocessing import softmax_of
 from pyg_mllc.nn import LabelCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures
 from pyg_mllc.nn.soft_labels import label_margin
-from pyg_mllc.typing import IGNORE, Picture
+from pyg_mllc.typing import IGNORE, ImageLike
 from pyg_mllc.utils.resize import upsample
 
 log = logging.getLogger(__name__)
@@ -96,11 +96,11 @@ class MaskCorrector:
         except (TypeError, ValueError) as error:
             raise InputError(f"the corrector cannot be made so: {error}") from error
 
-    def check(self, image: Picture, mask: Labels) -> None:
+    def check(self, image: ImageLike, mask: Labels) -> None:
         """Raise an error if an image and a mask cannot be read or do not fit, see `correct`."""
         self._both(image, mask)
 
-    def fit(self, images: Iterable[Picture], masks: Iterable[Labels]) -> Self:
+    def fit(self, images: Iterable[ImageLike], masks: Iterable[Labels]) -> Self:
         """Keep pixels of masks as anchors, and forget those of before.
 
         Args:
@@ -131,12 +131,14 @@ class MaskCorrector:
             )  # fmt: skip
         return self
 
-    def transform(self, images: Iterable[Picture], masks: Iterable[Labels]) -> list[MaskCorrection]:
+    def transform(
+        self, images: Iterable[ImageLike], masks: Iterable[Labels]
+    ) -> list[MaskCorrection]:
         """Correct masks, see `fit` for the forms."""
         return list(self._each(images, masks, own=False))
 
     def fit_transform(
-        self, images: Iterable[Picture], masks: Iterable[Labels]
+        self, images: Iterable[ImageLike], masks: Iterable[Labels]
     ) -> list[MaskCorrection]:
         """Correct masks with those of the other images as anchors; goes through them twice."""
         images, masks = list(images), list(masks)
@@ -144,7 +146,7 @@ class MaskCorrector:
         return list(self._each(images, masks, own=True))
 
     @torch.no_grad()
-    def correct(self, image: Picture, mask: Labels, number: int | None = None) -> MaskCorrection:
+    def correct(self, image: ImageLike, mask: Labels, number: int | None = None) -> MaskCorrection:
         """Correct the labels of one image.
 
         Args:
@@ -187,12 +189,12 @@ class MaskCorrector:
         return MaskCorrection(before, label, confidence, doubt, suggested, label != before)
 
     def _each(
-        self, images: Iterable[Picture], masks: Iterable[Labels], own: bool
+        self, images: Iterable[ImageLike], masks: Iterable[Labels], own: bool
     ) -> Iterator[MaskCorrection]:
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
             yield self.correct(image, mask, number if own else None)
 
-    def _both(self, image: Picture, mask: Labels) -> tuple[Tensor, Tensor]:
+    def _both(self, image: ImageLike, mask: Labels) -> tuple[Tensor, Tensor]:
         """Return the image `(3, H, W)` and its labels or probabilities, checked."""
         picture = as_tensor(image).to(self.device)
         labels = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
