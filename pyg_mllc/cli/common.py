@@ -61,7 +61,7 @@ def need_correction(predictor: "Predictor") -> None:
     Raises:
         InputError: if so.
     """
-    if not len(predictor.seeing.corrector.rounds):
+    if not len(predictor.corrector.rounds):
         raise InputError(
             "this network was trained without correction, so correct=true has nothing to correct "
             "by; leave it out, or train with method=mllc or method.correct=true"

@@ -55,7 +55,7 @@ def correct_masks(
     anchor_images: str | Path | None = None,
     anchor_rule: str = "mean",
     anchor_share: float | None = None,
-    belief: float = 0.8,
+    label_confidence: float = 0.8,
     rounds: int = 2,
     k: int = 20,
     pixels: int = 16_384,
@@ -88,7 +88,7 @@ def correct_masks(
         anchor_rule: `mean`, among a pixel's neighbors, or `bayes`, as evidence for classes.
         anchor_share: weight of the anchors, more where labels are worse; by default 0.2, or 1 by
             Bayes' rule.
-        belief: how likely a label of a mask is right, in (0, 1).
+        label_confidence: how likely a label of a mask is right, in (0, 1).
         rounds: of correction.
         k: neighbors of a pixel.
         pixels: of the map at which an image is corrected; finer errors stay.
@@ -112,8 +112,8 @@ def correct_masks(
     depends_on: dict[str, Any] = {  # what results in the folder must have been made with
         "void": list(void), "encoder": encoder, "weights": weights, "anchors": _text(anchors),
         "anchor_images": _text(anchor_images), "anchor_rule": anchor_rule,
-        "anchor_share": anchor_share, "belief": belief, "rounds": rounds, "k": k, "pixels": pixels,
-        "allow": list(allow),
+        "anchor_share": anchor_share, "label_confidence": label_confidence, "rounds": rounds,
+        "k": k, "pixels": pixels, "allow": list(allow),
     }  # fmt: skip
     sources, unsupported = find_files("input", input, SUFFIXES)
     photos, told = _images(images, sources, "input")
@@ -142,8 +142,8 @@ def correct_masks(
     if anchor_share is None and anchor_rule == "mean":
         anchor_share = 0.2
     corrector = _corrector(
-        predictor, encoder, weights, spec.num_classes, place, belief=belief, rounds=rounds, k=k,
-        pixels=pixels, anchor_rule=anchor_rule, anchor_share=anchor_share,
+        predictor, encoder, weights, spec.num_classes, place, label_confidence=label_confidence,
+        rounds=rounds, k=k, pixels=pixels, anchor_rule=anchor_rule, anchor_share=anchor_share,
     )  # fmt: skip
     _tell_doubts([source.path for source in sources], spec, tell)
     results.begin(sources, [*photo_of, *pictures])
@@ -300,8 +300,8 @@ def _corrector(
     from pyg_mllc.inference.mask_corrector import MaskCorrector
     from pyg_mllc.nn import EncoderFeatures
 
-    look = EncoderFeatures(encoder, weights) if predictor is None else predictor.features
-    return MaskCorrector(classes, look, device=device, **options)
+    extractor = EncoderFeatures(encoder, weights) if predictor is None else predictor.features
+    return MaskCorrector(classes, extractor, device=device, **options)
 
 
 def _trusted(

@@ -119,7 +119,7 @@ def evaluate(
         print(f"warning: {doubt}", file=sys.stderr)
     if split == "val":
         _warn_of_known(samples, Path(checkpoint))
-    correct = bool(correct and len(predictor.seeing.corrector.rounds))
+    correct = bool(correct and len(predictor.corrector.rounds))
 
     def predict(batch: "Tensor") -> "list[Tensor]":
         stages = predictor.logits(

@@ -90,8 +90,8 @@ def _table(found: Any, classes: Any) -> Any:
 
     from pyg_mllc.inference.explain import class_shares
 
-    def told(belief: Any) -> str:
-        share, label = belief.max(0)
+    def likeliest(probabilities: Any) -> str:
+        share, label = probabilities.max(0)
         return f"{classes[int(label)]} {100 * float(share):.1f}"
 
     def listed(shares: Any) -> str:
@@ -100,15 +100,15 @@ def _table(found: Any, classes: Any) -> Any:
         return ", ".join(f"{classes[c]} {share:.2f}" for share, c in pairs if share >= 0.005)
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    for column in ("", "label (%)", "heeds", "neighbors by label", "anchors", "agree"):
+    for column in ("", "label (%)", "neighbor weight", "neighbors by label", "anchors", "agree"):
         table.add_column(column)
-    for name, belief in list(found.path.items())[: -len(found.rounds)]:
+    for name, probabilities in list(found.path.items())[: -len(found.rounds)]:
         anchors = listed(found.evidence) if name == "with anchors" else ""
-        table.add_row(*map(Text, (name, told(belief), "", "", anchors, "")))
+        table.add_row(*map(Text, (name, likeliest(probabilities), "", "", anchors, "")))
     for number, view in enumerate(found.rounds, start=1):
         own, other = class_shares(view, len(classes))
         agree = f"{int((view.agreement > 0).sum())} pixels"
-        heeds = f"{view.heed:.2f}" + (", trusted" if view.trusted else "")
-        row = (f"round {number}", told(view.after), heeds, listed(own), listed(other), agree)
+        weight = f"{view.neighbor_weight:.2f}" + (", confident" if view.is_confident else "")
+        row = (f"round {number}", likeliest(view.after), weight, listed(own), listed(other), agree)
         table.add_row(*map(Text, row))
     return table

@@ -96,7 +96,7 @@ def export(
         content = exporters.to_pt2(program, facts)
         run_exported = exporters.run_pt2(content)
     comparisons = _compare(predictor, module, run_exported, photograph, correct)
-    _check(comparisons, correct and not predictor.seeing.corrector.smooth, tolerance, labels)
+    _check(comparisons, correct and not predictor.corrector.options.smooth, tolerance, labels)
     with atomic_open(out) as file:
         file.write(content)
     return ExportReport(out, facts["input"], comparisons)
@@ -118,7 +118,7 @@ def _compare(
         size = " x ".join(map(str, view.shape))
         comparisons[size] = compare(run_exported(view), predictor(view, correct)[1])
         print(f"{size}: {comparisons[size]}")
-    if correct and not predictor.seeing.corrector.smooth:
+    if correct and not predictor.corrector.options.smooth:
         # In single precision rounding decides between neighbors that look nearly alike.
         view = looks[0].double()
         exact = compare(network.double()(view), predictor.double()(view, correct=True)[1])

@@ -1,4 +1,4 @@
-"""Whether an exported network computes what torch computes."""
+"""Comparison of an exported network with torch."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class MismatchError(InputError):
 
 
 class Comparison(NamedTuple):
-    """How far two networks' logits lie apart."""
+    """The differences of two networks' logits."""
 
     largest: float  # difference of two logits
     mean: float
