@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_mllc.metrics.segmentation import Measures
+from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.io import whole_file
 
@@ -174,13 +174,13 @@ class Evaluation:
     """How good labels are on a whole split.
 
     Args:
-        stages: what was measured, by name: before and after correction, or of the labels alone
-            where nothing corrects them.
+        stages: scores of `SegmentationMetrics` by stage: before and after correction, or of the
+            labels alone where nothing corrects them.
         images: figures of each image, in the order of the split.
         examples: some images to look at, with their figures.
     """
 
-    stages: dict[str, Measures]
+    stages: dict[str, Scores]
     images: list[ImageFigures]
     examples: list[tuple[ImageFigures, Example]]
 

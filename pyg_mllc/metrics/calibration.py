@@ -1,4 +1,4 @@
-"""Calibration: whether a network is right as often as it believes to be."""
+"""Calibration: whether confidence agrees with accuracy."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ BINS = 15
 
 
 def reliability(confidence: Tensor, right: Tensor, bins: int = BINS) -> Tensor:
-    """Sort pixels by confidence and count, so that the counts of many images can be summed.
+    """Count pixels by bins of confidence; counts can be summed over images.
 
     Args:
         confidence: `(N,)` in [0, 1], probability of the predicted class.
@@ -27,8 +27,8 @@ def reliability(confidence: Tensor, right: Tensor, bins: int = BINS) -> Tensor:
     return confidence.new_zeros(3, bins).index_add_(1, place, values).T
 
 
-def calibration_error(table: Tensor) -> float:
-    r"""Expected calibration error: how far confidence and accuracy lie apart, on average.
+def calibration_error(table: Tensor) -> Tensor:
+    r"""Compute the expected calibration error: the mean gap of confidence and accuracy.
 
     .. math::
         \mathrm{ECE} = \sum_b \frac{n_b}{N} \, | \mathrm{acc}_b - \mathrm{conf}_b |
@@ -37,9 +37,9 @@ def calibration_error(table: Tensor) -> float:
         table: `(bins, 3)` of `reliability`, or a sum of such.
 
     Returns:
-        In [0, 1]; NaN without pixels.
+        A scalar in [0, 1]; NaN without pixels.
 
-    >>> round(calibration_error(torch.tensor([[4.0, 1.0, 2.0], [6.0, 6.0, 5.4]])), 3)
-    0.16
+    >>> calibration_error(torch.tensor([[4.0, 1.0, 2.0], [6.0, 6.0, 5.4]]))
+    tensor(0.1600)
     """
-    return float((table[:, 1] - table[:, 2]).abs().sum() / table[:, 0].sum())
+    return (table[:, 1] - table[:, 2]).abs().sum() / table[:, 0].sum()

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.sliding_window import full_size
 from pyg_mllc.methods import Method
-from pyg_mllc.metrics.segmentation import iou
+from pyg_mllc.metrics.segmentation import SegmentationMetrics
 from pyg_mllc.nn import Prediction
 from pyg_mllc.training.config import TrainerSettings
-from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.distributed import mean_over_processes, sum_over_processes
 
 MEND = "lower trainer.lr or set trainer.clip=1"
@@ -48,8 +46,8 @@ class TrainingModule(L.LightningModule):
         self.figures: dict[str, Any] = {"validated_at": 0}  # of the last validation
         self.began, self.step_ends = time.perf_counter(), list[float]()
         self.before = {"seconds": 0.0, "step_seconds": math.nan}  # of the parts of a resumed run
-        self.confusion: Any = nn.ModuleList(  # one for each of `_beliefs`
-            MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE)
+        self.metrics: Any = nn.ModuleList(  # one for each of `_beliefs`
+            SegmentationMetrics(num_classes)
             for _ in range(len(method.student.corrector.rounds) + 2)
         )
 
@@ -120,17 +118,17 @@ class TrainingModule(L.LightningModule):
     def validation_step(self, batch: dict[str, Tensor]) -> None:
         image, label = self._image(batch), batch["label"]
         predict = full_size(self._beliefs, self.settings.window)
-        for confusion, belief in zip(self.confusion, predict(image), strict=True):
-            confusion.update(belief.argmax(1), label)
+        for metric, belief in zip(self.metrics, predict(image), strict=True):
+            metric.update(belief, label)
 
     def on_validation_epoch_end(self) -> None:
-        matrices = [metric.compute() for metric in self.confusion]
-        for metric in self.confusion:
+        scores = [metric.compute() for metric in self.metrics]
+        for metric in self.metrics:
             metric.reset()
-        miou = [float(iou(matrix).nanmean()) for matrix in matrices]
-        accuracy = [float(m.diag().sum() / m.sum().clamp(min=1)) for m in matrices[1:]]
+        miou = [float(score["miou"]) for score in scores]
+        accuracy = [float(score["accuracy"]) for score in scores[1:]]
         self.figures = {
-            "class_iou": iou(matrices[0]).tolist(),
+            "class_iou": scores[0]["class_iou"].tolist(),
             "label_miou": miou[1:],
             "label_accuracy": accuracy,
             "validated_at": self.global_step,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pyg_mllc.evaluation.results import Evaluation, Run
-from pyg_mllc.metrics.segmentation import Measures
+from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.utils.io import whole_file
 from pyg_mllc.visualization.examples import legend_below
 from pyg_mllc.visualization.report.tables import file_name
@@ -77,16 +77,16 @@ def write_figures(folder: Path, evaluation: Evaluation, classes: Sequence[str]) 
         classes: names of the C classes.
     """
     figures = {"reliability": reliability_figure(evaluation.stages)}
-    for name, measures in evaluation.stages.items():
-        figures[f"confusion_{file_name(name)}"] = confusion_figure(measures, classes)
+    for name, scores in evaluation.stages.items():
+        figures[f"confusion_{file_name(name)}"] = confusion_figure(scores, classes)
     for name, figure in figures.items():
         with whole_file(folder / f"{name}.png") as file:
             figure.savefig(file, format="png")
 
 
-def confusion_figure(measures: Measures, classes: Sequence[str]) -> Figure:
+def confusion_figure(scores: Scores, classes: Sequence[str]) -> Figure:
     """Draw a confusion matrix: where the pixels of each true class (row) went, in percent."""
-    counts = measures.confusion.double().numpy()
+    counts = scores["confusion"].double().numpy()
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.4 + 0.36 * min(len(classes), 30)
     figure = Figure((side, side), dpi=150, layout="constrained")
@@ -106,15 +106,15 @@ def confusion_figure(measures: Measures, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def reliability_figure(stages: Mapping[str, Measures]) -> Figure:
+def reliability_figure(stages: Mapping[str, Scores]) -> Figure:
     """Draw how often pixels are right, by how sure the network is of them, and how many."""
     figure = Figure((5.6, 4.6), dpi=150, layout="constrained")
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], ":", color="gray", label="as right as sure")
-    for (name, measures), color in zip(stages.items(), stage_colors(len(stages)), strict=True):
-        pixels, right, confidence = measures.reliability.numpy().T
+    for (name, scores), color in zip(stages.items(), stage_colors(len(stages)), strict=True):
+        pixels, right, confidence = scores["reliability"].numpy().T
         some = pixels > 1e-4 * pixels.sum()  # a handful of pixels is chance
-        label = f"{name} (calibration error {100 * measures.calibration_error:.1f}%)"
+        label = f"{name} (calibration error {100 * scores['calibration_error']:.1f}%)"
         accuracy, sure = right[some] / pixels[some], confidence[some] / pixels[some]
         top.plot(sure, accuracy, "o-", color=color, markersize=4, label=label)
         edges = np.linspace(0, 1, len(pixels) + 1)

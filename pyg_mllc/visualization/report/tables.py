@@ -1,7 +1,7 @@
 """Figures as rows: in the terminal, in the report, and as CSV files."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -10,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from pyg_mllc.evaluation.results import Evaluation, ImageFigures, Run
-from pyg_mllc.metrics.segmentation import Measures
+from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.utils.io import write_csv
 from pyg_mllc.visualization.examples import percent
 
-MEASURES: dict[str, Callable[[Measures], float]] = {
-    "mIoU": lambda m: m.miou,
-    "pixel accuracy": lambda m: m.accuracy,
-    "boundary F": lambda m: m.boundary_f,
-    "calibration error": lambda m: m.calibration_error,
+MEASURES = {  # names of columns, and of scores
+    "mIoU": "miou",
+    "pixel accuracy": "accuracy",
+    "boundary F": "boundary_f",
+    "calibration error": "calibration_error",
 }
 
 
@@ -32,11 +32,11 @@ def comparison_table(runs: Sequence[Run]) -> Table:
     return table
 
 
-def stages_table(stages: Mapping[str, Measures]) -> Table:
+def stages_table(stages: Mapping[str, Scores]) -> Table:
     """Show in the terminal what was measured, in percent, before and after correction."""
     table = plain_table("%", *MEASURES)
-    for name, measures in stages.items():
-        table.add_row(name, *(percent(measure(measures), 1) for measure in MEASURES.values()))
+    for name, scores in stages.items():
+        table.add_row(name, *(percent(float(scores[key]), 1) for key in MEASURES.values()))
     return table
 
 
@@ -53,9 +53,9 @@ def run_cells(run: Run) -> dict[str, str]:
     }
 
 
-def stage_cells(name: str, measures: Measures) -> dict[str, str]:
+def stage_cells(name: str, scores: Scores) -> dict[str, str]:
     """Give a stage's row of the report, by column."""
-    figures = {f"{what} (%)": percent(m(measures), 2) for what, m in MEASURES.items()}
+    figures = {f"{what} (%)": percent(float(scores[key]), 2) for what, key in MEASURES.items()}
     return {"labels": name, **figures}
 
 
@@ -83,11 +83,13 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
         classes: names of the C classes.
     """
     stages = evaluation.stages
-    rows = [[name, *(m(measures) for m in MEASURES.values())] for name, measures in stages.items()]
+    rows = [[name, *(float(s[key]) for key in MEASURES.values())] for name, s in stages.items()]
     write_csv(folder / "measures.csv", ["labels", *map(file_name, MEASURES)], rows)
 
-    pixels = next(iter(stages.values())).confusion.sum(1).tolist()
-    parts = [part for m in stages.values() for part in (m.class_iou, m.class_boundary_f)]
+    pixels = next(iter(stages.values()))["confusion"].sum(1).tolist()
+    parts = [
+        s[part].tolist() for s in stages.values() for part in ("class_iou", "class_boundary_f")
+    ]
     named = [f"{part}_{file_name(name)}" for name in stages for part in ("iou", "boundary_f")]
     write_csv(
         folder / "classes.csv",
@@ -98,8 +100,8 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
     images = [image_row(figures) for figures in evaluation.images]
     write_csv(folder / "images.csv", list(images[0]), (row.values() for row in images))
 
-    for name, measures in stages.items():
-        lines = zip(classes, measures.confusion.tolist(), strict=True)
+    for name, scores in stages.items():
+        lines = zip(classes, scores["confusion"].tolist(), strict=True)
         matrix = ([truth, *counts] for truth, counts in lines)
         write_csv(folder / f"confusion_{file_name(name)}.csv", ["truth", *classes], matrix)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training import SETTINGS
+from test_trainer import SETTINGS
 
 from pyg_mllc.data.synthetic import textures
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch

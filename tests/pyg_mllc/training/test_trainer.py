@@ -125,7 +125,7 @@ def whole(request, tmp_path_factory):
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
     """Really killed, at a random moment after its first checkpoint."""
     code = (
-        "import sys, pathlib, torch, test_training as t; torch.set_num_threads(1); "
+        "import sys, pathlib, torch, test_trainer as t; torch.set_num_threads(1); "
         "t.long_run(pathlib.Path(sys.argv[1]), sys.argv[2], True)"
     )
     settings, (expected, _, whole_result) = whole
@@ -257,7 +257,7 @@ def test_schedules_are_where_they_belong_halfway(schedule, expected):
     assert rates == pytest.approx([0.1 * expected, expected])  # encoder, heads
 
 
-def test_training_stops_early_without_progress(tmp_path):
+def test_trainer_stops_early_without_progress(tmp_path):
     settings = replace(SETTINGS, max_steps=30, val_every=1, lr=0.0, early_stop=2)
     _, _, result = run(Supervised, tmp_path, settings=settings)
     assert [step for step, _ in result.curve("miou")][-1] < 10
