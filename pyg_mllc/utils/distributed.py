@@ -1,4 +1,4 @@
-"""What the processes of one training share."""
+"""Sums, means and rows of all processes of a distributed training."""
 
 import torch
 import torch.distributed as dist
@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def rank_and_size() -> tuple[int, int]:
-    """Number of this process, and how many there are."""
+    """Return the rank of this process and the number of processes."""
     if not (dist.is_available() and dist.is_initialized()):
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
 
 
 def sum_over_processes(value: Tensor) -> Tensor:
-    """Add up what all processes hold; every process calls it. The value itself, if there is one."""
+    """Return the sum of a tensor over all processes; every process calls it."""
     if rank_and_size()[1] == 1:
         return value
     total = value.detach().clone()
@@ -22,7 +22,7 @@ def sum_over_processes(value: Tensor) -> Tensor:
 
 
 def mean_over_processes(count: Tensor) -> Tensor:
-    """Give the mean of all processes' counts; every process calls it.
+    """Return the mean of a tensor over all processes; every process calls it.
 
     A loss that is a sum over this mean has, once gradients are averaged over processes, the
     gradient of the mean over all processes' terms, however many each of them has.
@@ -31,16 +31,9 @@ def mean_over_processes(count: Tensor) -> Tensor:
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """Put the rows `(N_r, ...)` of all processes r together; every process calls it."""
-    rank, processes = rank_and_size()
-    if processes == 1:
+    """Return the rows `(N_r, ...)` of all processes r, in order of rank; every process calls it."""
+    if rank_and_size()[1] == 1:
         return rows
-    counts = rows.new_zeros(processes, dtype=torch.long)
-    counts[rank] = len(rows)
-    sizes = sum_over_processes(counts).tolist()
-    # all_gather hangs on unequal sizes.
-    padded = rows.new_zeros(max(sizes), *rows.shape[1:])
-    padded[: len(rows)] = rows
-    parts = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(parts, padded)
-    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+    from torchmetrics.utilities.distributed import gather_all_tensors  # takes seconds to import
+
+    return torch.cat(gather_all_tensors(rows))
