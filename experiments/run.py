@@ -62,7 +62,11 @@ def train(job: Job, stop: Event) -> None:
             return  # but its line was not written
         goes_on = kept.exists() and bool(list(job.folder.glob("*/last.ckpt")))
         if goes_on:
-            options = [f"resume={job.folder}", "trainer.progress=false", "allow=[experiments]"]
+            options = [
+                f"resume={job.folder}",
+                "trainer.enable_progress_bar=false",
+                "allow=[experiments]",
+            ]
         else:
             options = [*_options(job), f"output={job.folder}", "overwrite=true"]
         note(job, goes_on)
@@ -90,7 +94,7 @@ def _options(job: Job) -> list[str]:
         *job.overrides,
         f"seed={job.seed}",
         f"data.root={job.root}",
-        "trainer.progress=false",
+        "trainer.enable_progress_bar=false",
     ]
 
 

@@ -28,7 +28,7 @@ FIRST = {  # files that there are before anything is trained
     RUN, COMMAND, LOCK, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
 }  # fmt: skip
 CHANGEABLE = (
-    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator",
+    "trainer.num_workers", "trainer.enable_progress_bar", "trainer.logger", "trainer.accelerator",
     "trainer.on_unreadable", "data.cache", "allow",
 )  # fmt: skip
 
@@ -103,8 +103,17 @@ def given_changes() -> list[str]:
 
 
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
-    """The options of an earlier run, and what changes of them."""
+    """Return the options of an earlier run, with changes.
+
+    Raises:
+        InputError: if they are of an earlier version, or as `read_run`.
+    """
     cfg = read_run(out)
+    if "optimizer" not in cfg:
+        raise InputError(
+            f"{out / RUN} is of an earlier version, whose options had other names: go on with that "
+            "version, or train anew with the names that mllc train --help lists"
+        )
     cfg.pop("allow", None)  # the author of the file allows no code, only the command line does
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())

@@ -120,7 +120,7 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     from pyg_mllc import training
     from pyg_mllc.evaluation.evaluate import evaluate
     from pyg_mllc.inference.sliding_window import full_size
-    from pyg_mllc.utils.instantiate import make
+    from pyg_mllc.utils.instantiate import make, make_factory
     from pyg_mllc.visualization.examples import example_figure
     from pyg_mllc.visualization.report import comparison_table, write_report
 
@@ -128,12 +128,13 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     if type(cfg.get("seed")) is not int or not 0 <= cfg.seed < 2**32:
         raise InputError(f"seed={cfg.get('seed')} is not a whole number of 0 or more")
     parts = checked_parts(cfg, allow, TRAINED)
-    settings, splits = make(parts["trainer"], "trainer"), make(parts["data"], "data")
-    processes = settings.devices * settings.nodes
-    if processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
+    factories = {name: make_factory(parts[name], name) for name in ("optimizer", "scheduler")}
+    config, splits = make(parts["trainer"], "trainer", **factories), make(parts["data"], "data")
+    if config.processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
         raise InputError(
-            f"trainer.devices={settings.devices} trainer.nodes={settings.nodes} need {processes} "
-            "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
+            f"trainer.devices={config.devices} trainer.num_nodes={config.num_nodes} need "
+            f"{config.processes} processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... "
+            "starts them"
         )
     begins = not resume and rank_zero_only.rank == 0  # type: ignore[attr-defined]
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
@@ -169,23 +170,23 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
             more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
             rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
             found = training.train(
-                method, splits, settings, cfg.seed, out / name, name, resume, networks[name]
+                method, splits, config, cfg.seed, out / name, name, resume, networks[name]
             )
             runs.append(found)
         if rank_and_size()[0]:
             return runs[-1].last_miou  # one process reports
         rich.print(comparison_table(runs))
 
-        predict, device = full_size(method.teach, settings.window), next(method.parameters()).device
-        with bar("report", len(splits.val), settings.progress) as advance:
+        predict, device = full_size(method.teach, config.window), next(method.parameters()).device
+        with bar("report", len(splits.val), config.enable_progress_bar) as advance:
             evaluation = evaluate(
-                predict, splits.val, workers=settings.workers, device=device, advance=advance
+                predict, splits.val, workers=config.num_workers, device=device, advance=advance
             )
         spec, examples = splits.spec, [example for _, example in evaluation.examples]
         chosen = examples[:: max(1, len(examples) // 4)][:4]
         with whole_file(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-        facts = _facts(cfg, settings, splits) | {
+        facts = _facts(cfg, config, splits) | {
             "command": (out / COMMAND).read_text(encoding="utf-8")
         }
         write_report(
@@ -215,16 +216,16 @@ def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 
 
-def _facts(cfg: DictConfig, settings: Any, splits: Any) -> dict[str, str]:
+def _facts(cfg: DictConfig, config: Any, splits: Any) -> dict[str, str]:
     """What made the results, for the head of the report."""
     import torch
 
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
-    batch = f"{settings.batch_size} labeled + {settings.unlabeled_batch_size} unlabeled"
+    batch = f"{config.batch_size} labeled + {config.unlabeled_batch_size} unlabeled"
     machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
     return {
         "data": f"{splits.spec.name}: {labeled} labeled, {unlabeled} unlabeled, {val} validation",
-        "steps": f"{settings.max_steps:,}, each of {batch} images",
+        "steps": f"{config.max_steps:,}, each of {batch} images",
         "encoder": str(cfg.model.get("encoder")),
         "seed": str(cfg.seed),
         "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",

@@ -138,7 +138,7 @@ def test_what_is_held_out_has_a_folder_and_lines_of_its_own(table, trained, real
 @pytest.fixture
 def command(real_data, tmp_path):
     """A function that starts a table of two runs, and gives it once the first has a checkpoint."""
-    options = [*TINY[:-2], "trainer.max_steps=150", "trainer.val_every=50", TINY[-1]]
+    options = [*TINY[:-2], "trainer.max_steps=150", "trainer.val_check_interval=50", TINY[-1]]
     job = Job(JOB.config, tuple(options), 0)
     words = [sys.executable, "-m", "experiments.run", "methods", "--rows", "camvid_46_supervised"]
     words += ["--seeds", "0", "1", "--csv", str(tmp_path / "table.csv"), "--set", *options]
@@ -269,18 +269,18 @@ def test_values_are_told_apart_as_hydra_does(option, values):
 def test_a_search_takes_no_run_of_another_seed_or_split_or_without_a_rate_for_its_best(
     tmp_path, monkeypatch
 ):
-    steps, row = "trainer.max_steps=300 trainer.val_every=300", "methods/voc_54_supervised"
+    steps, row = "trainer.max_steps=300 trainer.val_check_interval=300", "methods/voc_54_supervised"
     lines = [
-        f"{row},{steps} trainer.lr=1e-4,0,held_out,30",
-        f"{row},{steps} trainer.lr=3e-4,1,held_out,40",
+        f"{row},{steps} optimizer.lr=1e-4,0,held_out,30",
+        f"{row},{steps} optimizer.lr=3e-4,1,held_out,40",
         f"{row},{steps},0,held_out,50",
-        f"{row},{steps} trainer.lr=1e-4 model.stride=4,0,held_out,60",
-        f"{row},{steps} trainer.lr=3e-4,0,val,70",
+        f"{row},{steps} optimizer.lr=1e-4 model.stride=4,0,held_out,60",
+        f"{row},{steps} optimizer.lr=3e-4,0,val,70",
     ]
     head = "config,overrides,seed,split,miou_last"
     (tmp_path / "search.csv").write_text("\n".join([head, *lines]))
     monkeypatch.setattr(search, "HERE", tmp_path)
-    assert search.best("voc", "supervised") == ("trainer.lr=1e-4",)
+    assert search.best("voc", "supervised") == ("optimizer.lr=1e-4",)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_rows_train_at_the_rate_and_weight_that_their_search_found(data, method)
     }
     with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
         row = compose("train", [f"experiment={search.ROWS[data]}_{method}"])
-    used = (row.trainer.lr, row.method[name]) if name else (row.trainer.lr,)
+    used = (row.optimizer.lr, row.method[name]) if name else (row.optimizer.lr,)
     assert found[used] > max(found.values()) - 1, f"expected {search.best(data, method)}"
 
 

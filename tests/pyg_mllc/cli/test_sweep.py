@@ -9,7 +9,8 @@ from pyg_mllc.evaluation.results import Run
 
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
-    "data.size=[32,48]", "trainer.max_steps=1", "trainer.progress=false", "trainer.accelerator=cpu",
+    "data.size=[32,48]", "trainer.max_steps=1", "trainer.enable_progress_bar=false",
+    "trainer.accelerator=cpu",
     "data.labeled=2", "data.unlabeled=3", "data.val=1",
 ]  # fmt: skip
 
@@ -67,12 +68,12 @@ def test_started_again_a_sweep_goes_on_and_keeps_what_other_options_trained(mllc
 
 def test_a_sweep_that_is_stopped_says_what_its_runs_were(tmp_path):
     (tmp_path / "0/mllc").mkdir(parents=True)
-    (tmp_path / "0/command.txt").write_text("mllc train corrector.rounds=1 trainer.lr=0.1 seed=0")
+    (tmp_path / "0/command.txt").write_text("mllc train corrector.rounds=1 optimizer.lr=0.1 seed=0")
     (tmp_path / "0/run.yaml").write_text("seed: 0")
     Run("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], 1.0).save(
         tmp_path / "0/mllc/result.json"
     )
-    given = ["corrector.rounds=1,2", "trainer.lr=0.1", "seed=0"]
+    given = ["corrector.rounds=1,2", "optimizer.lr=0.1", "seed=0"]
     OmegaConf.save({"hydra": {"overrides": {"task": given}}}, tmp_path / "multirun.yaml")
     [job] = read(tmp_path)
     assert job.options == ("corrector.rounds=1",)
@@ -82,7 +83,7 @@ def test_what_may_change_in_a_sweep_that_goes_on_makes_no_group_of_its_own(mllc,
     sweep = ["train", "-m", "method=supervised", "output=mine", *TINY]
     assert mllc(*sweep, "seed=0")[0] == 0
     (tmp_path / "mine/0/report.html").unlink()
-    code, out, err = mllc(*sweep, "seed=0,1", "trainer.loggers=[tensorboard]")
+    code, out, err = mllc(*sweep, "seed=0,1", "trainer.logger=[tensorboard]")
     assert code == 0 and "going on: mine/0" in out, err
     assert [line["options"] for line in lines(tmp_path)] == ["", ""]
     assert list((tmp_path / "mine/0").rglob("events.out.*"))
@@ -91,7 +92,7 @@ def test_what_may_change_in_a_sweep_that_goes_on_makes_no_group_of_its_own(mllc,
 def test_an_overwritten_run_leaves_no_figures_to_other_options(mllc, tmp_path):
     sweep = ["train", "-m", "output=mine", "seed=0", *TINY]
     assert mllc(*sweep, "method=fixmatch")[0] == 0
-    broken = ["method=supervised", "trainer.lr=1e30", "trainer.max_steps=3", "overwrite=true"]
+    broken = ["method=supervised", "optimizer.lr=1e30", "trainer.max_steps=3", "overwrite=true"]
     assert mllc(*sweep, *broken)[0] == 2
     assert lines(tmp_path) == [] and (tmp_path / "mine/0/error.txt").is_file()
 

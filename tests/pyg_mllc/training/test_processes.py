@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_trainer import SETTINGS
+from test_trainer import CONFIG
 
 from pyg_mllc.data.synthetic import textures
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
@@ -62,11 +62,11 @@ def run(name, processes, out):
     model = method(segmenter, corrector, weak=Same(), **options)
     model.train()  # sets the modes; a new module was never told
     splits = textures(labeled=6, unlabeled=7, val=3, size=(32, 48))
-    settings = replace(
-        SETTINGS, devices=processes, batch_size=4, unlabeled_batch_size=4, log_every=1,
+    config = replace(
+        CONFIG, devices=processes, batch_size=4, unlabeled_batch_size=4, log_every_n_steps=1,
         precision="64-true",  # a pixel at a threshold counts or not by rounding in float32
     )  # fmt: skip
-    result = train(model, splits, settings, 0, Path(out), "run")
+    result = train(model, splits, config, 0, Path(out), "run")
     weights = [p.double().sum().item() for p in model.student.parameters()]
     return result.history, weights, [] if model.thresholds is None else model.class_counts.tolist()
 
@@ -104,8 +104,8 @@ def test_who_stops_one_process_stops_both_and_loses_nothing(tmp_path):
     options = [
         "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
         "data.size=[32,48]", "data.labeled=4", "data.unlabeled=4", "data.val=2", "output=out",
-        "trainer.devices=2", "trainer.max_steps=100000", "trainer.log_every=1",
-        "trainer.progress=false",
+        "trainer.devices=2", "trainer.max_steps=100000", "trainer.log_every_n_steps=1",
+        "trainer.enable_progress_bar=false",
         f"trainer.accelerator={'cpu' if torch.cuda.is_available() else 'auto'}",
     ]  # fmt: skip
     command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pyg_mllc.cli"]
