@@ -21,7 +21,7 @@ from pyg_mllc.data import ReadableSet, Splits, endless_loader, eval_loader
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.results import Run
 from pyg_mllc.methods import Method
-from pyg_mllc.training.callbacks import AtomicCheckpoints, EachStep
+from pyg_mllc.training.callbacks import LAST, AtomicCheckpoints, step_callbacks
 from pyg_mllc.training.config import TrainerConfig
 from pyg_mllc.training.module import TrainingModule
 
@@ -68,7 +68,7 @@ def train(
             show one class only, if there are fewer validation images than processes, if a loss is
             not finite, if memory does not suffice, or if the checkpoint is none of ours.
     """
-    last = out / "last.ckpt"
+    last = out / LAST
     if last.exists() and not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
     saved = _saved(last) if resume and last.exists() else None
@@ -85,12 +85,12 @@ def train(
     val = eval_loader(splits.val, each, config.num_workers)
     every = min(config.val_check_interval, config.max_steps)
     save_every = config.save_every or config.val_check_interval
-    step = EachStep(seed, out, save_every, validates=lambda number: number % every == 0)
+    callbacks = step_callbacks(seed, out, save_every, lambda step: step % every == 0)
     with warnings.catch_warnings():
         # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, an
         # earlier run's log is meant to be replaced, and loaders start where the checkpoint ended.
         warnings.filterwarnings("ignore", module="lightning")
-        trainer = _trainer(config, step)
+        trainer = _trainer(config, callbacks)
         trainer.loggers = _loggers(config, out, saved, _hyperparameters(config, seed, network))
         try:
             batches = CombinedLoader(loaders, "min_size")
@@ -161,9 +161,9 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _trainer(config: TrainerConfig, step: EachStep) -> L.Trainer:
+def _trainer(config: TrainerConfig, callbacks: list[L.Callback]) -> L.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[L.Callback] = [step]
+    callbacks = list(callbacks)
     if config.enable_progress_bar:
         callbacks.append(Bar(theme=RichProgressBarTheme(metrics_format=".3f")))
     if config.early_stop is not None:
