@@ -106,14 +106,10 @@ def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
     """Return the options of an earlier run, with changes.
 
     Raises:
-        InputError: if they are of an earlier version, or as `read_run`.
+        InputError: as `read_run` and `check_names`.
     """
     cfg = read_run(out)
-    if "optimizer" not in cfg:
-        raise InputError(
-            f"{out / RUN} is of an earlier version, whose options had other names: go on with that "
-            "version, or train anew with the names that mllc train --help lists"
-        )
+    check_names(cfg, out)
     cfg.pop("allow", None)  # the author of the file allows no code, only the command line does
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())
@@ -141,6 +137,19 @@ def read_run(out: Path) -> DictConfig:
     if not isinstance(plain, dict) or not plain:
         raise InputError(f"{file} holds no options of a run")
     return cast(DictConfig, cfg)
+
+
+def check_names(cfg: DictConfig, out: Path) -> None:
+    """Raise if the options of a run are those of an earlier version.
+
+    Raises:
+        InputError: saying what to do.
+    """
+    if "optimizer" not in cfg:
+        raise InputError(
+            f"{out / RUN} is of an earlier version, whose options had other names: go on with that "
+            "version, or train anew with the names that mllc train --help lists"
+        )
 
 
 def resuming(out: Path, allow: Sequence[str] = ()) -> str:

@@ -1,7 +1,6 @@
 """`mllc train`: train a method, and its baseline if asked, and write a report."""
 
 import os
-import platform
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -84,7 +83,7 @@ def _run(cfg: DictConfig) -> float:
 
 def _member(cfg: DictConfig, out: Path) -> float:
     """Train a run of a sweep; where its folder holds this very run, go on with that."""
-    from pyg_mllc.evaluation.results import Run
+    from pyg_mllc.evaluation.results import TrainingResult
 
     if cfg.overwrite or not (out / RUN).is_file():
         return _train(cfg, out, trusted(cfg))
@@ -96,7 +95,7 @@ def _member(cfg: DictConfig, out: Path) -> float:
     if (out / REPORT).exists():
         print(f"ended before: {short(out)}")
         (out / ERROR).unlink(missing_ok=True)
-        return Run.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
+        return TrainingResult.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
     given = HydraConfig.get().overrides.task
     changed = [option for option in given if option.split("=")[0] in CHANGEABLE]
     return _train(kept_options(out, changed), out, trusted(cfg), resume=True)
@@ -186,7 +185,7 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
         chosen = examples[:: max(1, len(examples) // 4)][:4]
         with whole_file(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-        facts = _facts(cfg, config, splits) | {
+        facts = _facts(cfg, config, splits, runs[-1].provenance) | {
             "command": (out / COMMAND).read_text(encoding="utf-8")
         }
         write_report(
@@ -216,17 +215,16 @@ def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 
 
-def _facts(cfg: DictConfig, config: Any, splits: Any) -> dict[str, str]:
-    """What made the results, for the head of the report."""
-    import torch
-
+def _facts(
+    cfg: DictConfig, config: Any, splits: Any, provenance: dict[str, list[str]]
+) -> dict[str, str]:
+    """Return what made the results, for the head of the report."""
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
     batch = f"{config.batch_size} labeled + {config.unlabeled_batch_size} unlabeled"
-    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
     return {
         "data": f"{splits.spec.name}: {labeled} labeled, {unlabeled} unlabeled, {val} validation",
         "steps": f"{config.max_steps:,}, each of {batch} images",
         "encoder": str(cfg.model.get("encoder")),
         "seed": str(cfg.seed),
-        "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",
+        **{name: "; ".join(filter(None, values)) for name, values in provenance.items()},
     }

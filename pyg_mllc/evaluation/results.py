@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from torch import Tensor
 from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.provenance import Provenance
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingResult:
     """One trained method: its curves and its results on the validation split.
 
     Args:
@@ -32,6 +33,7 @@ class Run:
         seconds: training time, validation included; of all parts, if the run was resumed.
         step_seconds: median time of a training step, loading included; NaN for a single step.
         peak_mb: most memory that the process ever had resident.
+        provenance: of each part of the run, see `pyg_mllc.utils.provenance`; empty if unknown.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Run:
     seconds: float
     step_seconds: float = math.nan
     peak_mb: float = math.nan
+    provenance: Provenance = field(default_factory=dict)
 
     @property
     def last_miou(self) -> float:
@@ -66,10 +69,11 @@ class Run:
             file.write(json.dumps(_without_nan(figures), indent=1, allow_nan=False).encode())
 
     @classmethod
-    def load(cls, path: Path) -> "Run":
+    def load(cls, path: Path) -> "TrainingResult":
         """Read what `save` wrote."""
         figures = json.loads(path.read_text())
-        return cls(**{field.name: _with_nan(figures[field.name]) for field in fields(cls)})
+        names = {part.name for part in fields(cls)} & figures.keys()
+        return cls(**{name: _with_nan(figures[name]) for name in names})
 
     def curve(self, key: str) -> list[tuple[float, float]]:
         """List (step, value) wherever `key` was logged as a number."""

@@ -18,6 +18,7 @@ from pyg_mllc.nn import Prediction
 from pyg_mllc.training.config import TrainerConfig
 from pyg_mllc.training.optimization import build_optimizer
 from pyg_mllc.utils.distributed import mean_over_processes, sum_over_processes
+from pyg_mllc.utils.provenance import provenance
 
 REMEDY = "lower optimizer.lr or set trainer.gradient_clip_val=1"
 
@@ -44,6 +45,7 @@ class TrainingModule(L.LightningModule):
         self.batches = self.skipped = 0
         self.history: list[dict[str, float]] = []
         self.figures: dict[str, Any] = {"validated_at": 0}  # of the last validation
+        self.provenance = provenance()
         self.began, self.step_ends = time.perf_counter(), list[float]()
         self.before = {"seconds": 0.0, "step_seconds": math.nan}  # of the parts of a resumed run
         self.metrics: Any = nn.ModuleList(  # one for each of `_beliefs`
@@ -159,6 +161,7 @@ class TrainingModule(L.LightningModule):
             "skipped": self.skipped,
             "history": self.history,
             "figures": self.figures,
+            "provenance": self.provenance,
             "times": {"seconds": self.seconds, "step_seconds": self.step_seconds},
         }
 
@@ -166,7 +169,8 @@ class TrainingModule(L.LightningModule):
         run = checkpoint["run"]
         self.batches, self.skipped = run["batches"], run["skipped"]
         self.history, self.figures = run["history"], run["figures"]
-        self.before = run.get("times", self.before)
+        self.before = run["times"]
+        self.provenance = provenance(run["provenance"])
 
     def _image(self, batch: dict[str, Tensor]) -> Tensor:
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format

@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from pyg_mllc.data import ReadableSet, Splits, endless_loader, eval_loader
 from pyg_mllc.errors import InputError
-from pyg_mllc.evaluation.results import Run
+from pyg_mllc.evaluation.results import TrainingResult
 from pyg_mllc.methods import Method
 from pyg_mllc.training.callbacks import LAST, AtomicCheckpoints, step_callbacks
 from pyg_mllc.training.config import TrainerConfig
@@ -44,7 +44,7 @@ def train(
     name: str,
     resume: bool = False,
     network: dict[str, Any] | None = None,
-) -> Run:
+) -> TrainingResult:
     """Train a method, validate it, and keep its checkpoints and log.
 
     Args:
@@ -111,7 +111,7 @@ def train(
                 "data.size or corrector.k, or pass trainer.precision=bf16-mixed"
             ) from error
     trainer.save_checkpoint(last)
-    run = Run(
+    run = TrainingResult(
         name=name,
         history=module.history,
         class_iou=module.figures["class_iou"],
@@ -120,6 +120,7 @@ def train(
         seconds=module.seconds,
         step_seconds=module.step_seconds,
         peak_mb=_peak_mb(),
+        provenance=module.provenance,
     )
     if trainer.is_global_zero:
         run.save(out / "result.json")
@@ -129,9 +130,12 @@ def train(
 def _saved(path: Path) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        saved["run"]["batches"]
+        saved["run"]["provenance"]
     except Exception as error:  # whatever a stranger's file makes of torch
-        raise InputError(f"{path} is no checkpoint of a run; remove it to start anew") from error
+        raise InputError(
+            f"{path} is no checkpoint of a run, or one of an earlier version; remove it to start "
+            "anew"
+        ) from error
     return saved
 
 

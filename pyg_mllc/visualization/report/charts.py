@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pyg_mllc.evaluation.results import Evaluation, Run
+from pyg_mllc.evaluation.results import Evaluation, TrainingResult
 from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.utils.io import whole_file
 from pyg_mllc.visualization.examples import legend_below
@@ -41,7 +41,7 @@ def stage_colors(count: int) -> tuple[str, ...]:
 
 
 def curves_figure(
-    runs: Sequence[Run], unit: str, factor: float, keys: Mapping[str, str]
+    runs: Sequence[TrainingResult], unit: str, factor: float, keys: Mapping[str, str]
 ) -> Figure | None:
     """Draw the curves of all runs, or nothing if none was logged."""
     figure = Figure((5.6, 3.8), dpi=200, layout="constrained")

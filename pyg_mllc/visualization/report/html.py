@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pyg_mllc.evaluation.results import Evaluation, Run
+from pyg_mllc.evaluation.results import Evaluation, TrainingResult
 from pyg_mllc.utils.io import whole_file
 from pyg_mllc.visualization.examples import (
     CHANGES,
@@ -31,7 +31,7 @@ from pyg_mllc.visualization.report.tables import run_cells, stage_cells
 def write_report(
     path: Path,
     title: str,
-    runs: Sequence[Run],
+    runs: Sequence[TrainingResult],
     evaluation: Evaluation | None,
     classes: Sequence[str],
     colors: Sequence[Color],

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from pyg_mllc.evaluation.results import Evaluation, ImageFigures, Run
+from pyg_mllc.evaluation.results import Evaluation, ImageFigures, TrainingResult
 from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.utils.io import write_csv
 from pyg_mllc.visualization.examples import percent
@@ -22,7 +22,7 @@ MEASURES = {  # names of columns, and of scores
 }
 
 
-def comparison_table(runs: Sequence[Run]) -> Table:
+def comparison_table(runs: Sequence[TrainingResult]) -> Table:
     """Compare the methods in the terminal, a row each, within 80 columns."""
     table = plain_table("method", "last mIoU", "best mIoU", "label mIoU", "s/step", "total s")
     for run in runs:
@@ -40,7 +40,7 @@ def stages_table(stages: Mapping[str, Scores]) -> Table:
     return table
 
 
-def run_cells(run: Run) -> dict[str, str]:
+def run_cells(run: TrainingResult) -> dict[str, str]:
     """Give a run's row of the report, by column."""
     step = "" if run.best_step is None else f" (step {run.best_step:,})"
     return {
@@ -133,7 +133,7 @@ def chain(shares: Sequence[float], digits: int = 1) -> str:
     return " → ".join(percent(share, digits) for share in shares) or "n/a"
 
 
-def _times(run: Run) -> tuple[str, str]:
+def _times(run: TrainingResult) -> tuple[str, str]:
     step = "n/a" if math.isnan(run.step_seconds) else f"{run.step_seconds:.2f}"
     return step, f"{run.seconds:,.0f}"
 

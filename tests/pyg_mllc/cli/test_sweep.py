@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from pyg_mllc.cli.sweep import Job, Sweep, read, spread, table
-from pyg_mllc.evaluation.results import Run
+from pyg_mllc.evaluation.results import TrainingResult
 
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
@@ -35,7 +35,7 @@ def test_a_table_of_means_over_seeds_and_a_line_for_each_run(mllc, tmp_path):
     assert all(line["options"] == f"method={line['method']}" for line in found)
     for line in found:
         [result] = tmp_path.glob(f"outputs/sweep_*/{line['folder']}/*/result.json")
-        assert float(line["last_miou"]) == round(Run.load(result).last_miou, 4)
+        assert float(line["last_miou"]) == round(TrainingResult.load(result).last_miou, 4)
 
 
 def test_one_run_that_fails_does_not_stop_the_others(mllc, tmp_path):
@@ -70,7 +70,7 @@ def test_a_sweep_that_is_stopped_says_what_its_runs_were(tmp_path):
     (tmp_path / "0/mllc").mkdir(parents=True)
     (tmp_path / "0/command.txt").write_text("mllc train corrector.rounds=1 optimizer.lr=0.1 seed=0")
     (tmp_path / "0/run.yaml").write_text("seed: 0")
-    Run("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], 1.0).save(
+    TrainingResult("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], 1.0).save(
         tmp_path / "0/mllc/result.json"
     )
     given = ["corrector.rounds=1,2", "optimizer.lr=0.1", "seed=0"]
@@ -113,7 +113,9 @@ def test_options_of_the_swept_experiments_alone(mllc):
 def test_the_best_group_comes_first():
     def job(options, seed, miou):
         labels = [miou, 0.0, miou / 2]
-        run = Run("mllc", [{"step": 1, "miou": miou}], [math.nan], [], labels, seconds=1.0)
+        run = TrainingResult(
+            "mllc", [{"step": 1, "miou": miou}], [math.nan], [], labels, seconds=1.0
+        )
         return Job(options, (options,), seed, run)
 
     jobs = [job("k=5", "0", 0.3), job("k=9", "0", 0.5), job("k=5", "1", 0.4)]
@@ -129,7 +131,7 @@ def test_runs_that_ended_at_the_same_time_are_all_in_the_file(tmp_path):
         (folder / "one").mkdir(parents=True)
         (folder / "command.txt").write_text(f"mllc train seed={number}")
         (folder / "run.yaml").write_text(f"seed: {number}")
-        run = Run("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], seconds=1.0)
+        run = TrainingResult("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], seconds=1.0)
         run.save(folder / "one/result.json")
     (tmp_path / "sweep.csv").write_text("what a run wrote that had not seen the other\n")
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
@@ -143,7 +145,9 @@ def test_a_single_value_has_no_spread():
 
 def test_a_run_is_read_as_it_was_written(tmp_path):
     history = [{"step": 1.0, "miou": 0.25, "loss": 2.0}]
-    run = Run("mllc", history, [0.5, math.nan], [0.5, 0.625], [0.25, 0.5], 3.0, 0.5, 100.0)
+    run = TrainingResult(
+        "mllc", history, [0.5, math.nan], [0.5, 0.625], [0.25, 0.5], 3.0, 0.5, 100.0
+    )
     run.save(tmp_path / "result.json")
-    again = Run.load(tmp_path / "result.json")
+    again = TrainingResult.load(tmp_path / "result.json")
     assert repr(again) == repr(run)  # NaN is not equal to itself
