@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.held_out import held_out
+from pyg_mllc.cli.composition import experiment_rows
 from pyg_mllc.evaluation.results import TrainingResult
 
-CONFIGS = Path(__file__).parents[1] / "pyg_mllc/configs/experiment"
 FOLDERS = {"camvid": "camvid", "voc": "voc2012", "cityscapes": "cityscapes"}  # of MLLC_DATA
 
 
@@ -82,10 +82,19 @@ def named(names: Iterable[str], words: Iterable[str]) -> list[str]:
     return [n for n in names if not words or n in words or any(part in n for part in parts)]
 
 
+def tables() -> dict[str, list[str]]:
+    """The names of the rows of each table."""
+    names: dict[str, list[str]] = {}
+    for row in experiment_rows():
+        table, _, name = row.partition("/")
+        names.setdefault(table, []).append(name)
+    return names
+
+
 def rows(table: str, words: Iterable[str] = ()) -> list[str]:
     """The experiments of a table that words mean, see `named`."""
-    files = sorted((CONFIGS / table).glob("*.yaml"))
-    return [f"{table}/{name}" for name in named((file.stem for file in files), words)]
+    names = sorted(tables().get(table, []))
+    return [f"{table}/{name}" for name in named(names, words)]
 
 
 def lines_of(path: Path) -> list[dict[str, str]]:

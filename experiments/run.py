@@ -2,9 +2,9 @@
 
 MLLC_DATA=path/to/data python -m experiments.run methods --jobs 2
 
-A row is a file of `pyg_mllc/configs/experiment/<table>/`. Runs that are in the CSV are left
-out, and stopped ones go on; with `--networks`, runs of the CSV are trained, too, if their networks
-are not here, and add no line. Each job has one thread. Ctrl-C and SIGTERM stop all trainings, which
+A row is an entry of `configs/table/<table>.yaml`. Runs that are in the CSV are left out,
+and stopped ones go on; with `--networks`, runs of the CSV are trained, too, if their networks are
+not here, and add no line. Each job has one thread. Ctrl-C and SIGTERM stop all trainings, which
 keep what they have.
 """
 
@@ -23,12 +23,13 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any, TextIO
 
-from hydra import compose, initialize_config_module
+from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.job import CONFIGS, Job, lines_of, rows
+from experiments.job import Job, lines_of, rows, tables
+from pyg_mllc.cli.composition import composing
 from pyg_mllc.cli.run_dir import RUN, alone, check_names, read_run
 from pyg_mllc.visualization.examples import percent
 
@@ -95,7 +96,7 @@ def _options(job: Job) -> list[str]:
 
 
 def _compare(job: Job, kept: Any) -> None:
-    """Refuse a folder that was trained on other images, or before the row's file was changed."""
+    """Refuse a folder that was trained on other images, or before the row was changed."""
     root = job.root
     if Path(kept.data.root).resolve() != root.resolve():
         raise ValueError(f"{job.folder} was trained on other images than {root}: move it away")
@@ -116,7 +117,7 @@ def _compare(job: Job, kept: Any) -> None:
 
 def _composed(options: list[str]) -> tuple[DictConfig, DictConfig]:
     """The configuration of these options, and the same parts without what an experiment changes."""
-    with COMPOSING, initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+    with COMPOSING, composing():
         config = compose("train", options, return_hydra_config=True)
         groups = config.hydra.runtime.choices
         usual = compose("train", [f"{part}={groups[part]}" for part in PARTS])
@@ -242,7 +243,7 @@ def choices(option: str) -> list[str]:
 def main() -> None:
     """Train what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", help="folder of experiments")
+    parser.add_argument("table", help="table of experiments")
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -269,9 +270,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.held_out and not given.csv:
         parser.error("--held-out needs --csv, for these runs belong in no table of the validation")
-    if not (CONFIGS / given.table).is_dir():
-        tables = sorted(folder.name for folder in CONFIGS.iterdir() if folder.is_dir())
-        raise SystemExit(f"no table is called {given.table}; there are {', '.join(tables)}")
+    if given.table not in tables():
+        raise SystemExit(f"no table is called {given.table}; there are {', '.join(tables())}")
     seeds, chosen = given.seeds or [0, 1, 2], rows(given.table, given.rows)
     jobs = [
         Job(row, overrides, seed, given.held_out)

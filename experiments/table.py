@@ -156,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=f"{__doc__.splitlines()[0]} The figure is put beside the CSV."
     )
-    parser.add_argument("table", help="folder of experiments")
+    parser.add_argument("table", help="table of experiments")
     parser.add_argument(
         "--rows",
         nargs="+",

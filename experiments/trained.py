@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_module
+from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 import pyg_mllc
 from experiments.job import Job
+from pyg_mllc.cli.composition import composing
 from pyg_mllc.data import DatasetSpec, Sample, SegmentationDataset, Splits
 from pyg_mllc.data.image_layout import picture_size
 from pyg_mllc.data.mask_io import fitted_size
@@ -75,7 +76,7 @@ def data_of(job: Job, **changes: Any) -> Splits:
 
 def splits_of(row: str, seed: int = 0) -> Splits:
     """The images of a row, which need not be trained."""
-    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+    with composing():
         job = Job(row, (), seed)
         options = [f"experiment={row}", f"seed={seed}", f"data.root={job.root}"]
         return instantiate(compose("train", options).data)

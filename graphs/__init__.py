@@ -1,42 +1,40 @@
 """Graphs over the pixels of feature maps, for PyTorch Geometric.
 
-Two graphs join the nodes of an image, never those of two images: the *semantic-level* graph joins
-nodes whose features look alike, the *class-level* graph nodes that agree on their label. *Anchors*
-are nodes of other images whose labels are known. Needs torch and torch_geometric, and knows
-nothing of segmentation networks.
+Two graphs join nodes of the same image: the *semantic-level* graph joins nodes with similar
+features, the *class-level* graph nodes that agree on their label. *Anchors* are labeled nodes of
+other images. The package needs torch and torch_geometric only, and no segmentation network.
 """
 
 import warnings
 
 with warnings.catch_warnings():
-    # torch_geometric warns of its own use of torch.jit.script, which no user of ours can mend.
+    # torch_geometric warns of its own use of torch.jit.script, which users cannot change.
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     import torch_geometric.data  # noqa: F401
 
 from graphs.anchor_memory import AnchorMemory
 from graphs.anchors import anchor_evidence, anchor_graph, join_features
-from graphs.class_level import ClassLevelGraph, class_graph
-from graphs.hubs import ClassHubs, class_hubs
-from graphs.knn.index import NeighborIndex, Neighbors, automatic_search
-from graphs.knn.ivf import CellSearch
-from graphs.knn.neighbors import nearest_neighbors
-from graphs.knn.search import ExactSearch
+from graphs.class_level import ClassHubs, class_graph, class_hubs
+from graphs.knn import (
+    ExactSearch,
+    IVFSearch,
+    NeighborIndex,
+    Neighbors,
+    automatic_search,
+    nearest_neighbors,
+)
 from graphs.maps import batch_to_maps, maps_to_nodes, nodes_to_maps, pixel_batch
 from graphs.propagate import propagate, random_walk_norm, symmetric_norm
-from graphs.sampling import sample_nodes, spread_sample
-from graphs.semantic_level import (
-    SemanticLevelGraph,
-    cosine_affinity,
-    gaussian_affinity,
-    semantic_graph,
-)
+from graphs.sampling import knn_interpolate, sample_nodes
+from graphs.semantic_level import cosine_affinity, gaussian_affinity, semantic_graph
+from graphs.transforms import ClassLevelGraph, SemanticLevelGraph
 
 __all__ = [
     "AnchorMemory",
-    "CellSearch",
     "ClassHubs",
     "ClassLevelGraph",
     "ExactSearch",
+    "IVFSearch",
     "NeighborIndex",
     "Neighbors",
     "SemanticLevelGraph",
@@ -49,6 +47,7 @@ __all__ = [
     "cosine_affinity",
     "gaussian_affinity",
     "join_features",
+    "knn_interpolate",
     "maps_to_nodes",
     "nearest_neighbors",
     "nodes_to_maps",
@@ -57,6 +56,5 @@ __all__ = [
     "random_walk_norm",
     "sample_nodes",
     "semantic_graph",
-    "spread_sample",
     "symmetric_norm",
 ]

@@ -1,4 +1,4 @@
-"""Anchors: edges from nodes with known labels to an image's nodes."""
+"""Anchors: edges from labeled nodes of a memory to the nodes of images."""
 
 from collections.abc import Sequence
 
@@ -8,30 +8,31 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphs.anchor_memory import AnchorMemory
+from graphs.precision import at_least_float32
 from graphs.propagate import propagate
-from graphs.taper import tapered, tapered_count
+from graphs.taper import num_tapered, taper_neighbors
 from graphs.validation import check_labels, check_neighbors, check_positive, describe
 
-FLOOR = 0.01  # of a class's share of the evidence
+FLOOR = 0.01  # added to each class's share of the density
 
 
 def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
-    r"""Put several feature maps side by side, so that graphs see them all.
+    r"""Concatenate normalized feature maps, so that graphs compare all of them.
 
     .. math::
         F_i = [\sqrt{w_1}\, F^1_i / \|F^1_i\|, \; \dots, \; \sqrt{w_M}\, F^M_i / \|F^M_i\|]
 
-    so that a squared distance or an inner product is the weighted sum of those of the single maps.
+    Squared distances and inner products are then weighted sums of those of the single maps.
 
     Args:
-        maps: M maps `(B, D_m, h_m, w_m)`; all are brought to the first one's size, bilinearly.
-        weights: w, one per map, not negative; 1 by default.
+        maps: M maps `(B, D_m, h_m, w_m)`; all are resized bilinearly to the size of the first.
+        weights: w, one per map, not negative; all 1 if None.
 
     Returns:
         `(B, D_1 + ... + D_M, h_1, w_1)`.
 
     Raises:
-        ValueError: if there is no map, not one weight per map, or a map of another form.
+        ValueError: if there is no map, not one weight per map, or a map has another shape.
     """
     weights = [1.0] * len(maps) if weights is None else weights
     if not maps or len(weights) != len(maps) or min(weights) < 0:
@@ -50,17 +51,13 @@ def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None
         [
             weight**0.5
             * F.normalize(
-                F.interpolate(_wide(m), size, mode="bilinear", align_corners=False), dim=1
+                F.interpolate(at_least_float32(m), size, mode="bilinear", align_corners=False),
+                dim=1,  # half precision would make NaN of a zero vector
             )
             for m, weight in zip(maps, weights, strict=True)
         ],
         dim=1,
     )
-
-
-def _wide(m: Tensor) -> Tensor:
-    """In float32 at least: half precision makes NaN of a vector of zeros."""
-    return m.to(torch.promote_types(m.dtype, torch.float32))
 
 
 @torch.no_grad()
@@ -72,7 +69,7 @@ def anchor_graph(
     image: Tensor | None = None,
     smooth: bool = False,
 ) -> HeteroData:
-    r"""Join each node to the nodes of a memory that look most like it, wherever they come from.
+    r"""Build a bipartite graph from the most similar nodes of a memory to each node.
 
     .. math::
         w_{ij} = \exp\big(-(d_{ij} - \min_j d_{ij}) / T\big), \qquad
@@ -80,32 +77,32 @@ def anchor_graph(
 
     Args:
         x: node features `(N, D)`, of all images.
-        memory: M nodes with known labels.
+        memory: M labeled nodes.
         k: memory nodes per node.
-        temperature: T.
-        image: number of the image that each node is from `(N,)`; the memory's nodes from the same
-            image are not reached.
-        smooth: let weights fall to zero at the last of about 3k/2 anchors, see `taper`, so that
-            they change continuously with the features; else k anchors keep their weight.
+        temperature: T, in units of a squared distance.
+        image: number of each node's image `(N,)`; memory nodes of the same image are left out.
+        smooth: let weights fall to zero at the last of about 3k/2 anchors, see `taper_weights`, so
+            that they change continuously with the features. Otherwise k anchors keep their full
+            weight.
 
     Returns:
-        A bipartite graph: node types `anchor` (M) and `pixel` (N), and of the edge type
-        `(anchor, tells, pixel)` `edge_index (2, E)`, sorted by pixel, and `edge_weight (E,)` in
-        (0, 1], the nearest at 1.
+        A bipartite graph with node types `anchor` (M) and `pixel` (N), and the edge type
+        `(anchor, tells, pixel)`: `edge_index (2, E)`, sorted by pixel, and `edge_weight (E,)` in
+        (0, 1], 1 for the nearest anchor.
 
     Raises:
-        ValueError: as `NeighborIndex`, or if the memory is empty.
+        ValueError: if the memory is empty, features are no finite matrix of its width, `k` is below
+            1, or the temperature is not above zero.
     """
     check_positive(temperature=temperature)
     if not len(memory):
         raise ValueError("expected a memory with nodes, got an empty one; call memory.add first")
     check_neighbors(k)
-    asked = min(tapered_count(k) + 1 if smooth else k, len(memory))
-    found = memory.nearest(x, asked, image)
-    indices, weight = found.indices, found.similarity - found.similarity[:, :1]
-    weight = (weight / temperature).exp()
+    count = min(num_tapered(k) + 1 if smooth else k, len(memory))
+    indices, similarity = memory.nearest(x, count, image)
+    weight = ((similarity - similarity[:, :1]) / temperature).exp()
     if smooth:
-        indices, weight = tapered(indices, found.similarity, weight, k)
+        indices, weight = taper_neighbors(indices, similarity, weight, k)
     weight, source = weight.flatten(), indices.flatten()
     target = torch.arange(len(x), device=x.device).repeat_interleave(indices.size(1))
     kept = source >= 0
@@ -118,24 +115,24 @@ def anchor_graph(
 
 @torch.no_grad()
 def anchor_evidence(graph: HeteroData, label: Tensor, num_classes: int) -> Tensor:
-    r"""Tell how well each class explains the look of each node, by the anchors that look like it.
+    r"""Compute how well each class explains the features of each node, by its nearest anchors.
 
     .. math::
         e_{ic} = \log\Big(\varepsilon + \frac{q_{ic}}{\sum_{c'} q_{ic'}}\Big), \qquad
         q_{ic} = \frac{1}{n_c} \sum_{j: y_j = c} w_{ij}
 
-    with n_c the anchors of class c: a kernel estimate of how dense class c is where node i lies. By
-    Bayes' rule, logits plus e are the belief of one who has seen both, if they know of each other
-    nothing; epsilon, a hundredth, keeps few anchors from ruling a class out. A class that has no
-    anchors is given the mean share of those that have, for nothing is known of where it lies.
+    with n_c the number of anchors of class c, so that q is a kernel estimate of the density of
+    class c at node i. By Bayes' rule, logits plus e are the joint log posterior (up to a constant)
+    if both sources are independent. Epsilon, a hundredth, keeps few anchors from excluding a class.
+    Classes without anchors receive the mean share.
 
     Args:
-        graph: of `anchor_graph`, M anchors and N nodes.
-        label: of the anchors `(M,)`.
+        graph: output of `anchor_graph`, with M anchors and N nodes.
+        label: labels of the anchors `(M,)`.
         num_classes: C.
 
     Returns:
-        e `(N, C)`; 0 for nodes that no anchor reaches.
+        e `(N, C)`; 0 for nodes without anchors.
 
     Raises:
         ValueError: if there is not one label for each anchor, or one is out of range.
@@ -147,19 +144,34 @@ def anchor_evidence(graph: HeteroData, label: Tensor, num_classes: int) -> Tenso
     tensor([0, 1])
     """
     label = check_labels(label, graph["anchor"].num_nodes, num_classes)
-    edges, part = graph["anchor", "tells", "pixel"], class_parts(label, num_classes)
-    nodes, part = graph["pixel"].num_nodes, part.to(edges.edge_weight)
-    return log_share(propagate(edges.edge_index, edges.edge_weight, part, nodes), part)
+    edges = graph["anchor", "tells", "pixel"]
+    target = balanced_one_hot(label, num_classes).to(edges.edge_weight)
+    num_nodes = graph["pixel"].num_nodes
+    density = propagate(edges.edge_index, edges.edge_weight, target, num_nodes)
+    return log_class_share(density, target.any(0))
 
 
-def class_parts(label: Tensor, num_classes: int) -> Tensor:
-    """Each anchor's part of the anchors of its class `(M, C)`."""
+def balanced_one_hot(label: Tensor, num_classes: int) -> Tensor:
+    """Return one-hot labels `(M, C)`, divided by the number of nodes of the class.
+
+    Args:
+        label: `(M,)`.
+        num_classes: C.
+    """
     count = torch.bincount(label, minlength=num_classes)
     return F.one_hot(label, num_classes) / count.clamp(min=1)
 
 
-def log_share(density: Tensor, part: Tensor) -> Tensor:
-    """The evidence that densities `q (..., C)` are; `part (M, C)` tells which classes have any."""
-    total, met = density.sum(-1, keepdim=True), part.any(0)
-    share = torch.where(met, density / total, 1 / met.sum())
+def log_class_share(density: Tensor, has_anchors: Tensor) -> Tensor:
+    """Return the evidence e of class densities, see `anchor_evidence`.
+
+    Args:
+        density: q `(..., C)`.
+        has_anchors: whether a class has anchors, `(C,)` bool.
+
+    Returns:
+        e `(..., C)`.
+    """
+    total = density.sum(-1, keepdim=True)
+    share = torch.where(has_anchors, density / total, 1 / has_anchors.sum())
     return torch.where(total > 0, (FLOOR + share).log(), 0.0)

@@ -10,7 +10,7 @@ Maps = Tensor | Sequence[Tensor]
 
 
 def maps_to_nodes(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Give every pixel of a batch of maps a node.
+    """Convert a batch of maps to nodes, one per pixel.
 
     Args:
         maps: `(B, D, h, w)`.
@@ -35,51 +35,58 @@ def maps_to_nodes(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def nodes_to_maps(x: Tensor, height: int, width: int) -> Tensor:
-    """Undo `maps_to_nodes`.
+    """Convert nodes back to maps: the inverse of `maps_to_nodes`.
 
     Args:
         x: node features `(B*h*w, D)`.
-        height: h, rows of each map.
-        width: w, columns of each map.
+        height: h, in pixels.
+        width: w, in pixels.
 
     Returns:
         Maps `(B, D, h, w)`.
 
     Raises:
-        ValueError: if the nodes do not fill whole maps.
+        ValueError: if the number of nodes is no multiple of h * w.
     """
     if x.dim() != 2 or min(height, width) < 1 or x.size(0) % (height * width):
         raise ValueError(
             f"expected nodes (B*{height}*{width}, D) for maps of {height}x{width}, "
             f"got shape {tuple(x.shape)}"
         )
-    return x.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)  # (B*h*w, D) -> (B, D, h, w)
+    maps: Tensor = x.unflatten(0, (-1, height, width))  # (B*h*w, D) -> (B, h, w, D)
+    return maps.permute(0, 3, 1, 2)
 
 
 def pixel_positions(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Return row and column of each pixel of a map `(h * w, 2)`, row by row."""
+    """Return row and column of each pixel of a map `(h * w, 2)`, row by row.
+
+    Args:
+        height: h, in pixels.
+        width: w, in pixels.
+        device: device of the result; torch's default if None.
+    """
     row, column = torch.arange(height, device=device), torch.arange(width, device=device)
     grid = row[:, None].expand(height, width), column.expand(height, width)
     return torch.stack(grid, dim=2).flatten(0, 1)
 
 
 def pixel_batch(features: Maps, **values: Maps) -> Batch:
-    """Make one PyG graph an image, without edges, of maps of one size or of different sizes.
+    """Convert maps of equal or different sizes to a PyG batch: one graph per image, without edges.
 
     Args:
         features: `(B, D, h, w)`, or B maps `(D, h_i, w_i)`.
-        **values: further maps of the same sizes, kept under their names: `(B, C, h, w)` such as
-            logits, `(B, h, w)` such as labels, or lists of such maps without B.
+        **values: further maps of the same sizes, stored under their names: `(B, C, h, w)` such as
+            logits, `(B, h, w)` such as labels, or sequences of such maps without B.
 
     Returns:
         A `Batch` with `x (N, D)`, `pos (N, 2)` (row and column), `batch (N,)`, `ptr (B + 1,)`,
-        `map_size (B, 2)` (h and w), and the further values `(N, C)` or `(N,)`. `batch_to_maps` is
-        the way back.
+        `map_size (B, 2)` (h and w), and the further values `(N, C)` or `(N,)`. `batch_to_maps`
+        converts them back.
 
     Raises:
-        ValueError: if a map has the wrong rank, sizes differ between features and values, or a
-            name is one of PyG's own: `x`, `pos`, `batch`, `ptr`, `map_size`, or any with `index`,
-            `batch` or `face` in it, which PyG would renumber.
+        ValueError: if a map has the wrong rank, sizes differ between features and values, or PyG
+            uses the name of a value: `x`, `pos`, `ptr`, `map_size`, `num_nodes`, or any that
+            contains `index`, `batch` or `face`.
 
     >>> batch = pixel_batch(torch.rand(2, 8, 3, 4), label=torch.zeros(2, 3, 4).long())
     >>> batch
@@ -117,14 +124,14 @@ def pixel_batch(features: Maps, **values: Maps) -> Batch:
 
 
 def batch_to_maps(value: Tensor, batch: Batch) -> list[Tensor]:
-    """Give a node value of `pixel_batch` back as one map an image.
+    """Convert node values to one map per image: the inverse of `pixel_batch`.
 
     Args:
         value: `(N, C)` or `(N,)`.
-        batch: the graphs; `map_size` is read.
+        batch: output of `pixel_batch`; only `map_size` is used.
 
     Returns:
-        B maps `(C, h_i, w_i)` or `(h_i, w_i)`; `torch.stack` joins them where sizes agree.
+        B maps `(C, h_i, w_i)` or `(h_i, w_i)`; `torch.stack` joins maps of equal sizes.
 
     Raises:
         ValueError: if there is not one value per pixel of all maps.
@@ -139,7 +146,7 @@ def batch_to_maps(value: Tensor, batch: Batch) -> list[Tensor]:
     if len(value) != sum(pixels):
         raise ValueError(
             f"expected one value for each of the {sum(pixels)} pixels, got {len(value)}; "
-            "a sample of nodes goes back through spread_sample first"
+            "knn_interpolate extends values of sampled nodes to all"
         )
     return [
         part.T.unflatten(-1, size) if part.dim() == 2 else part.unflatten(0, size)
@@ -149,8 +156,8 @@ def batch_to_maps(value: Tensor, batch: Batch) -> list[Tensor]:
 
 def _check_names(values: dict[str, Maps]) -> None:
     for name in values:
-        own = name in ("x", "pos", "ptr", "map_size", "num_nodes")
-        if own or any(part in name for part in ("index", "batch", "face")):
+        reserved = name in ("x", "pos", "ptr", "map_size", "num_nodes")
+        if reserved or any(part in name for part in ("index", "batch", "face")):
             raise ValueError(f"expected another name than {name!r}, which PyG gives a meaning")
 
 

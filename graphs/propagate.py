@@ -1,14 +1,20 @@
-"""Normalization of graphs, and weighted sums over neighbors."""
+"""Normalization of edge weights, and weighted sums over neighbors."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.typing import Adj
+from torch_geometric.utils import is_sparse, to_edge_index
 
+from graphs.precision import at_least_float32
+from graphs.sparse import segment_sum, spmm_sum
 from graphs.validation import check_edges
 
 EPS = 1e-10
+Backend = Literal["auto", "bag", "spmm", "segment"]
 
 
 def _degree(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
@@ -16,21 +22,21 @@ def _degree(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
 
 
 def symmetric_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
-    r"""Divide each weight by the square roots of its two ends' degrees.
+    r"""Return weights divided by the square roots of the degrees of both nodes.
 
     .. math::
         \hat A_{ij} = d_i^{-1/2} A_{ij} d_j^{-1/2}, \qquad d_i = \sum_j A_{ij} + 10^{-10}
 
     Args:
-        edge_index: `(2, E)`, source then target, as a rule of an undirected graph.
+        edge_index: `(2, E)`, source then target, usually of an undirected graph.
         edge_weight: `(E,)`, not negative.
         num_nodes: N.
 
     Returns:
-        Normalized weights `(E,)`; in a directed graph 0 at nodes that no edge enters.
+        Normalized weights `(E,)`; 0 for edges of nodes that no edge enters, in directed graphs.
 
     Raises:
-        ValueError: as `propagate`.
+        ValueError: if the shapes do not match, or a node of an edge is out of range.
 
     >>> symmetric_norm(torch.tensor([[0, 1], [1, 0]]), torch.tensor([3.0, 3.0]), 2).round()
     tensor([1., 1.])
@@ -43,7 +49,7 @@ def symmetric_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> T
 
 
 def random_walk_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
-    r"""Divide each weight by its target's degree, so that sums over neighbors become means.
+    r"""Return weights divided by the degree of the target, so that neighbor sums become means.
 
     .. math::
         \hat A_{ij} = A_{ij} / d_i, \qquad d_i = \sum_j A_{ij} + 10^{-10}
@@ -51,13 +57,13 @@ def random_walk_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) ->
     Args:
         edge_index: `(2, E)`, source then target.
         edge_weight: `(E,)`, not negative.
-        num_nodes: N, of the targets.
+        num_nodes: number of targets.
 
     Returns:
         Normalized weights `(E,)`.
 
     Raises:
-        ValueError: as `propagate`.
+        ValueError: if the shapes do not match, or a target is out of range.
 
     >>> random_walk_norm(torch.tensor([[0, 1], [1, 1]]), torch.tensor([3.0, 1.0]), 2)
     tensor([0.7500, 0.2500])
@@ -67,43 +73,76 @@ def random_walk_norm(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) ->
 
 
 def propagate(
-    edge_index: Tensor, edge_weight: Tensor, x: Tensor, num_targets: int | None = None
+    edge_index: Adj,
+    edge_weight: Tensor | None,
+    x: Tensor,
+    num_targets: int | None = None,
+    backend: Backend = "auto",
 ) -> Tensor:
-    r"""Sum the neighbors' values, weighted: :math:`x'_i = \sum_j w_{ij} x_j`.
+    r"""Compute weighted sums over neighbors: :math:`x'_i = \sum_j w_{ij} x_j`.
 
-    Differentiable with respect to the values and, where they ask for it, the weights. Computed in
-    float32 at least, under autocast too.
+    Differentiable with respect to values and weights. Computed in float32 (float64 for float64)
+    even under autocast. All backends return the same sums, up to rounding:
+
+    - `bag`: torch's `embedding_bag`; needs no further package, and alone supports `torch.func`.
+    - `spmm`: a product of a sparse and a dense matrix; needs torch-sparse.
+    - `segment`: a gather and a segmented sum; needs torch-scatter.
+    - `auto`: `bag`, which measures fastest on CPUs; other devices were not compared.
 
     Args:
-        edge_index: `(2, E)`, source then target; fastest sorted by target.
-        edge_weight: `(E,)`.
+        edge_index: `(2, E)`, source then target, fastest if sorted by target; or a sparse matrix
+            `(M, N)` such as PyG's `adj_t`: a `SparseTensor`, or one of torch's sparse tensors.
+        edge_weight: `(E,)`; 1 for every edge if None. None for a sparse matrix, which has its own.
         x: values of the sources `(N, D)`.
-        num_targets: M, for graphs from one set of nodes to another; by default N.
+        num_targets: M, for bipartite graphs; N if None, or the rows of a sparse matrix.
+        backend: `auto`, `bag`, `spmm` or `segment`.
 
     Returns:
         `(M, D)`.
 
     Raises:
-        ValueError: if the shapes do not fit, or an edge joins what is not there.
+        ImportError: if the backend needs a package that is not installed.
+        ValueError: if the shapes do not match, a node of an edge is out of range, or the backend is
+            unknown.
 
     >>> propagate(torch.tensor([[0, 1], [1, 1]]), torch.tensor([1.0, 2.0]), torch.ones(2, 1))
     tensor([[0.],
             [3.]])
     """
-    n = len(x) if num_targets is None else num_targets
+    if backend not in ("auto", *_BACKENDS):
+        raise ValueError(f"expected backend 'auto', 'bag', 'spmm' or 'segment', got {backend!r}")
     if x.dim() != 2:
         raise ValueError(f"expected values (N, D), got {tuple(x.shape)}")
+    if is_sparse(edge_index):
+        edge_index, edge_weight, num_targets = _edges(edge_index, edge_weight, x, num_targets)
+    n = len(x) if num_targets is None else num_targets
+    edge_weight = x.new_ones(edge_index.shape[-1]) if edge_weight is None else edge_weight
     edge_index = check_edges(edge_index, edge_weight, len(x), n)
     with torch.autocast(x.device.type, enabled=False):
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        x = at_least_float32(x)
         if (edge_index[1].diff() < 0).any():
             order = edge_index[1].argsort(stable=True)
             edge_index, edge_weight = edge_index[:, order], edge_weight[order]
-        return _NeighborSum.apply(edge_index, edge_weight.to(x.dtype), x, n)
+        neighbor_sum = _BACKENDS["bag" if backend == "auto" else backend]
+        return neighbor_sum(edge_index, edge_weight.to(x.dtype), x, n)
+
+
+def _edges(
+    adj: Adj, edge_weight: Tensor | None, x: Tensor, num_targets: int | None
+) -> tuple[Tensor, Tensor, int]:
+    """Return edges, weights and number of targets of a sparse matrix."""
+    size = adj.size(0), adj.size(1)
+    if edge_weight is not None:
+        raise ValueError("expected edge_weight=None with a sparse matrix, which has its own")
+    if size != (size[0] if num_targets is None else num_targets, len(x)):
+        rows = "M" if num_targets is None else num_targets
+        raise ValueError(f"expected a sparse matrix ({rows}, {len(x)}), got {size}")
+    edge_index, weight = to_edge_index(adj)
+    return edge_index.flip(0), weight, size[0]
 
 
 def _bag_sums(values: Tensor, index: Tensor, bag: Tensor, weight: Tensor, num_bags: int) -> Tensor:
-    """Sum `weight * values[index]` per bag; bags in ascending order."""
+    """Sum `weight * values[index]` per bag; `bag` is ascending."""
     size = torch.bincount(bag, minlength=num_bags)
     # embedding_bag measures 6 to 40 times faster on a CPU than gather and scatter.
     return F.embedding_bag(
@@ -111,30 +150,49 @@ def _bag_sums(values: Tensor, index: Tensor, bag: Tensor, weight: Tensor, num_ba
     )
 
 
-class _NeighborSum(torch.autograd.Function):
-    """`embedding_bag` whose backward is one, too: its own scatters, many times slower."""
+class _Context(Protocol):
+    """What `_BagSum` uses of the context that autograd passes."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Tensor, ...]
+    num_sources: int
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
+
+
+class _BagSum(torch.autograd.Function):
+    """`embedding_bag` with a backward that is an `embedding_bag`, too, instead of slow scatters."""
 
     @staticmethod
     def forward(edge_index: Tensor, edge_weight: Tensor, x: Tensor, num_targets: int) -> Tensor:
         return _bag_sums(x, edge_index[0], edge_index[1], edge_weight, num_targets)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(
+        ctx: _Context, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor
+    ) -> None:
         edge_index, edge_weight, x, _ = inputs
         # The values are needed for the weights' gradient alone.
         ctx.save_for_backward(edge_index, edge_weight, x if ctx.needs_input_grad[1] else None)
         ctx.num_sources = len(x)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, Tensor | None, None]:
-        (grad,) = grads
+    def backward(ctx: _Context, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None, None]:
         (source, target), edge_weight, x = ctx.saved_tensors
-        for_weight = for_x = None
+        grad_weight = grad_x = None
         if ctx.needs_input_grad[1]:
-            for_weight = (x[source] * grad[target]).sum(1)
+            grad_weight = (x[source] * grad[target]).sum(1)
         if ctx.needs_input_grad[2]:
             source, order = source.sort(stable=True)
-            for_x = _bag_sums(
+            grad_x = _bag_sums(
                 grad.contiguous(), target[order], source, edge_weight[order], ctx.num_sources
             )
-        return None, for_weight, for_x, None
+        return None, grad_weight, grad_x, None
+
+
+_NeighborSum = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+_BACKENDS: dict[str, _NeighborSum] = {
+    "bag": _BagSum.apply,
+    "spmm": spmm_sum,
+    "segment": segment_sum,
+}

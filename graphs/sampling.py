@@ -1,4 +1,4 @@
-"""Samples of nodes, and the way back from them to all."""
+"""Sampling of nodes, and interpolation from sampled nodes to all."""
 
 from typing import Literal
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphs.knn.neighbors import nearest_neighbors
+from graphs.knn import nearest_neighbors
 from graphs.propagate import propagate
-from graphs.validation import check_numbers, check_positive, describe
+from graphs.validation import check_int_vector, check_positive, describe
 
 Rule = Literal["all", "uniform", "grid", "class", "uncertainty"]
 
@@ -23,26 +23,30 @@ def sample_nodes(
     uncertainty: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Choose nodes of each image.
+    """Sample nodes of each image.
 
     Args:
-        batch: graphs, see `pixel_batch`.
-        count: nodes per image; an image with fewer gives all.
-        rule: `all` whatever the count; `uniform`: each node equally likely; `grid`: evenly spaced
-            rows and columns of whole maps, at most `count` nodes, no chance involved; `class`:
-            balanced, as many of each label as there are, at most an equal share, the rest from the
-            other labels; `uncertainty`: with a probability in proportion to it, those without any
-            come last.
+        batch: output of `pixel_batch`.
+        count: nodes per image; smaller images contribute all their nodes.
+        rule: one of:
+
+            - `all`: all nodes, for any count.
+            - `uniform`: each node with equal probability.
+            - `grid`: evenly spaced rows and columns of whole maps, at most `count` nodes; not
+              random.
+            - `class`: balanced over the labels; labels with fewer nodes than an equal share
+              contribute all, and others fill the rest.
+            - `uncertainty`: with probability proportional to `uncertainty`; nodes of zero
+              uncertainty come last.
         label: `(N,)`, for `class`.
-        uncertainty: `(N,)`, not negative, for `uncertainty`, e.g. one less the confidence.
-        generator: source of the draw.
+        uncertainty: `(N,)`, not negative, for `uncertainty`, such as one minus the confidence.
+        generator: random generator of the draw.
 
     Returns:
-        Numbers of the chosen nodes `(S,)`, ascending. `batch.x[chosen]`,
-        `batch.batch[chosen]` and so on are their values.
+        Indices of the sampled nodes `(S,)`, ascending.
 
     Raises:
-        ValueError: if `count` is below 1, the rule is unknown, or what it needs is missing.
+        ValueError: if `count` is below 1, the rule is unknown, or its input is missing.
 
     >>> from graphs.maps import pixel_batch
     >>> sample_nodes(pixel_batch(torch.rand(2, 3, 8, 8)), 4, "grid").tolist()
@@ -60,8 +64,8 @@ def sample_nodes(
         return _grid(batch, count)
     chance = torch.rand(len(batch.batch), generator=generator, device=batch.batch.device)
     if rule == "class":
-        # The order of a node among those of its image and label: round after round, one of each.
-        label = check_numbers("label", label, len(batch.batch), "one per node")
+        # Rank of a node among those of its image and label: each rank takes one of each label.
+        label = check_int_vector("label", label, len(batch.batch), "one per node")
         chance = _rank(chance, _groups(batch.batch, label)) + chance
     if rule == "uncertainty":
         # The smallest of exponential times with these rates: a draw without replacement.
@@ -73,62 +77,66 @@ def sample_nodes(
     return (_rank(chance, batch.batch) < count).nonzero().flatten()
 
 
-def spread_sample(
+def knn_interpolate(
     value: Tensor,
-    chosen: Tensor,
+    index: Tensor,
     x: Tensor,
     batch: Tensor | None = None,
     k: int = 4,
     temperature: float = 0.1,
 ) -> Tensor:
-    r"""Give every node the mean value of the chosen nodes that look most like it.
+    r"""Interpolate values of sampled nodes to all nodes, by their most similar sampled nodes.
 
     .. math::
         v_i = \sum_{j \in \mathrm{top}_k(i)} w_{ij} v_j, \qquad
         w_{ij} \propto \exp(\cos(x_i, x_j) / T)
 
+    Unlike `torch_geometric.nn.knn_interpolate`, which weights by inverse squared distances of
+    positions, this compares features by their cosine with a softmax, and sampled nodes keep their
+    own values.
+
     Args:
-        value: of the chosen nodes `(S, C)`, floating-point (one-hot for labels); differentiable
-            with respect to it.
-        chosen: their numbers `(S,)`, ascending; they keep their own value.
+        value: values of the sampled nodes `(S, C)`, floating-point (one-hot for labels). The result
+            is differentiable with respect to it.
+        index: indices of the sampled nodes `(S,)`, ascending.
         x: features of all nodes `(N, D)`.
-        batch: image of each node `(N,)`, ascending.
-        k: chosen nodes to average over.
-        temperature: T; the smaller, the more the most similar one decides.
+        batch: image of each node `(N,)`, ascending; a single image if None.
+        k: sampled nodes to average over.
+        temperature: T; a small one favors the most similar node.
 
     Returns:
         `(N, C)`.
 
     Raises:
-        ValueError: as `nearest_neighbors`; if values and chosen nodes differ in number or are of
-            the wrong kind; or if an image has no chosen node.
+        ValueError: if an input of `nearest_neighbors` is invalid, values and sampled nodes do not
+            match, or an image has no sampled node.
     """
     check_positive(temperature=temperature)
-    chosen = check_numbers("chosen", chosen, len(value), "numbers of nodes")
+    index = check_int_vector("index", index, len(value), "numbers of nodes")
     if value.dim() != 2 or not value.is_floating_point():
         raise ValueError(f"expected floating-point values (S, C), got {describe(value)}")
-    if (chosen.diff() <= 0).any() or (len(chosen) and not 0 <= chosen[0] <= chosen[-1] < len(x)):
-        raise ValueError(f"expected chosen to be ascending numbers of the {len(x)} nodes of x")
-    from_batch = None if batch is None else batch[chosen]
-    found = nearest_neighbors(x[chosen], k, from_batch, query=x, query_batch=batch)
-    if (found.indices[:, 0] < 0).any():
-        raise ValueError("expected a chosen node in each image, got an image without any")
-    weight = (found.similarity / temperature).softmax(1)
+    if (index.diff() <= 0).any() or (len(index) and not 0 <= index[0] <= index[-1] < len(x)):
+        raise ValueError(f"expected index to be ascending numbers of the {len(x)} nodes of x")
+    sample_batch = None if batch is None else batch[index]
+    neighbors = nearest_neighbors(x[index], k, sample_batch, query=x, query_batch=batch)
+    if (neighbors.indices[:, 0] < 0).any():
+        raise ValueError("expected a sampled node in each image, got an image without any")
+    weight = (neighbors.similarity / temperature).softmax(1)
     target = torch.arange(len(x), device=x.device).repeat_interleave(k)
-    edge_index = torch.stack([found.indices.flatten().clamp(min=0), target])
-    spread = propagate(edge_index, weight.flatten(), value, num_targets=len(x))
-    return spread.index_copy(0, chosen, value.to(spread.dtype))
+    edge_index = torch.stack([neighbors.indices.flatten().clamp(min=0), target])
+    out = propagate(edge_index, weight.flatten(), value, num_targets=len(x))
+    return out.index_copy(0, index, value.to(out.dtype))
 
 
 def _one_per_node(name: str, value: Tensor | None, batch: Batch) -> Tensor:
     if value is None or value.shape != batch.batch.shape:
-        given = None if value is None else tuple(value.shape)
-        raise ValueError(f"expected {name} ({len(batch.batch)},), one per node, got {given}")
+        shape = None if value is None else tuple(value.shape)
+        raise ValueError(f"expected {name} ({len(batch.batch)},), one per node, got {shape}")
     return value
 
 
 def _grid(batch: Batch, count: int) -> Tensor:
-    """The pixels in the middle of r x s equal cells, r : s about as h : w, r s <= count."""
+    """Return the center pixels of r x s equal cells, with r : s close to h : w, r s <= count."""
     if len(batch.batch) != int(batch.map_size.prod(1).sum()):
         raise ValueError("expected whole maps for rule='grid', got a sample of their nodes")
     chosen = []
@@ -142,13 +150,14 @@ def _grid(batch: Batch, count: int) -> Tensor:
 
 
 def _groups(*keys: Tensor) -> Tensor:
-    """Number the combinations of keys."""
-    return torch.stack(keys).unique(dim=1, return_inverse=True)[1]
+    """Return the number of each combination of keys."""
+    number: Tensor = torch.stack(keys).unique(dim=1, return_inverse=True)[1]
+    return number
 
 
 def _rank(value: Tensor, group: Tensor) -> Tensor:
-    """Place of each node among those of its group, the smallest value first."""
-    group = group.unique(return_inverse=True)[1]  # 0, 1, ...: numbers of images may be any
+    """Return the rank of each node in its group, in ascending order of the values."""
+    group = group.unique(return_inverse=True)[1]  # 0, 1, ...: image numbers may have gaps
     order = value.argsort()
     order = order[group[order].argsort(stable=True)]
     size = torch.bincount(group)

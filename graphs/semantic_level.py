@@ -1,34 +1,36 @@
-"""Semantic-level graph: who looks alike."""
+"""Semantic-level graph: nodes whose features are similar."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.data.datapipes import functional_transform
-from torch_geometric.transforms import BaseTransform
 
-from graphs.knn.neighbors import nearest_neighbors
-from graphs.knn.search import ExactSearch, MakeSearch, Metric
-from graphs.taper import tapered, tapered_count
-from graphs.transforms import check_options, describe_transform, store_edges
+from graphs.knn import ExactSearch, Metric, SearchFactory, nearest_neighbors
+from graphs.taper import num_tapered, taper_neighbors
 from graphs.validation import check_batch, check_neighbors, check_nodes, check_positive
 
 Affinity = Callable[[Tensor], Tensor]
 
 
 def cosine_affinity(similarity: Tensor) -> Tensor:
-    r"""Weigh a pair by :math:`\max(0, \cos)`; missing neighbors get 0."""
+    r"""Return the weights :math:`\max(0, \cos)` of pairs; 0 for missing neighbors.
+
+    Args:
+        similarity: cosines.
+    """
     return similarity.clamp(min=0)
 
 
 def gaussian_affinity(similarity: Tensor, scale: float = 0.1) -> Tensor:
-    r"""Weigh a pair by :math:`\exp(-d^2 / s)`, with the squared distance in features.
+    r"""Return the weights :math:`\exp(-d^2 / s)` of pairs; 0 for missing neighbors.
 
     Args:
-        similarity: minus the squared distance, as `nearest_neighbors(metric="l2")` gives it.
-        scale: s.
+        similarity: minus squared distances, as `nearest_neighbors(metric="l2")` returns them.
+        scale: s, in units of a squared distance.
+
+    Raises:
+        ValueError: if the scale is not above zero.
     """
     check_positive(scale=scale)
     return (similarity / scale).exp()
@@ -42,12 +44,12 @@ def semantic_graph(
     *,
     metric: Metric = "cosine",
     affinity: Affinity | None = None,
-    search: MakeSearch = ExactSearch,
+    search: SearchFactory = ExactSearch,
     pos: Tensor | None = None,
     radius: int | None = None,
     smooth: bool = False,
 ) -> Data:
-    r"""Join each node to the nodes of its image that look most like it.
+    r"""Build the semantic-level graph: join each node to the most similar nodes of its image.
 
     .. math::
         S_{ij} = \max(0, \cos(F_i, F_j)), \; j \in \mathrm{top}_k(i) \cup \{i\},
@@ -58,25 +60,27 @@ def semantic_graph(
     Args:
         x: node features `F (N, D)`, finite.
         k: neighbors per node besides the node itself (the published 21 counts it).
-        batch: image of each node `(N,)`, ascending; by default all belong to one image.
+        batch: image of each node `(N,)`, ascending; a single image if None.
         metric: `cosine`, or `l2` for :math:`-\|F_i - F_j\|^2`.
-        affinity: turns similarities into weights in [0, 1]; pairs of weight 0 are not joined. By
-            default `cosine_affinity`, or for `l2` `gaussian_affinity`, whose scale fits features
-            of unit length; give others a scale of theirs, about the squared distance of pixels that
-            count as alike: `partial(gaussian_affinity, scale=4.0)`.
-        search: how neighbors are searched for, see `nearest_neighbors`.
-        pos: see `nearest_neighbors`.
-        radius: see `nearest_neighbors`.
-        smooth: let weights fall to zero at the last of about 3k/2 neighbors, see `taper`, so that
-            the graph changes continuously with the features; else k neighbors keep their weight.
+        affinity: maps similarities to weights in [0, 1]; pairs of weight 0 are not joined. If
+            None, `cosine_affinity`, or for `l2` `gaussian_affinity`, whose scale fits features of
+            unit length. For other features set the scale to about the squared distance of similar
+            pixels: `partial(gaussian_affinity, scale=4.0)`.
+        search: builds the neighbor search, see `nearest_neighbors`.
+        pos: row and column of each node `(N, 2)`, needed with `radius`.
+        radius: compare only nodes at most this many rows and columns away, see
+            `nearest_neighbors`.
+        smooth: let weights fall to zero at the last of about 3k/2 neighbors, see `taper_weights`,
+            so that the graph changes continuously with the features. Otherwise k neighbors keep
+            their full weight.
 
     Returns:
         An undirected graph: `edge_index (2, E)`, source then target, sorted by target, each pair
-        once; `edge_weight (E,)` in `(0, 2]`; self-loops of weight 2, so that a node without
-        neighbors keeps its own value; `num_nodes`. No gradient flows through the weights.
+        once; `edge_weight (E,)` in `(0, 2]`; self-loops of weight 2, so that isolated nodes keep
+        their own value; `num_nodes`. No gradient flows through the weights.
 
     Raises:
-        ValueError: as `nearest_neighbors`, or if an affinity is not in [0, 1].
+        ValueError: if an input of `nearest_neighbors` is invalid, or an affinity is not in [0, 1].
 
     >>> graph = semantic_graph(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), k=1)
     >>> graph.edge_index.tolist(), graph.edge_weight.tolist()
@@ -84,29 +88,33 @@ def semantic_graph(
     """
     check_neighbors(k)
     affinity = affinity or (cosine_affinity if metric == "cosine" else gaussian_affinity)
-    asked = _at_most(tapered_count(k) + 1 if smooth else k, x, batch)
-    found = nearest_neighbors(x, asked, batch, metric=metric, search=search, pos=pos, radius=radius)
-    indices, weight = found.indices, affinity(found.similarity)
+    count = _limit_neighbors(num_tapered(k) + 1 if smooth else k, x, batch)
+    indices, similarity = nearest_neighbors(
+        x, count, batch, metric=metric, search=search, pos=pos, radius=radius
+    )
+    weight = affinity(similarity)
     if smooth:
-        indices, weight = tapered(indices, found.similarity, weight, k)
+        indices, weight = taper_neighbors(indices, similarity, weight, k)
     edge_index, edge_weight = _symmetric_edges(indices, weight)
     return Data(edge_index=edge_index, edge_weight=edge_weight, num_nodes=len(x))
 
 
-def _at_most(k: int, x: Tensor, batch: Tensor | None) -> int:
-    """No more neighbors than the largest image has, for places of missing ones take memory."""
+def _limit_neighbors(k: int, x: Tensor, batch: Tensor | None) -> int:
+    """Return k or the size of the largest image: missing neighbors would take memory."""
     check_nodes(x)
     batch = check_batch(batch, len(x))
-    sizes = [len(x)] if batch is None else batch.unique_consecutive(return_counts=True)[1].tolist()
+    if batch is None:
+        return min(k, max(1, len(x)))
+    sizes: list[int] = batch.unique_consecutive(return_counts=True)[1].tolist()
     return min(k, max([1, *sizes]))
 
 
 def _symmetric_edges(indices: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Edges of S + S^T, with S_ii = 1, pairs that look alike both ways merged."""
+    """Return edges and weights of S + S^T, with S_ii = 1 and mutual neighbors merged."""
     n, k = indices.shape
     node = torch.arange(n, device=indices.device)
     weight = weight.flatten()
-    # Written so that NaN fails, too; rounding may pass 1.
+    # In this form NaN fails, too; rounding may exceed 1.
     if not ((weight >= 0) & (weight < 1.001)).all():
         raise ValueError(
             "expected affinities in [0, 1], got others; cosine_affinity is for metric='cosine', "
@@ -123,36 +131,3 @@ def _symmetric_edges(indices: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     weight = weight.new_zeros(len(key)).index_add_(0, place, weight[order])
     target = key.div(n, rounding_mode="floor")
     return torch.stack([key - target * n, target]), weight
-
-
-@functional_transform("semantic_level_graph")
-class SemanticLevelGraph(BaseTransform):
-    """Give `data` the edges of `semantic_graph` over its features `x`.
-
-    Args:
-        k: neighbors per node besides the node itself.
-        sparse: give `adj_t`, a `SparseTensor` (needs torch-sparse), instead of `edge_index` and
-            `edge_weight`.
-        name: start of the names under which the edges are stored, for more than one graph over the
-            same nodes: with `semantic`, `semantic_edge_index` and so on.
-        **options: `affinity`, `metric`, `search`, `radius`, `smooth` of `semantic_graph`; with
-            `radius`, the window lies around `data.pos`.
-
-    >>> data = Data(x=torch.eye(4)[[0, 0, 1, 1]])
-    >>> SemanticLevelGraph(k=1)(data)
-    Data(x=[4, 4], edge_index=[2, 8], edge_weight=[8])
-    """
-
-    def __init__(self, k: int = 20, sparse: bool = False, name: str = "", **options: Any) -> None:
-        check_options(semantic_graph, options)
-        self.k, self.sparse, self.name, self.options = k, sparse, name, options
-
-    def forward(self, data: Data) -> Data:
-        options = dict(self.options)
-        if options.get("radius") is not None:
-            options["pos"] = data.pos
-        graph = semantic_graph(data.x, self.k, data.batch, **options)
-        return store_edges(data, graph.edge_index, graph.edge_weight, self.sparse, self.name)
-
-    def __repr__(self) -> str:
-        return describe_transform(self, k=self.k, sparse=self.sparse, name=self.name)

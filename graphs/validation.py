@@ -1,4 +1,4 @@
-"""What every builder asks of its input, and how it says so."""
+"""Validation of inputs, with errors that say what was expected and what was passed."""
 
 from numbers import Integral
 
@@ -7,10 +7,14 @@ from torch import Tensor
 
 
 def check_nodes(x: Tensor, name: str = "x") -> None:
-    """Refuse node features that are no finite matrix `(N, D)`.
+    """Raise if node features are no finite matrix.
+
+    Args:
+        x: node features `(N, D)`.
+        name: argument to name in the error.
 
     Raises:
-        ValueError: if so, saying what was given.
+        ValueError: if `x` is no floating-point matrix, or contains NaN or infinity.
     """
     if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point():
         raise ValueError(
@@ -26,10 +30,14 @@ def check_nodes(x: Tensor, name: str = "x") -> None:
 
 
 def check_queries(query: Tensor, width: int) -> None:
-    """Refuse queries that are no node features of this width.
+    """Raise if queries are no node features of the expected width.
+
+    Args:
+        query: `(M, D)`.
+        width: D.
 
     Raises:
-        ValueError: if so, saying what was given.
+        ValueError: if `query` is no finite matrix, or has another number of columns.
     """
     check_nodes(query, "query")
     if query.size(1) != width:
@@ -37,53 +45,67 @@ def check_queries(query: Tensor, width: int) -> None:
 
 
 def check_neighbors(k: int) -> None:
-    """Refuse what is no number of neighbors.
+    """Raise if `k` is no number of neighbors.
 
     Raises:
-        ValueError: if so, saying what was given.
+        ValueError: if `k` is no integer, or below 1.
     """
     if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise ValueError(f"expected k to be a whole number of neighbors >= 1, got {k!r}")
 
 
-def check_whole(least: int, **numbers: int) -> None:
-    """Refuse what is no whole number, or one below `least`.
+def check_int(minimum: int, **values: int) -> None:
+    """Raise if a value is no integer, or too small.
+
+    Args:
+        minimum: smallest accepted value.
+        **values: values under the names to use in the error.
 
     Raises:
-        ValueError: if so, saying which.
+        ValueError: if a value is no integer, or below `minimum`.
     """
-    for name, value in numbers.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(f"expected {name} to be a whole number >= {least}, got {value!r}")
+    for name, value in values.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
+            raise ValueError(f"expected {name} to be a whole number >= {minimum}, got {value!r}")
 
 
 def check_batch(batch: Tensor | None, num_nodes: int, name: str = "batch") -> Tensor | None:
-    """Check that a batch vector gives each node its image, in ascending order.
+    """Validate a batch vector.
+
+    Args:
+        batch: image of each node `(N,)`, ascending, or None.
+        num_nodes: N.
+        name: argument to name in the error.
 
     Returns:
         The image numbers as int64 `(N,)`, or None.
 
     Raises:
-        ValueError: if it does not, saying what was given.
+        ValueError: if it is no vector of N integers, or not in ascending order.
     """
     if batch is None:
         return None
-    batch = check_numbers(name, batch, num_nodes, "one image number per node")
-    if (batch[1:] < batch[:-1]).any():  # differences of far numbers would wrap around
+    batch = check_int_vector(name, batch, num_nodes, "one image number per node")
+    if (batch[1:] < batch[:-1]).any():  # differences of distant numbers would overflow
         raise ValueError(f"expected {name} in ascending order; sort the nodes by image first")
     return batch
 
 
 def check_labels(label: Tensor, num_nodes: int, num_classes: int) -> Tensor:
-    """Check that labels name a class for each node.
+    """Validate class labels.
+
+    Args:
+        label: `(N,)`.
+        num_nodes: N.
+        num_classes: C.
 
     Returns:
         The labels as int64 `(N,)`.
 
     Raises:
-        ValueError: if they do not, saying what was given.
+        ValueError: if there are not N integers, or one is outside 0 to C - 1.
     """
-    label = check_numbers("label", label, num_nodes, "one per node")
+    label = check_int_vector("label", label, num_nodes, "one per node")
     if len(label) and (label.min() < 0 or label.max() >= num_classes):
         raise ValueError(
             f"expected labels from 0 to {num_classes - 1}, got {int(label.min())} to "
@@ -92,77 +114,87 @@ def check_labels(label: Tensor, num_nodes: int, num_classes: int) -> Tensor:
     return label
 
 
-def check_numbers(name: str, value: Tensor | None, count: int, meaning: str) -> Tensor:
-    """Check that a tensor is a vector of `count` whole numbers.
+def check_int_vector(name: str, value: Tensor | None, size: int, meaning: str) -> Tensor:
+    """Validate a vector of integers.
+
+    Args:
+        name: argument to name in the error.
+        value: `(size,)`, of any integer type.
+        size: expected number of elements.
+        meaning: what an element is, for the error.
 
     Returns:
-        The same numbers as int64: products of small integers wrap around, and torch takes indices
-        of uint8 for a mask.
+        The vector as int64: products of small integer types overflow, and torch takes uint8
+        indices for a mask.
 
     Raises:
-        ValueError: if it is not, saying what was given.
+        ValueError: if it is no such vector.
     """
-    if not isinstance(value, Tensor) or not _is_whole(value) or value.shape != (count,):
+    if not isinstance(value, Tensor) or not _is_integer(value) or value.shape != (size,):
         raise ValueError(
-            f"expected {name} ({count},) of whole numbers, {meaning}, got {describe(value)}"
+            f"expected {name} ({size},) of whole numbers, {meaning}, got {describe(value)}"
         )
     return value.long()
 
 
-def _is_whole(value: Tensor) -> bool:
+def _is_integer(value: Tensor) -> bool:
     return not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
 
 
 def check_edges(
-    edge_index: Tensor, edge_weight: Tensor, sources: int | None, targets: int
+    edge_index: Tensor, edge_weight: Tensor, num_sources: int | None, num_targets: int
 ) -> Tensor:
-    """Check that edges join nodes there are, and that weights are theirs.
+    """Validate edges and their weights.
 
     Args:
         edge_index: `(2, E)`, source then target.
         edge_weight: `(E,)`.
-        sources: number of nodes that edges leave; None leaves them unchecked.
-        targets: number of nodes that edges enter.
+        num_sources: number of source nodes; None leaves sources unchecked.
+        num_targets: number of target nodes.
 
     Returns:
         The edges as int64 `(2, E)`.
 
     Raises:
-        ValueError: if they do not, saying what was given.
+        ValueError: if the shapes do not match, edges are no integers, or a node is out of range.
     """
     if edge_index.dim() != 2 or len(edge_index) != 2 or edge_weight.shape != edge_index.shape[1:]:
         raise ValueError(
             "expected edge_index (2, E) and edge_weight (E,), "
             f"got {tuple(edge_index.shape)} and {tuple(edge_weight.shape)}"
         )
-    if not _is_whole(edge_index):
+    if not _is_integer(edge_index):
         raise ValueError(f"expected edge_index of whole numbers, got {describe(edge_index)}")
     edge_index = edge_index.long()
     if not edge_index.numel():
         return edge_index
     low, (source, target) = (side.tolist() for side in edge_index.aminmax(dim=1))
-    if min(low) < 0 or target >= targets or (sources is not None and source >= sources):
-        allowed = "" if sources is None else f"sources from 0 to {sources - 1} and "
+    sources_fit = num_sources is None or source < num_sources
+    if min(low) < 0 or target >= num_targets or not sources_fit:
+        allowed = "" if num_sources is None else f"sources from 0 to {num_sources - 1} and "
         raise ValueError(
-            f"expected {allowed}targets from 0 to {targets - 1}, "
+            f"expected {allowed}targets from 0 to {num_targets - 1}, "
             f"got {low[0]} to {source} and {low[1]} to {target}"
         )
     return edge_index
 
 
-def check_positive(**numbers: float) -> None:
-    """Refuse numbers that are not above zero.
+def check_positive(**values: float) -> None:
+    """Raise if a value is no finite number above zero.
+
+    Args:
+        **values: values under the names to use in the error.
 
     Raises:
-        ValueError: if so, saying which.
+        ValueError: if a value is no number, not above zero, or infinite.
     """
-    for name, value in numbers.items():
+    for name, value in values.items():
         if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
             raise ValueError(f"expected {name} above 0, got {value!r}")
 
 
 def describe(value: object) -> str:
-    """Say what somebody gave."""
+    """Return a short description of a value for an error: shape and type of a tensor."""
     if isinstance(value, Tensor):
         return f"shape {tuple(value.shape)} of {value.dtype}"
     if hasattr(value, "__len__"):

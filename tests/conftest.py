@@ -1,6 +1,7 @@
 """What all tests share: the devices there are, and where the real data lies."""
 
 import os
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,14 @@ def real_data():
     if not (root / "camvid").is_dir():
         pytest.skip("MLLC_DATA does not name a folder with camvid/ and voc2012/")
     return root
+
+
+@pytest.fixture(scope="session")
+def fork_server():
+    """Context of `multiprocessing` whose processes start with the training imported.
+
+    A direct fork of this process could not train where there is a GPU.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["pyg_mllc.training", "pyg_mllc.visualization.report"])
+    return context

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pyg_mllc.cli import main
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

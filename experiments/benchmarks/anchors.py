@@ -14,13 +14,13 @@ from torch import Tensor
 from experiments.benchmarks.embeddings import predict
 from experiments.benchmarks.search import recall
 from experiments.keep import keep
-from graphs import AnchorMemory, CellSearch, ExactSearch, anchor_graph, maps_to_nodes
-from graphs.knn.search import MakeSearch
+from graphs import AnchorMemory, ExactSearch, IVFSearch, anchor_graph, maps_to_nodes
+from graphs.knn import SearchFactory
 
 HERE = Path(__file__).parent
-SEARCHES: dict[str, MakeSearch] = {
+SEARCHES: dict[str, SearchFactory] = {
     "exact": ExactSearch,
-    **{f"cells, {p} probed": partial(CellSearch, probes=p) for p in (4, 8, 16)},
+    **{f"cells, {p} probed": partial(IVFSearch, nprobe=p) for p in (4, 8, 16)},
 }
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from experiments.benchmarks.embeddings import predict
 from experiments.benchmarks.measure import measure
 from experiments.keep import keep
-from graphs import CellSearch, ExactSearch, maps_to_nodes, nearest_neighbors
-from graphs.knn.search import Found, MakeSearch, Metric
+from graphs import ExactSearch, IVFSearch, maps_to_nodes, nearest_neighbors
+from graphs.knn import Metric, SearchFactory, SearchResult
 
 HERE = Path(__file__).parent
 K = 20
@@ -35,7 +35,7 @@ class FaissSearch:
         option = "nprobe" if "IVF" in index else "efSearch"
         faiss.ParameterSpace().set_index_parameter(self.index, option, probes)
 
-    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
+    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> SearchResult:
         """Each node finds itself, too, which is taken out."""
         assert query is None
         similarity, indices = map(torch.from_numpy, self.index.search(self.x.numpy(), k + 1))
@@ -44,9 +44,9 @@ class FaissSearch:
         return indices.gather(1, order), similarity.gather(1, order)
 
 
-SEARCHES: dict[str, MakeSearch] = {
+SEARCHES: dict[str, SearchFactory] = {
     "exact": ExactSearch,
-    **{f"cells, {p} of 193 probed": partial(CellSearch, probes=p) for p in (4, 8, 12, 16, 32)},
+    **{f"cells, {p} of 193 probed": partial(IVFSearch, nprobe=p) for p in (4, 8, 12, 16, 32)},
     **{
         f"faiss IVF193, {p} probed": partial(FaissSearch, index="IVF193,Flat", probes=p)
         for p in (2, 4, 8, 16)

@@ -23,17 +23,17 @@ from experiments.keep import keep
 from experiments.scores import scores
 from experiments.trained import trained, unlabeled_with_truth
 from graphs import (
-    CellSearch,
     ExactSearch,
+    IVFSearch,
     class_graph,
     class_hubs,
+    knn_interpolate,
     maps_to_nodes,
     pixel_batch,
     propagate,
     random_walk_norm,
     sample_nodes,
     semantic_graph,
-    spread_sample,
     symmetric_norm,
 )
 from pyg_mllc.nn.correction_round import trust
@@ -59,8 +59,7 @@ WAYS = {
     **{f"k = {k}": Way(k=k) for k in (5, 10, 50)},
     **{f"class level: {p} sampled partners": Way(partners=p) for p in (5, 20, 50)},
     **{
-        f"search in cells, {p} probes": Way(search=partial(CellSearch, probes=p))
-        for p in (4, 8, 16)
+        f"search in cells, {p} probes": Way(search=partial(IVFSearch, nprobe=p)) for p in (4, 8, 16)
     },
     **{
         f"{n} pixels of a {rule} sample": Way(rule=rule, count=n)
@@ -93,7 +92,7 @@ def sampled(logits: Tensor, features: Tensor, way: Way) -> Tensor:
     batch = pixel_batch(features)
     chosen = sample_nodes(batch, way.count, way.rule, label=label, uncertainty=1 - confidence)
     after = correct(z[chosen], f[chosen], way)
-    return after if way.rule == "all" else spread_sample(after, chosen, f)
+    return after if way.rule == "all" else knn_interpolate(after, chosen, f)
 
 
 def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:

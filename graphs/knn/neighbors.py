@@ -1,13 +1,13 @@
-"""Nearest neighbors inside each image."""
+"""Nearest neighbors within each image of a batch."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from graphs.knn.index import NeighborIndex, Neighbors
-from graphs.knn.search import ExactSearch, MakeSearch, Metric
+from graphs.knn.search import ExactSearch, Metric, SearchFactory
 from graphs.knn.window import WindowSearch
 from graphs.validation import check_batch, check_neighbors, check_nodes, check_queries, describe
 
@@ -20,37 +20,37 @@ def nearest_neighbors(
     query: Tensor | None = None,
     query_batch: Tensor | None = None,
     metric: Metric = "cosine",
-    search: MakeSearch = ExactSearch,
+    search: SearchFactory = ExactSearch,
     pos: Tensor | None = None,
     radius: int | None = None,
 ) -> Neighbors:
-    r"""Find the `k` most similar nodes of every node, within its image.
+    r"""Return the `k` most similar nodes of every node, within its image.
 
     Similarity is the cosine, or :math:`-\|x_i - x_j\|^2`, computed in float32 (float64 for float64)
-    even under autocast. A zero vector has cosine 0 with everything. Ties go to any of the tied.
+    even under autocast. A zero vector has cosine 0 with everything. Ties are broken arbitrarily.
 
     Args:
         x: node features `(N, D)`, finite.
         k: neighbors per node, the node itself not counted.
-        batch: image of each node `(N,)`, ascending; by default all belong to one image.
-        query: nodes `(M, D)` to find neighbors for; by default the nodes of `x`, none of which is
-            its own neighbor.
+        batch: image of each node `(N,)`, ascending; a single image if None.
+        query: nodes `(M, D)` to find neighbors for; the nodes of `x` if None, none of which is its
+            own neighbor.
         query_batch: image of each query `(M,)`, ascending.
         metric: `cosine` or `l2`.
-        search: how one image is searched: `ExactSearch`, `CellSearch` for images of tens of
+        search: builds the search of one image: `ExactSearch`, `IVFSearch` for images of tens of
             thousands of nodes, or `automatic_search`, which chooses between them;
             `functools.partial` sets their options.
         pos: row and column of each node `(N, 2)`, needed with `radius`.
-        radius: choose only among nodes at most so many rows and columns away: exact, in about
-            linear time, and instead of `search`.
+        radius: compare only nodes at most this many rows and columns away: exact, in about linear
+            time, and instead of `search`.
 
     Returns:
         `Neighbors` of each query among `x`: `indices (M, k)` and `similarity (M, k)`.
 
     Raises:
-        ValueError: if features are no finite matrices of one width, `k` is below 1, `metric` is
-            unknown, a batch vector has another length or is not ascending, `radius` comes
-            without `pos` or with `query`, or only one of `batch` and `query_batch` is given.
+        ValueError: if features are no finite matrices of the same width, `k` is below 1, `metric`
+            is unknown, a batch vector has another length or is not ascending, `radius` comes
+            without `pos` or with `query`, or `batch` and `query_batch` do not come together.
 
     >>> x = torch.tensor([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]])
     >>> nearest_neighbors(x, k=2).indices.tolist()
@@ -69,32 +69,34 @@ def nearest_neighbors(
         query_batch = check_batch(query_batch, len(query), "query_batch")
     ids = _image_ids(batch, query_batch)
     sizes = _image_sizes(ids, batch, len(x))
-    asked: Any = [None] * len(sizes)
+    queries: Sequence[Tensor | None] = [None] * len(sizes)
     if query is not None:
-        asked = query.split(_image_sizes(ids, query_batch, len(query)))
-    found, start = [], 0
-    for part, among in zip(asked, x.split(sizes), strict=True):
+        queries = query.split(_image_sizes(ids, query_batch, len(query)))
+    results, start = [], 0
+    for image_query, nodes in zip(queries, x.split(sizes), strict=True):
         if radius is not None and pos is not None:
-            around = pos[start : start + len(among)]
-            search = partial(WindowSearch, pos=around, radius=radius)
-        indices, similarity = NeighborIndex(among, metric, search)(part, k)
-        found.append((torch.where(indices < 0, -1, indices + start), similarity))
-        start += len(among)
-    return Neighbors(*(torch.cat(part) for part in zip(*found, strict=True)))
+            image_pos = pos[start : start + len(nodes)]
+            search = partial(WindowSearch, pos=image_pos, radius=radius)
+        indices, similarity = NeighborIndex(nodes, metric, search)(image_query, k)
+        results.append((torch.where(indices < 0, -1, indices + start), similarity))
+        start += len(nodes)
+    return Neighbors(*(torch.cat(part) for part in zip(*results, strict=True)))
 
 
 def _image_ids(batch: Tensor | None, query_batch: Tensor | None) -> Tensor | None:
-    """All images of nodes or queries, ascending; None for a single one without number."""
+    """Return the images of nodes and queries, ascending; None for a single image."""
     if batch is None or query_batch is None:
         return None
-    return torch.cat([batch, query_batch]).unique()
+    ids: Tensor = torch.cat([batch, query_batch]).unique()
+    return ids
 
 
 def _image_sizes(ids: Tensor | None, batch: Tensor | None, count: int) -> list[int]:
-    """How many nodes each image has."""
+    """Return the number of nodes of each image."""
     if ids is None or batch is None or not len(ids):
         return [count]
-    return torch.bincount(torch.searchsorted(ids, batch), minlength=len(ids)).tolist()
+    sizes: list[int] = torch.bincount(torch.searchsorted(ids, batch), minlength=len(ids)).tolist()
+    return sizes
 
 
 def _check_window(x: Tensor, query: Tensor | None, pos: Tensor | None, radius: int | None) -> None:

@@ -1,4 +1,4 @@
-"""How one image is searched for nearest neighbors: its nodes are prepared once, then asked."""
+"""Interface of a nearest-neighbor search in one image, and exact search."""
 
 from collections.abc import Callable
 from typing import Literal, Protocol
@@ -9,39 +9,43 @@ from torch import Tensor
 from graphs.validation import check_positive
 
 Metric = Literal["cosine", "l2"]
-Found = tuple[Tensor, Tensor]
-"""Indices `(M, k)` and similarities `(M, k)` of the most similar nodes, the most similar first."""
+SearchResult = tuple[Tensor, Tensor]
+"""Indices `(M, k)` and similarities `(M, k)` of the most similar nodes, in descending order."""
 
 
 class Search(Protocol):
-    """Nodes prepared to be asked: give up to `k` of them for each query `(M, D)`.
+    """Index of the nodes of one image; a call returns up to `k` of them for each query `(M, D)`.
 
-    For the query None, each of the nodes is a query, and not its own neighbor. Nodes that are
-    `hidden (N,)` are given, if at all, with a similarity of minus infinity.
+    If the query is None, every node is a query and is not its own neighbor. Nodes that are
+    `hidden (N,)` are left out, or returned with a similarity of minus infinity.
     """
 
-    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found: ...
+    def __call__(
+        self, query: Tensor | None, k: int, hidden: Tensor | None = None
+    ) -> SearchResult: ...
 
 
-MakeSearch = Callable[[Tensor, Metric], Search]
-"""Prepares nodes `(N, D)`, of unit length for `cosine`; `functools.partial` sets options."""
+SearchFactory = Callable[[Tensor, Metric], Search]
+"""Builds a search over nodes `(N, D)`, of unit length for `cosine`; set options with `partial`."""
 
 
-def similarities(
+def pairwise_similarity(
     query: Tensor,
     x: Tensor,
     metric: Metric,
     out: Tensor | None = None,
     square: Tensor | None = None,
 ) -> Tensor:
-    r"""Compare all pairs: :math:`q_i^\top x_j` of unit vectors, or :math:`-\|q_i - x_j\|^2`.
+    r"""Compute the similarity of all pairs.
+
+    It is :math:`q_i^\top x_j` for `cosine`, and :math:`-\|q_i - x_j\|^2` for `l2`.
 
     Args:
         query: `(M, D)`, of unit length for `cosine`.
-        x: `(N, D)`, likewise.
+        x: `(N, D)`, of unit length for `cosine`.
         metric: `cosine` or `l2`.
-        out: `(M, N)` to write to.
-        square: :math:`\|x_j\|^2` `(N,)`, if it is known; for `l2`.
+        out: output buffer `(M, N)`.
+        square: :math:`\|x_j\|^2` `(N,)`, used for `l2`; computed if None.
 
     Returns:
         `(M, N)`.
@@ -56,14 +60,18 @@ def similarities(
     return product.sub_(query.square().sum(1)[:, None]).clamp_(max=0)
 
 
-def largest(value: Tensor, k: int) -> Found:
-    """Find the `k` largest of each row as `topk` does, several times faster where rows are long.
+def grouped_topk(value: Tensor, k: int) -> SearchResult:
+    """Compute `topk` of each row through maxima of column groups, which is faster for long rows.
 
-    Columns are put in groups. If a value is among the k largest, fewer than k groups have a larger
-    maximum than its own group: so all of them lie in the k groups with the largest maxima.
+    If a value is among the k largest, fewer than k groups have a larger maximum than its own
+    group. So all k lie in the k groups with the largest maxima.
+
+    Args:
+        value: `(M, N)`.
+        k: values per row, at most N.
 
     Returns:
-        Columns `(M, k)` and values `(M, k)`, the largest first.
+        Columns `(M, k)` and values `(M, k)`, in descending order.
     """
     group = min(16, value.size(1) // (4 * k))
     if group < 4:
@@ -80,53 +88,54 @@ def largest(value: Tensor, k: int) -> Found:
 
 
 class ExactSearch:
-    """Compare all pairs, a block of them at a time: memory does not grow with their number.
+    """Exact search: compare all pairs in blocks, so that memory does not grow with their number.
 
     Args:
-        x: `(N, D)`.
-        metric: see `similarities`.
-        rows: queries compared at once; more if there are few nodes.
-        columns: nodes compared at once.
+        x: nodes `(N, D)`.
+        metric: `cosine` or `l2`, see `pairwise_similarity`.
+        rows: minimum number of queries per block; more are taken if there are few nodes.
+        columns: maximum number of nodes per block.
     """
 
     def __init__(self, x: Tensor, metric: Metric, rows: int = 256, columns: int = 32_768) -> None:
         check_positive(rows=rows, columns=columns)
         self.x, self.metric, self.columns = x, metric, columns
-        self.square = x.square().sum(1)
+        self.square = x.square().sum(1) if metric == "l2" else None
         self.rows = max(rows, 2**19 // max(len(x), 1))
 
-    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
-        itself = query is None
+    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> SearchResult:
+        is_self = query is None
         query = self.x if query is None else query
-        # One block of memory for all: to ask the system for each takes as long as the search.
-        block = self.x.new_empty(min(self.rows, len(query)), min(self.columns, len(self.x)))
-        found = []
+        # One buffer for all blocks: allocating one for each takes as long as the search.
+        buffer = self.x.new_empty(min(self.rows, len(query)), min(self.columns, len(self.x)))
+        results = []
         for start in range(0, len(query), self.rows):
-            some, parts = query[start : start + self.rows], []
+            block, parts = query[start : start + self.rows], []
             for first in range(0, len(self.x), self.columns):
-                part = slice(first, first + self.columns)
-                among, square = self.x[part], self.square[part]
-                out = block[: len(some), : len(among)]
-                similarity = similarities(some, among, self.metric, out, square)
-                if itself:
+                columns = slice(first, first + self.columns)
+                nodes = self.x[columns]
+                square = None if self.square is None else self.square[columns]
+                out = buffer[: len(block), : len(nodes)]
+                similarity = pairwise_similarity(block, nodes, self.metric, out, square)
+                if is_self:
                     similarity.diagonal(start - first).fill_(-torch.inf)
                 if hidden is not None:
-                    similarity.masked_fill_(hidden[part], -torch.inf)
-                index, value = largest(similarity, min(k, len(among)))
+                    similarity.masked_fill_(hidden[columns], -torch.inf)
+                index, value = grouped_topk(similarity, min(k, len(nodes)))
                 parts.append((index + first, value))
-            found.append(_best(parts, k))
-        return join(found, 0)
+            results.append(_merge(parts, k))
+        return concat_results(results, 0)
 
 
-def _best(parts: list[Found], k: int) -> Found:
+def _merge(parts: list[SearchResult], k: int) -> SearchResult:
     if len(parts) == 1:
         return parts[0]
-    index, value = join(parts, 1)
+    index, value = concat_results(parts, 1)
     value, place = value.topk(min(k, value.size(1)), dim=1)
     return index.gather(1, place), value
 
 
-def join(found: list[Found], dim: int) -> Found:
-    """Concatenate indices, and similarities."""
-    index, value = zip(*found, strict=True)
+def concat_results(results: list[SearchResult], dim: int) -> SearchResult:
+    """Concatenate indices, and similarities, along a dimension."""
+    index, value = zip(*results, strict=True)
     return torch.cat(index, dim), torch.cat(value, dim)

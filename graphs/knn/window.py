@@ -1,22 +1,26 @@
-"""Nearest neighbors among the pixels around."""
+"""Nearest-neighbor search among the surrounding pixels."""
 
 import torch
 from torch import Tensor
 
-from graphs.knn.search import Found, Metric, join
+from graphs.knn.search import Metric, SearchResult, concat_results
 
 
 class WindowSearch:
-    """Compare each node with those at most `radius` rows and columns away.
+    """Exact search in a window: compare each node with those at most `radius` pixels away.
 
-    Memory is linear in the nodes, and so is time, but for a search in their sorted places.
+    The distance is the larger of those in rows and columns. Memory is linear in the number of
+    nodes, and so is time, but for binary searches in their sorted positions.
 
     Args:
-        x: `(N, D)`.
-        metric: see `similarities`.
-        pos: row and column of each node `(N, 2)`, whole numbers; nodes may be missing.
+        x: nodes `(N, D)`.
+        metric: `cosine` or `l2`, see `pairwise_similarity`.
+        pos: row and column of each node `(N, 2)`, integers; pixels may be missing.
         radius: in pixels.
-        budget: numbers gathered at once; bounds memory.
+        budget: maximum number of values gathered at once; bounds memory.
+
+    Raises:
+        ValueError: if positions are too far apart, or two nodes share one.
     """
 
     def __init__(
@@ -24,7 +28,7 @@ class WindowSearch:
     ) -> None:
         self.x, self.metric, self.radius, self.budget = x, metric, radius, budget
         pos = pos.long() - pos.long().amin(0)
-        # Places row by row; between rows so many are left free that a window never meets others.
+        # Row-major places with gaps between rows, so that no window reaches into other rows.
         self.row = int(pos[:, 1].amax()) + 1 + radius
         if (int(pos[:, 0].amax()) + 1) * self.row >= 2**63:
             raise ValueError("expected rows and columns of an image in pos, got some too far apart")
@@ -33,13 +37,13 @@ class WindowSearch:
         if (self.taken.diff() == 0).any():
             raise ValueError("expected one node per row and column of an image, got two in one")
 
-    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> Found:
-        """Only the nodes themselves can be asked for: `query` is None."""
+    def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> SearchResult:
+        """Return neighbors of the nodes themselves: `query` has to be None, see `Search`."""
         x, side = self.x, 2 * self.radius + 1
-        found = []
+        results = []
         chunk = max(1, self.budget // (side**2 * x.size(1)))
         for nodes in torch.arange(len(x), device=x.device).split(chunk):
-            candidate = self._around(nodes)
+            candidate = self._window(nodes)
             if self.metric == "cosine":
                 value = torch.einsum("nd,nmd->nm", x[nodes], x[candidate])
             else:
@@ -48,16 +52,16 @@ class WindowSearch:
             if hidden is not None:
                 value.masked_fill_(hidden[candidate], -torch.inf)
             value, index = value.topk(min(k, side**2), dim=1)
-            found.append((candidate.gather(1, index), value))
-        return join(found, 0)
+            results.append((candidate.gather(1, index), value))
+        return concat_results(results, 0)
 
-    def _around(self, nodes: Tensor) -> Tensor:
-        """Give the nodes in the window of each `(n, (2 radius + 1)^2)`, -1 where there is none."""
+    def _window(self, nodes: Tensor) -> Tensor:
+        """Return the nodes in each node's window `(n, (2 radius + 1)^2)`; -1 for missing ones."""
         radius, side = self.radius, 2 * self.radius + 1
         step = torch.arange(side, device=nodes.device)
         first = self.place[nodes, None] + (step - radius) * self.row - radius  # of each row
-        at = torch.searchsorted(self.taken, first)[..., None] + step  # taken ones follow each other
+        at = torch.searchsorted(self.taken, first)[..., None] + step  # taken places are adjacent
         inside = at.clamp(max=len(self.taken) - 1)
-        there = (at == inside) & (self.taken[inside] < first[..., None] + side)
-        candidate = torch.where(there, self.node[inside], -1)
+        exists = (at == inside) & (self.taken[inside] < first[..., None] + side)
+        candidate = torch.where(exists, self.node[inside], -1)
         return torch.where(candidate == nodes[:, None, None], -1, candidate).flatten(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.composition import experiment_rows
 from pyg_mllc.errors import InputError
 
 
@@ -85,13 +86,12 @@ def what_there_is(error: MissingConfigException) -> str | None:
 
 
 def _choices(group: str, told: str) -> list[str]:
-    """Names of the files of a group, as Hydra's message tells where to look."""
+    """Return the names of a group's files, in the folders of Hydra's message, and of rows."""
     found = re.findall(r"path=(pkg|file)://(.+)$", told, re.MULTILINE)
     roots = [Path(str(files(path))) if kind == "pkg" else Path(path) for kind, path in found]
-    return sorted(
-        {
-            file.relative_to(root / group).with_suffix("").as_posix()
-            for root in roots
-            for file in (root / group).rglob("*.yaml")
-        }
-    )
+    names = {
+        file.relative_to(root / group).with_suffix("").as_posix()
+        for root in roots
+        for file in (root / group).rglob("*.yaml")
+    }
+    return sorted(names | experiment_rows().keys() if group == "experiment" else names)

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.correct_outputs import kept, summarize, write
 from pyg_mllc.cli.errors import one_sentence
 from pyg_mllc.cli.options import plain_options
@@ -20,7 +20,7 @@ from pyg_mllc.errors import InputError
 KINDS = ("labels", "changes", "confidence", "found")
 
 
-@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="correct", version_base="1.3")
+@hydra_command("correct")
 def run(cfg: DictConfig) -> None:
     """Correct the masks of a folder."""
     with one_sentence():

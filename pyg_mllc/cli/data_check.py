@@ -9,9 +9,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.config_checks import check_choices
 from pyg_mllc.cli.data_info import swatch
 from pyg_mllc.cli.errors import one_sentence, short
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHOWN = 5  # problems of a kind that the terminal shows
 
 
-@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="check", version_base="1.3")
+@hydra_command("check")
 def check(cfg: DictConfig) -> None:
     """Read what training would read; exit with code 1 if anything would hurt it."""
     with one_sentence():

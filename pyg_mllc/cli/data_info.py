@@ -5,12 +5,11 @@ from dataclasses import replace
 
 def _classes_of(name: str) -> list[str]:
     """Return the classes that a config of `data` selects from a published set."""
-    from importlib.resources import files
-
     from omegaconf import OmegaConf
 
-    text = files("pyg_mllc.configs").joinpath(f"data/{name}.yaml").read_text(encoding="utf-8")
-    return list(OmegaConf.create(text).classes)
+    from pyg_mllc.cli.composition import config_dir
+
+    return list(OmegaConf.load(config_dir() / f"data/{name}.yaml").classes)
 
 
 def print_data_sets() -> None:

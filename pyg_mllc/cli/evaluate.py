@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.predict import SEEN
@@ -18,7 +18,7 @@ from pyg_mllc.errors import InputError
 PAGE = "evaluation.html"  # written last
 
 
-@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="evaluate", version_base="1.3")
+@hydra_command("evaluate")
 def run(cfg: DictConfig) -> None:
     """Measure the checkpoint that `cfg` names, and write what was found."""
     with one_sentence():

@@ -4,15 +4,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.errors import InputError
 
 
-@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="explain", version_base="1.3")
+@hydra_command("explain")
 def run(cfg: DictConfig) -> None:
     """Explain the label of one pixel."""
     with one_sentence():

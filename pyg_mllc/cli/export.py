@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, refuse, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.predict import need_correction
@@ -15,7 +15,7 @@ NONE = "nothing is kept"
 FORMATS = {"onnx": ".onnx", "torch_export": ".pt2"}
 
 
-@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="export", version_base="1.3")
+@hydra_command("export")
 def run(cfg: DictConfig) -> None:
     """Export a checkpoint's network."""
     with one_sentence():

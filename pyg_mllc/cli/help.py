@@ -4,25 +4,23 @@ import re
 import sys
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Iterable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import rich
 from docstring_parser import DocstringStyle, parse
-from hydra import compose, initialize_config_module
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 from rich.padding import Padding
 from rich.text import Text
 
+from pyg_mllc.cli.composition import composing, config_dir
 from pyg_mllc.cli.config_checks import check_choices
 from pyg_mllc.cli.overrides import in_quotes, quoted
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.errors import InputError
-
-CONFIGS = "pyg_mllc.configs"
 
 
 class Option(NamedTuple):
@@ -55,8 +53,8 @@ def print_help(command: str, arguments: list[str]) -> None:
         if not given.config_dir.is_dir():
             raise InputError(f"--config-dir={given.config_dir} is no folder")
         overrides.append(f"hydra.searchpath=[{in_quotes(f'file://{given.config_dir.absolute()}')}]")
-    text = files(CONFIGS).joinpath(f"{command}.yaml").read_text(encoding="utf-8")
-    with initialize_config_module(CONFIGS, version_base="1.3"):
+    text = (config_dir() / f"{command}.yaml").read_text(encoding="utf-8")
+    with composing():
         config = compose(command, overrides=overrides, return_hydra_config=True)
         chosen = {k: v for k, v in config.hydra.runtime.choices.items() if "hydra" not in k}
         choices = {group: _choices(group.split("@")[0]) for group in chosen}

@@ -1,12 +1,12 @@
 """The options of a command, as plain values of the kinds that its file of defaults has."""
 
 import os
-from importlib.resources import files
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.composition import config_dir
 from pyg_mllc.cli.trusted_config import allowed
 from pyg_mllc.utils.user_code import find_named
 from pyg_mllc.utils.validation import check_kind
@@ -21,9 +21,9 @@ def plain_options(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         InputError: if an option is of another kind.
     """
-    file = files("pyg_mllc.configs").joinpath(f"{HydraConfig.get().job.config_name}.yaml")
+    file = config_dir() / f"{HydraConfig.get().job.config_name}.yaml"
     values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    defaults: Any = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
+    defaults: Any = OmegaConf.to_container(OmegaConf.load(file))
     for name in values.keys() & {n for n, default in defaults.items() if default != "???"}:
         values[name] = _fitting(name, values[name], defaults[name])
     find_named(os.getcwd(), allowed(cfg))

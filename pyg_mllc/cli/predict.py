@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.progress import bar
@@ -20,7 +20,7 @@ SEEN = ("correct", "scales", "flip", "fit", "window", "overlap")  # options of `
 AT_ONCE = 4_000_000  # pixels of a batch, so that large images do not fill the memory
 
 
-@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="predict", version_base="1.3")
+@hydra_command("predict")
 def run(cfg: DictConfig) -> None:
     """Label the images of a folder."""
     with one_sentence():

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.config_checks import check_choices, method_name, tell_unread
 from pyg_mllc.cli.errors import one_sentence, refuse, short
 from pyg_mllc.cli.progress import bar
@@ -59,7 +59,7 @@ def run() -> None:
     _run()
 
 
-@hydra.main(config_path="pkg://pyg_mllc.configs", config_name="train", version_base="1.3")
+@hydra_command("train")
 def _run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
     out = Path(HydraConfig.get().runtime.output_dir)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from graphs.precision import at_least_float32
 from pyg_mllc.utils.distributed import sum_over_processes
 
 
@@ -78,9 +79,7 @@ class ClassThresholds(nn.Module):
             logits: `(B, C, h, w)`.
             valid: `(B, h, w)` bool, pixels that may count; by default all.
         """
-        confidence, label = (
-            logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1).max(1)
-        )
+        confidence, label = at_least_float32(logits).softmax(1).max(1)
         sure = confidence >= self.threshold
         sure = sure if valid is None else sure & valid
         new = torch.bincount(label[sure], minlength=len(self.counts))

@@ -10,8 +10,8 @@ from graphs import ClassHubs, class_graph, class_hubs, propagate, random_walk_no
 from pyg_mllc.nn.graph_layer import GraphLayer, Layer
 
 Levels = Literal["both", "semantic", "class", "none"]
-TRUST_RAMP = 0.05  # of the confidence, below the threshold
-SHARPNESS = 0.3  # difference of logits by which a class must lead for a label to be clear
+TRUST_RAMP = 0.1  # of the confidence, below the threshold
+SHARPNESS = 0.5  # difference of logits by which a class must lead for a label to be clear
 IDENTITY_RANGE = 8.0  # far beyond what an embedding head gives, small enough for float32
 
 
@@ -21,11 +21,11 @@ def trust(
     r"""Compute how far nodes are confident enough to keep their label.
 
     .. math::
-        t_i = \min\big(1, \max(0, 1 - (\theta_i - m_i) / 0.05)\big), \qquad
+        t_i = \min\big(1, \max(0, 1 - (\theta_i - m_i) / 0.1)\big), \qquad
         m_i = \max \mathrm{softmax}(Z_i), \;
         \theta_i = \textstyle\sum_c r_{ic} \min(\tau, \eta_c)
 
-    with :math:`r_i = \mathrm{softmax}(Z_i / 0.3)`, nearly the label of node i. As published it is a
+    with :math:`r_i = \mathrm{softmax}(2 Z_i)`, nearly the label of node i. As published it is a
     step: :math:`t_i = [m_i \ge \tau] \lor [m_i \ge \eta_{y_i}]`, :math:`y_i = \arg\max Z_i`.
 
     Args:
@@ -61,7 +61,7 @@ class CorrectionRound(nn.Module):
 
     with :math:`\hat A` the semantic-level graph of the features F, :math:`\hat G` the class-level
     graph of the corrected logits, :math:`G_{ij} = q_i^\top q_j` for :math:`q_i` the unit vector
-    along :math:`\mathrm{softmax}(Z_{ri} / 0.3)`, and :math:`a_i` small where node i is trusted.
+    along :math:`\mathrm{softmax}(2 Z_{ri})`, and :math:`a_i` small where node i is trusted.
     Starts as the identity transform around the propagation, for features above -8.
 
     Args:
@@ -187,7 +187,7 @@ class CorrectionRound(nn.Module):
     def hubs(self, logits: Tensor, label: Tensor, batch: Tensor) -> ClassHubs:
         """Build the class-level graph of the corrected logits and the labels before."""
         if self.smooth:
-            return class_hubs(logits / SHARPNESS, batch=batch, agree="overlap")
+            return class_hubs(logits / SHARPNESS, batch=batch, agreement="overlap")
         return class_hubs(logits, label, batch)
 
     def _same_partners(self, logits: Tensor, label: Tensor, batch: Tensor) -> Data:

@@ -10,8 +10,9 @@ from torch_geometric.data import Batch
 
 from graphs import AnchorMemory, anchor_evidence, anchor_graph
 from graphs.maps import Maps
-from graphs.taper import tapered_count
-from graphs.validation import check_neighbors, check_nodes, check_positive, check_whole
+from graphs.precision import at_least_float32
+from graphs.taper import num_tapered
+from graphs.validation import check_int, check_neighbors, check_nodes, check_positive
 from pyg_mllc.nn.class_thresholds import class_thresholds
 from pyg_mllc.nn.correction_round import CorrectionRound, Levels
 from pyg_mllc.nn.graph_layer import Layer
@@ -112,10 +113,10 @@ class LabelCorrector(nn.Module):
         smooth: bool = True,
     ) -> None:
         super().__init__()
-        check_whole(2, num_classes=num_classes)
-        check_whole(0, rounds=rounds)
+        check_int(2, num_classes=num_classes)
+        check_int(0, rounds=rounds)
         if feature_dim is not None:
-            check_whole(1, feature_dim=feature_dim)
+            check_int(1, feature_dim=feature_dim)
         check_neighbors(k)
         if levels not in ("both", "semantic", "class", "none"):
             raise ValueError(
@@ -291,7 +292,7 @@ class LabelCorrector(nn.Module):
     @property
     def neighbors(self) -> int:
         """Number of neighbors, besides itself, that have a say in a pixel's label."""
-        return tapered_count(self.k) if self.smooth else self.k
+        return num_tapered(self.k) if self.smooth else self.k
 
     def check_anchors(self, anchors: AnchorMemory) -> None:
         """Refuse anchors that cannot take part.
@@ -349,7 +350,7 @@ class LabelCorrector(nn.Module):
 
 def _resize(map_: Tensor, size: Sequence[int]) -> Tensor:
     """Mean of the pixels where a map shrinks, linear between them where it grows."""
-    map_ = map_.to(torch.promote_types(map_.dtype, torch.float32))
+    map_ = at_least_float32(map_)
     shrinks = size[0] <= map_.size(1) and size[1] <= map_.size(2)
     mode = "area" if shrinks else "bilinear"
     return F.interpolate(map_[None], tuple(size), mode=mode)[0]

@@ -5,11 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphs import AnchorMemory
-from graphs.anchors import class_parts, log_share
+from graphs.anchors import balanced_one_hot, log_class_share
 from graphs.maps import pixel_positions
-from graphs.precision import precise
+from graphs.precision import to_float64
 from graphs.propagate import EPS
-from graphs.taper import taper, tapered_count
+from graphs.taper import num_tapered, taper_weights
 from pyg_mllc.nn.class_thresholds import class_thresholds
 from pyg_mllc.nn.correction_round import SHARPNESS, CorrectionRound
 from pyg_mllc.nn.corrector import LabelCorrector
@@ -67,7 +67,7 @@ class ExportableCorrector(nn.Module):
         if some is not None:
             c, label = corrector.num_classes, some.label
             bayes = corrector.anchor_rule == "bayes"
-            told = class_parts(label, c) if bayes else label_logits(label, c, CERTAINTY)
+            told = balanced_one_hot(label, c) if bayes else label_logits(label, c, CERTAINTY)
         self.register_buffer("told", told)
 
     def forward(
@@ -85,7 +85,8 @@ class ExportableCorrector(nn.Module):
         told = None if self.anchors is None else self._told(look)
         if told is not None and self.corrector.anchor_rule == "bayes":
             assert self.told is not None
-            z, told = z + self.corrector.anchor_share * log_share(told, self.told), None
+            evidence = log_class_share(told, self.told.any(0))
+            z, told = z + self.corrector.anchor_share * evidence, None
         graph, looks = None, [look]
         pos = pixel_positions(logits.size(2), logits.size(3), logits.device)
         for step in _rounds(self.corrector):
@@ -100,8 +101,8 @@ class ExportableCorrector(nn.Module):
     def _told(self, look: Tensor) -> Tensor:
         """What the anchors tell each node `(B, N, C)`."""
         assert self.anchors is not None and self.center is not None and self.told is not None
-        x, temperature = precise(self.anchors), self.corrector.temperature
-        near = precise(look) - precise(self.center)
+        x, temperature = to_float64(self.anchors), self.corrector.temperature
+        near = to_float64(look) - to_float64(self.center)
         distance = near.square().sum(2, keepdim=True) - 2 * near @ x.T + x.square().sum(1)
         smooth = self.corrector.smooth and len(x) > self.corrector.neighbors
         weight = _nearest(
@@ -118,7 +119,7 @@ class ExportableCorrector(nn.Module):
         if smooth:
             u = look_alike_features(looks, pos)
         else:
-            u, looks = F.normalize(precise(looks[-1]), dim=2), looks[-1:]
+            u, looks = F.normalize(to_float64(looks[-1]), dim=2), looks[-1:]
         square = u.square().sum(2)
         distance = square[:, :, None] + square[:, None] - 2 * u @ u.transpose(1, 2)
         itself = torch.eye(u.size(1), dtype=torch.bool, device=u.device)
@@ -159,8 +160,8 @@ def _nearest(similarity: Tensor, k: int, smooth: bool) -> Tensor:
     if not smooth:
         found = similarity.topk(min(k, similarity.size(2)), dim=2)
         return torch.zeros_like(similarity).scatter(2, found.indices, 1.0)
-    found = similarity.topk(tapered_count(k) + 1, dim=2)
-    weight = taper(found.values.flatten(0, 1), k).unflatten(0, found.values.shape[:2])
+    found = similarity.topk(num_tapered(k) + 1, dim=2)
+    weight = taper_weights(found.values.flatten(0, 1), k).unflatten(0, found.values.shape[:2])
     return torch.zeros_like(similarity).scatter(2, found.indices[..., :-1], weight)
 
 

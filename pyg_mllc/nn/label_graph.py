@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
 from graphs import automatic_search, random_walk_norm, semantic_graph, symmetric_norm
-from graphs.precision import precise
+from graphs.precision import to_float64
 from pyg_mllc.nn.soft_labels import label_logits
 
 CERTAINTY = 0.99  # of an anchor's label
@@ -34,7 +34,7 @@ def look_alike_features(maps: Sequence[Tensor], pos: Tensor | None = None) -> Te
     Returns:
         u `(..., N, D)`.
     """
-    parts = [F.normalize(precise(m), dim=-1) for m in maps]
+    parts = [F.normalize(to_float64(m), dim=-1) for m in maps]
     if pos is not None:
         parts.append(POSITION * pos.to(parts[0]).expand(*parts[0].shape[:-1], 2))
     return torch.cat(parts, dim=-1)
@@ -73,7 +73,7 @@ def label_graph(
             u, k, batch, metric="l2", affinity=affinity, search=automatic_search, smooth=True
         )
     else:
-        graph = semantic_graph(precise(maps[-1]), k, batch, search=automatic_search)
+        graph = semantic_graph(to_float64(maps[-1]), k, batch, search=automatic_search)
     weight = symmetric_norm(graph.edge_index, graph.edge_weight, graph.num_nodes)
     graph.edge_weight = weight.to(torch.promote_types(maps[0].dtype, torch.float32))
     return graph

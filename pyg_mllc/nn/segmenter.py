@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from graphs.precision import at_least_float32
 from pyg_mllc.errors import InputError
 from pyg_mllc.nn.corrector import LabelCorrector
 from pyg_mllc.nn.decoders import create_pair
@@ -183,8 +184,7 @@ class CorrectedSegmenter(nn.Module):
         size = features.shape[-2:]
         if fine.shape[-2:] == size:
             return self.corrector(fine, features, class_counts, **more)
-        wide = fine.to(torch.promote_types(fine.dtype, torch.float32))
-        coarse = F.interpolate(wide, size, mode="area")
+        coarse = F.interpolate(at_least_float32(fine), size, mode="area")
         history = self.corrector(coarse, features, class_counts, **more)
         changes = [upsample(p.logits - coarse, fine.shape[-2:]) for p in history]
         return [Prediction(fine + d, p.features) for d, p in zip(changes, history, strict=True)]

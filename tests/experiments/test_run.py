@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from hydra import compose
 
 from experiments import table as tables
-from experiments.job import CONFIGS, Job, data_root, rows
+from experiments.job import Job, data_root, rows
 from experiments.methods import evaluate, search
 from experiments.run import add, choices, main, run
 from pyg_mllc import cli
+from pyg_mllc.cli.composition import composing
 from pyg_mllc.cli.run_dir import LOCK
 from pyg_mllc.utils.provenance import commit
 
@@ -172,7 +173,7 @@ def command(real_data, tmp_path):
     job = Job(JOB.config, tuple(options), 0)
     words = [sys.executable, "-m", "experiments.run", "methods", "--rows", "camvid_46_supervised"]
     words += ["--seeds", "0", "1", "--csv", str(tmp_path / "table.csv"), "--set", *options]
-    paths = {"PYTHONPATH": str(CONFIGS.parents[2]), "MLLC_DATA": str(real_data.absolute())}
+    paths = {"PYTHONPATH": str(Path(__file__).parents[2]), "MLLC_DATA": str(real_data.absolute())}
 
     def start():
         with (tmp_path / "log").open("w") as log:
@@ -338,7 +339,7 @@ def test_rows_train_at_the_rate_and_weight_that_their_search_found(data, method)
         tuple(float(option.split("=")[1]) for option in options): miou
         for options, miou in search.searched(data, method).items()
     }
-    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+    with composing():
         row = compose("train", [f"experiment={search.ROWS[data]}_{method}"])
     used = (row.optimizer.lr, row.method[name]) if name else (row.optimizer.lr,)
     assert found[used] > max(found.values()) - 1, f"expected {search.best(data, method)}"

@@ -6,8 +6,8 @@ import torch
 
 from graphs import (
     AnchorMemory,
-    CellSearch,
     ExactSearch,
+    IVFSearch,
     anchor_evidence,
     anchor_graph,
     join_features,
@@ -16,7 +16,7 @@ from graphs import (
 )
 
 
-@pytest.mark.parametrize("search", [ExactSearch, CellSearch])
+@pytest.mark.parametrize("search", [ExactSearch, IVFSearch])
 def test_anchors_tell_nodes_of_other_images_their_label(search, device):
     centers = 3 * torch.randn(5, 8)
     memory = AnchorMemory(5, 8, budget=500, search=search).to(device)
@@ -71,7 +71,7 @@ def test_without_anchors_in_reach_there_is_no_evidence():
     assert not evidence[[0, 2]].any() and evidence[1].all()
 
 
-@pytest.mark.parametrize("search", [ExactSearch, partial(CellSearch, cells=2, probes=2)])
+@pytest.mark.parametrize("search", [ExactSearch, partial(IVFSearch, nlist=2, nprobe=2)])
 def test_an_images_own_nodes_are_hidden_from_it(search):
     memory = AnchorMemory(1, 2, budget=30, search=search)
     x, label = torch.randn(10, 2), torch.zeros(10).long()

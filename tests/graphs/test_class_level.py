@@ -1,10 +1,9 @@
 import pytest
 import torch
-from dense import class_level
-from torch_geometric.data import Data
+from dense import class_level, normalize
 from torch_geometric.utils import to_dense_adj
 
-from graphs import ClassLevelGraph, class_graph, class_hubs, propagate, random_walk_norm
+from graphs import class_graph, class_hubs, propagate, random_walk_norm
 
 
 def adjacency(graph):
@@ -12,12 +11,12 @@ def adjacency(graph):
     return to_dense_adj(graph.edge_index, edge_attr=graph.edge_weight, max_num_nodes=n)[0].T
 
 
-@pytest.mark.parametrize("agree", ["label", "overlap"])
+@pytest.mark.parametrize("agreement", ["label", "overlap"])
 @pytest.mark.parametrize("threshold", [0.0, 0.6])
-def test_dense_edges_are_all_pairs_that_agree(agree, threshold):
+def test_dense_edges_are_all_pairs_that_agree(agreement, threshold):
     logits, batch = 2 * torch.randn(40, 3), torch.tensor([0] * 15 + [1] * 25)
-    graph = class_graph(logits, batch=batch, form="dense", agree=agree, threshold=threshold)
-    label = logits.argmax(1) if agree == "label" else torch.zeros(40).long()
+    graph = class_graph(logits, batch=batch, form="dense", agreement=agreement, threshold=threshold)
+    label = logits.argmax(1) if agreement == "label" else torch.zeros(40).long()
     expected = class_level(logits, label, batch)
     expected = torch.where(expected >= threshold, expected, 0.0)
     assert torch.allclose(adjacency(graph), expected, atol=1e-6)
@@ -62,15 +61,6 @@ def test_edges_stay_inside_image_and_label_and_are_sorted_by_target(form):
     assert (target.diff() >= 0).all()
 
 
-def test_transform_gives_the_edges_to_data():
-    data = Data(logits=torch.randn(20, 3), num_nodes=20, edge_attr=torch.zeros(1))
-    transform = ClassLevelGraph(form="dense", threshold=0.5)
-    out = transform(data)
-    expected = class_graph(data.logits, form="dense", threshold=0.5)
-    assert torch.equal(out.edge_index, expected.edge_index) and "edge_attr" not in out
-    assert repr(transform) == ("ClassLevelGraph(logits='logits', form='dense', threshold=0.5)")
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -96,11 +86,6 @@ def test_float32_under_autocast_and_nothing_for_no_nodes():
     assert class_hubs(torch.zeros(0, 3)).propagate(torch.zeros(0, 8)).shape == (0, 8)
 
 
-def test_data_without_what_the_transform_looks_for_is_refused():
-    with pytest.raises(ValueError, match=r"expected data with 'logits', got \['x'\]"):
-        ClassLevelGraph()(Data(x=torch.rand(3, 2)))
-
-
 def test_unknown_options_are_refused():
     with pytest.raises(ValueError, match=r"'sampled' or 'dense'.*got 'hubs'"):
         class_graph(torch.zeros(3, 2), form="hubs")
@@ -109,5 +94,56 @@ def test_unknown_options_are_refused():
 @pytest.mark.parametrize("form", ["sampled", "dense"])
 def test_no_threshold_leaves_a_node_alone(form):
     logits = 3 * torch.randn(40, 4)
-    graph = class_graph(logits, form=form, k=5, agree="overlap", threshold=1.0)
+    graph = class_graph(logits, form=form, k=5, agreement="overlap", threshold=1.0)
     assert graph.edge_index[1].unique().numel() == 40
+
+
+def test_hubs_equal_all_pairs(device):
+    logits = 3 * torch.randn(60, 4, device=device)
+    label = torch.randint(4, (60,), device=device)
+    batch = torch.tensor([0] * 25 + [1] * 35, device=device)
+    x = torch.randn(60, 7, device=device)
+    dense = normalize(class_level(logits.cpu(), label.cpu(), batch.cpu()))
+    out = class_hubs(logits, label, batch).propagate(x)
+    assert torch.allclose(out.cpu(), dense @ x.cpu(), atol=1e-5)
+
+
+def test_gradient_equals_that_of_all_pairs():
+    logits, x = torch.randn(20, 3).double(), torch.randn(20, 4).double().requires_grad_()
+    hubs, cotangent = class_hubs(logits), torch.randn(20, 4).double()
+    assert torch.autograd.gradcheck(hubs.propagate, (x,))
+    (gradient,) = torch.autograd.grad(hubs.propagate(x), x, cotangent)
+    dense = normalize(class_level(logits, logits.argmax(1), torch.zeros(20).long()))
+    assert torch.allclose(gradient, dense.T @ cotangent)
+
+
+def test_nodes_of_one_image_and_label_share_their_value_if_equally_sure():
+    logits = torch.eye(2)[[0, 0, 1, 0]] * 20
+    batch = torch.tensor([0, 0, 0, 1])
+    out = class_hubs(logits, batch=batch).propagate(torch.tensor([[1.0], [3], [5], [7]]))
+    assert torch.allclose(out.flatten(), torch.tensor([2.0, 2, 5, 7]), atol=1e-4)
+
+
+def test_memory_is_linear():
+    n, c, d = 20_000, 5, 8
+    hubs = class_hubs(torch.randn(n, c))
+    assert hubs.weight.numel() == n * c  # all pairs would take 400 million
+    assert hubs.propagate(torch.randn(n, d)).shape == (n, d)
+
+
+def test_hubs_as_a_pyg_graph_give_the_same():
+    logits, x = torch.randn(30, 3), torch.randn(30, 5)
+    hubs = class_hubs(logits, batch=torch.tensor([0] * 10 + [1] * 20))
+    graph = hubs.to_hetero()
+    assert graph.validate()
+    to_hub, to_pixel = graph["pixel", "joins", "hub"], graph["hub", "reaches", "pixel"]
+    at_hub = propagate(to_hub.edge_index, to_hub.edge_weight, x, graph["hub"].num_nodes)
+    out = propagate(to_pixel.edge_index, to_pixel.edge_weight, at_hub, 30)
+    assert torch.allclose(out, hubs.propagate(x), atol=1e-5)
+
+
+def test_no_nodes_make_no_hubs():
+    hubs = class_hubs(torch.zeros(0, 3))
+    assert hubs.propagate(torch.zeros(0, 2)).shape == (0, 2)
+    graph = hubs.to_hetero()
+    assert graph["pixel"].num_nodes == graph["hub"].num_nodes == 0

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from graphs import pixel_batch, sample_nodes, spread_sample
+from graphs import knn_interpolate, pixel_batch, sample_nodes
 
 
 @pytest.fixture
@@ -65,14 +65,14 @@ def test_spreading_gives_back_what_all_nodes_of_a_kind_share():
     batch = pixel_batch(features, label=kind)
     chosen = sample_nodes(batch, 20)
     value = torch.tensor([[5.0], [-1.0], [2.0]])
-    spread = spread_sample(value[batch.label[chosen]], chosen, batch.x, batch.batch, k=2)
+    spread = knn_interpolate(value[batch.label[chosen]], chosen, batch.x, batch.batch, k=2)
     assert torch.allclose(spread, value[batch.label], atol=1e-3)
 
 
 def test_chosen_nodes_keep_their_value_and_get_the_gradient(batch):
     chosen = sample_nodes(batch, 10)
     value = torch.randn(len(chosen), 2, requires_grad=True)
-    spread = spread_sample(value, chosen, batch.x, batch.batch)
+    spread = knn_interpolate(value, chosen, batch.x, batch.batch)
     assert torch.equal(spread[chosen], value)
     spread.sum().backward()
     assert (value.grad >= 1 - 1e-6).all()
@@ -85,8 +85,8 @@ def test_what_a_rule_needs_is_asked_for(batch):
         sample_nodes(batch, 0)
     with pytest.raises(ValueError, match="got 'best'"):
         sample_nodes(batch, 3, "best")
-    with pytest.raises(ValueError, match=r"chosen \(3,\) of whole numbers.*got shape \(2,\)"):
-        spread_sample(torch.zeros(3, 1), torch.tensor([0, 1]), batch.x)
+    with pytest.raises(ValueError, match=r"index \(3,\) of whole numbers.*got shape \(2,\)"):
+        knn_interpolate(torch.zeros(3, 1), torch.tensor([0, 1]), batch.x)
 
 
 @pytest.mark.parametrize("size", [(1, 50), (5, 2), (100, 7), (2, 200), (30, 40), (3, 4), (1, 1)])
@@ -105,9 +105,9 @@ def test_what_cannot_be_sampled_or_spread_is_refused(batch):
     with pytest.raises(ValueError, match="uncertainty of 0 or more"):
         sample_nodes(batch, 2, "uncertainty", uncertainty=-torch.ones(len(batch.batch)))
     first = torch.arange(3)  # all of the first image
-    with pytest.raises(ValueError, match="a chosen node in each image"):
-        spread_sample(torch.rand(3, 2), first, batch.x, batch.batch)
+    with pytest.raises(ValueError, match="a sampled node in each image"):
+        knn_interpolate(torch.rand(3, 2), first, batch.x, batch.batch)
     with pytest.raises(ValueError, match="ascending numbers of the 254 nodes"):
-        spread_sample(torch.rand(3, 2), first.flip(0), batch.x, batch.batch)
+        knn_interpolate(torch.rand(3, 2), first.flip(0), batch.x, batch.batch)
     with pytest.raises(ValueError, match=r"floating-point values \(S, C\), got shape \(3, 1\)"):
-        spread_sample(first[:, None], first, batch.x)
+        knn_interpolate(first[:, None], first, batch.x)

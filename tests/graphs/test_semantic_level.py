@@ -1,16 +1,13 @@
 import math
-import sys
 
 import pytest
 import torch
-import torch_geometric.transforms as T
 from dense import semantic
 from hypothesis import given
 from hypothesis import strategies as st
-from torch_geometric.data import Batch, Data
 from torch_geometric.utils import contains_self_loops, is_undirected, to_dense_adj
 
-from graphs import ClassLevelGraph, SemanticLevelGraph, gaussian_affinity, semantic_graph
+from graphs import gaussian_affinity, semantic_graph
 
 
 def adjacency(graph):
@@ -70,35 +67,6 @@ def test_the_default_affinity_fits_the_metric():
     assert graph.num_edges > 250 and graph.edge_weight.max() <= 2
 
 
-def test_transform_composes_and_keeps_images_apart():
-    transform = T.Compose([SemanticLevelGraph(k=3), T.ToUndirected(reduce="max")])
-    data = transform(Batch.from_data_list([Data(x=torch.randn(9, 4)), Data(x=torch.randn(7, 4))]))
-    source, target = data.edge_index
-    assert torch.equal(data.batch[source], data.batch[target])
-    assert repr(SemanticLevelGraph(k=3)) == "SemanticLevelGraph(k=3)"
-
-
-def test_transform_with_a_window_reads_the_positions():
-    pos = torch.cartesian_prod(torch.arange(6), torch.arange(6))
-    data = SemanticLevelGraph(k=50, radius=1)(Data(x=torch.rand(36, 4), pos=pos))
-    source, target = data.edge_index
-    assert (pos[source] - pos[target]).abs().max() == 1
-
-
-def test_sparse_form_is_the_same_graph():
-    torch_sparse = pytest.importorskip("torch_sparse", reason="the extra sparse is not installed")
-    x = torch.randn(20, 4)
-    data = SemanticLevelGraph(k=3, sparse=True)(Data(x=x))
-    assert isinstance(data.adj_t, torch_sparse.SparseTensor)
-    assert torch.equal(data.adj_t.to_dense(), adjacency(semantic_graph(x, 3)))
-
-
-def test_sparse_form_without_torch_sparse_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch_sparse", None)
-    with pytest.raises(ImportError, match=r"pip install .* 'pyg_mllc\[sparse\]'"):
-        SemanticLevelGraph(k=3, sparse=True)(Data(x=torch.randn(20, 4)))
-
-
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(1, 9), st.integers(1, 4))
 def test_any_sizes_give_a_valid_graph(sizes, k, width):
     batch = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
@@ -108,16 +76,6 @@ def test_any_sizes_give_a_valid_graph(sizes, k, width):
     assert torch.equal(source[source == target], torch.arange(sum(sizes)))
     if len(source):
         assert is_undirected(graph.edge_index, graph.edge_weight)
-
-
-def test_both_graphs_over_the_same_nodes_keep_names_of_their_own():
-    data = Data(x=torch.randn(20, 4), logits=torch.randn(20, 3))
-    both = T.Compose([SemanticLevelGraph(k=3, name="semantic"), ClassLevelGraph(k=3, name="class")])
-    assert repr(both.transforms[0]) == "SemanticLevelGraph(k=3, name='semantic')"
-    batch = Batch.from_data_list([both(data.clone()), both(data.clone())])
-    for name in ("semantic", "class"):
-        edges = batch[f"{name}_edge_index"]
-        assert torch.equal(edges[0] // 20, edges[1] // 20) and edges.max() >= 20
 
 
 def test_an_affinity_of_one_joins_no_missing_neighbors():
@@ -132,5 +90,3 @@ def test_affinities_that_do_not_fit_the_metric_are_refused():
         semantic_graph(torch.randn(5, 3), 2, affinity=gaussian_affinity)
     with pytest.raises(ValueError, match="scale above 0, got 0"):
         gaussian_affinity(torch.zeros(1), 0)
-    with pytest.raises(TypeError, match="unexpected option 'radios'; expected some of k, metric"):
-        SemanticLevelGraph(radios=2)

@@ -2,7 +2,7 @@ import torch
 from dense import tapered as expected_taper
 
 from graphs import AnchorMemory, anchor_graph, class_hubs, semantic_graph
-from graphs.taper import taper, tapered_count
+from graphs.taper import num_tapered, taper_weights
 
 
 def sorted_similarity(n, count, scale=1.0):
@@ -12,29 +12,29 @@ def sorted_similarity(n, count, scale=1.0):
 def test_matches_the_definition():
     for k in (1, 2, 5, 20):
         similarity = sorted_similarity(6, 40)
-        weight = taper(similarity[:, : tapered_count(k) + 1], k)
+        weight = taper_weights(similarity[:, : num_tapered(k) + 1], k)
         expected = torch.stack([expected_taper(row, k) for row in similarity])
-        assert torch.allclose(weight, expected[:, : tapered_count(k)])
-        assert not expected[:, tapered_count(k) + 1 :].any()
+        assert torch.allclose(weight, expected[:, : num_tapered(k)])
+        assert not expected[:, num_tapered(k) + 1 :].any()
 
 
 def test_the_last_neighbor_and_the_next_may_swap_places():
     """Whichever of two that tie comes last, nothing changes, for any scale of similarities."""
     for scale in (1e-6, 1e-3, 1.0, 1e3):
-        near = sorted_similarity(50, tapered_count(20) + 2, scale)
+        near = sorted_similarity(50, num_tapered(20) + 2, scale)
         near[:, -2] = near[:, -3]  # the last that gets a weight ties with the first that gets none
-        weight = taper(near[:, :-1], 20)
+        weight = taper_weights(near[:, :-1], 20)
         assert (weight[:, -1] <= 1e-9 / (near[:, 10] - near[:, -2])).all()
 
 
 def test_weights_sum_to_about_k():
-    weight = taper(sorted_similarity(500, tapered_count(20) + 1), 20)
+    weight = taper_weights(sorted_similarity(500, num_tapered(20) + 1), 20)
     assert 18 < weight.sum(1).mean() < 22
 
 
 def test_who_has_few_neighbors_keeps_all():
     similarity = torch.tensor([[0.5, 0.4, -torch.inf, -torch.inf]])
-    assert taper(similarity, 2).tolist() == [[1, 1, 1]]
+    assert taper_weights(similarity, 2).tolist() == [[1, 1, 1]]
 
 
 def dense(edge_index, edge_weight, n=64):
@@ -72,7 +72,7 @@ def test_hubs_of_overlapping_posteriors_are_all_pairs_of_an_image():
     g = (q @ q.T) * (batch[:, None] == batch)
     scale = (g.sum(1) + 1e-10).rsqrt()
     g = scale[:, None] * g * scale
-    hubs = class_hubs(logits, batch=batch, agree="overlap")
+    hubs = class_hubs(logits, batch=batch, agreement="overlap")
     assert torch.allclose(hubs.propagate(x), g @ x)
     for node in (0, 13, 29):
         assert torch.allclose(hubs.weights_to(node), g[node])

@@ -9,13 +9,13 @@ from graphs import (
     anchor_graph,
     class_graph,
     class_hubs,
+    knn_interpolate,
     nearest_neighbors,
     pixel_batch,
     propagate,
     random_walk_norm,
     sample_nodes,
     semantic_graph,
-    spread_sample,
     symmetric_norm,
 )
 
@@ -45,7 +45,7 @@ def test_images_and_labels_of_any_kind_make_the_same_graphs(kind):
         lambda b, y: class_hubs(logits, y, b).propagate(x),
         lambda b, y: class_graph(logits, y, b, k=2, generator=seeded()),
         lambda b, y: class_graph(logits, y, b, form="dense"),
-        lambda b, y: class_graph(logits, y, b, k=2, agree="overlap", generator=seeded()),
+        lambda b, y: class_graph(logits, y, b, k=2, agreement="overlap", generator=seeded()),
     ):
         wanted = build(batch, label)
         assert same(build(batch.to(kind), label.to(kind)), wanted)
@@ -64,7 +64,7 @@ def test_images_of_any_kind_have_the_same_neighbors(kind):
         lambda b: nearest_neighbors(x, 2, b).indices,
         lambda b: nearest_neighbors(x, 2, b, query=x, query_batch=batch).indices,
         lambda b: nearest_neighbors(x, 2, batch, query=x, query_batch=b).indices,
-        lambda b: spread_sample(x[::3], torch.arange(0, len(x), 3), x, b),
+        lambda b: knn_interpolate(x[::3], torch.arange(0, len(x), 3), x, b),
     ):
         assert same(build(batch.to(kind)), build(batch))
     source, target = batch[semantic_graph(x, 2, batch.to(kind)).edge_index]
@@ -82,7 +82,8 @@ def test_edges_and_chosen_nodes_of_any_kind_are_numbers(kind):
     ):
         assert same(build(edges.to(kind)), build(edges))
     chosen = torch.arange(0, 120, 7)
-    assert same(spread_sample(x[chosen], chosen.to(kind), x), spread_sample(x[chosen], chosen, x))
+    wanted = knn_interpolate(x[chosen], chosen, x)
+    assert same(knn_interpolate(x[chosen], chosen.to(kind), x), wanted)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from graphs import CellSearch, ExactSearch, automatic_search, nearest_neighbors
+from graphs import ExactSearch, IVFSearch, automatic_search, nearest_neighbors
 
 SEARCHES = [
     *(partial(ExactSearch, rows=size, columns=11) for size in (1, 7, 4096)),
-    partial(CellSearch, cells=3, probes=3),  # all cells: exact, too
+    partial(IVFSearch, nlist=3, nprobe=3),  # all cells: exact, too
 ]
 
 
@@ -76,7 +76,7 @@ def test_few_cells_find_most_neighbors_of_clustered_nodes():
     centers = torch.randn(40, 16)
     x = centers[torch.randint(40, (4000,))] + 0.2 * torch.randn(4000, 16)
     exact = nearest_neighbors(x, 20).indices
-    search = partial(CellSearch, probes=8)
+    search = partial(IVFSearch, nprobe=8)
     found = nearest_neighbors(x, 20, search=search).indices
     recall = (found[:, :, None] == exact[:, None]).any(2).float().mean()
     assert recall > 0.9
@@ -138,7 +138,7 @@ def test_long_rows_match_brute_force():
 def test_automatic_search_is_exact_as_long_as_it_can_be():
     x = torch.randn(100, 4)
     assert isinstance(automatic_search(x, "cosine"), ExactSearch)
-    assert isinstance(automatic_search(x, "cosine", exact_up_to=99), CellSearch)
+    assert isinstance(automatic_search(x, "cosine", exact_up_to=99), IVFSearch)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_distances_are_right_far_from_the_origin():
 
 
 def test_identical_nodes_do_not_cost_memory_in_CellSearch():
-    found = nearest_neighbors(torch.ones(5000, 4), 3, search=CellSearch)
+    found = nearest_neighbors(torch.ones(5000, 4), 3, search=IVFSearch)
     assert (found.indices >= 0).all() and (found.indices != torch.arange(5000)[:, None]).all()
 
 

@@ -3,9 +3,9 @@
 import logging
 import sys
 
-import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from pyg_mllc.cli import main
@@ -30,9 +30,13 @@ def mllc(monkeypatch, tmp_path, capsys):
 
 
 @pytest.fixture
-def coarse(monkeypatch):
-    """Figures of few pixels: to draw those of its report takes a tiny training most of its time."""
-    monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 30)
+def blank_figures(monkeypatch):
+    """Save every figure as one pixel: a tiny training spends most of its time on drawing."""
+
+    def savefig(figure, file, *, format):
+        Image.new("RGB", (1, 1)).save(file, format)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 @pytest.fixture

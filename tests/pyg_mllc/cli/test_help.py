@@ -1,14 +1,14 @@
 import re
 import sys
-from importlib.resources import files
 from itertools import pairwise
 
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import compose
 from omegaconf import OmegaConf
 
 from pyg_mllc.cli import COMMANDS, USAGE, main
-from pyg_mllc.cli.help import CONFIGS, options
+from pyg_mllc.cli.composition import composing, config_dir
+from pyg_mllc.cli.help import options
 
 GROUPS = {
     "optimizer": ("adamw", "sgd"),
@@ -36,7 +36,7 @@ def test_names_that_no_docstring_explains_take_the_comment():
     "group, choice", [(g, c) for g, choices in GROUPS.items() for c in choices]
 )
 def test_every_option_of_a_part_is_explained(group, choice):
-    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+    with composing():
         config = compose("train", overrides=[f"{group}={choice}"])
     parts = OmegaConf.to_container(config, resolve=False)
     for part in (group, "model", "corrector", "trainer", "optimizer", "scheduler"):
@@ -101,7 +101,7 @@ def test_help_has_an_example_and_explains_each_option(mllc, name):
     assert code == 0 and f"\n  mllc {name} " in out
     told = out.split("\noptions\n")[1].splitlines()
     names = [line.split("=")[0].strip() for line in told if re.match(r"  \w", line)]
-    assert {n for n in OmegaConf.load(files(CONFIGS) / f"{name}.yaml")} - {
+    assert {n for n in OmegaConf.load(config_dir() / f"{name}.yaml")} - {
         "defaults", "hydra",
     } <= {n.split(".")[0] for n in names}  # fmt: skip
     for option, after in pairwise(told):

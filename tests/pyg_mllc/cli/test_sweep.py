@@ -14,7 +14,7 @@ TINY = [
     "data.labeled=2", "data.unlabeled=3", "data.val=1",
 ]  # fmt: skip
 
-pytestmark = pytest.mark.usefixtures("coarse")
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 def lines(folder):

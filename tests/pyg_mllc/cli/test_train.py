@@ -3,8 +3,6 @@ import os
 import re
 import shlex
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -20,7 +18,7 @@ TINY = [
     "trainer.accelerator=cpu",
 ]  # fmt: skip
 
-pytestmark = pytest.mark.usefixtures("coarse")
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 def test_help_lists_the_commands(mllc):
@@ -336,25 +334,36 @@ def test_earlier_results_stay(mllc, tmp_path):
     assert all(f.read_bytes() == content for f, content in before.items())
 
 
-def test_one_process_trains_in_a_folder_and_who_stops_it_gets_a_checkpoint(mllc, tmp_path):
-    run = subprocess.Popen(
-        [sys.executable, "-c", "from pyg_mllc.cli import main; main()", "train", *TINY,
-         "trainer.max_steps=100000", "trainer.log_every_n_steps=1", "trainer.num_workers=1",
-         "output=out"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        # A shell's background job ignores Ctrl-C, and its children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    while not list(tmp_path.rglob("mllc/metrics.csv")) and run.poll() is None:
+ALONE = """
+import os, signal, sys
+from pyg_mllc.cli import main
+os.setsid()
+# A shell's background job ignores Ctrl-C, and its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.stderr = open("stderr.txt", "w", buffering=1)
+sys.argv = ["mllc", "train", *options]
+main()
+"""
+
+
+def test_one_process_trains_in_a_folder_and_who_stops_it_gets_a_checkpoint(
+    mllc, fork_server, tmp_path
+):
+    options = ["trainer.max_steps=100000", "trainer.log_every_n_steps=1", "trainer.num_workers=1"]
+    options += ["output=out"]
+    run = fork_server.Process(target=exec, args=(ALONE, {"options": [*TINY, *options]}))
+    run.start()
+    while not list(tmp_path.rglob("mllc/metrics.csv")) and run.is_alive():
         time.sleep(0.2)
     before = (tmp_path / "out/run.yaml").read_bytes()
     for again in (["resume=out"], ["output=out", "overwrite=true", "seed=1", *TINY]):
         code, _, err = mllc("train", *again)
         assert code == 2 and "out is being trained by another process; wait for it" in err
-    assert (tmp_path / "out/run.yaml").read_bytes() == before and run.poll() is None
+    assert (tmp_path / "out/run.yaml").read_bytes() == before and run.is_alive()
     os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C: the loading processes, too
-    assert run.wait(60) == 130
-    sentence = run.stderr.read()
+    run.join(60)
+    assert run.exitcode == 130
+    sentence = (tmp_path / "stderr.txt").read_text()
     assert "mllc: stopped; mllc train resume=out goes on" in sentence
     assert len(list(tmp_path.rglob("mllc/last.ckpt"))) == 1
 

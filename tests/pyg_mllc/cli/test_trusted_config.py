@@ -6,11 +6,12 @@ from pkgutil import resolve_name
 
 import hydra.utils
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import compose
 from omegaconf import OmegaConf
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from pyg_mllc.cli.composition import composing
 from pyg_mllc.cli.run_dir import kept_options
 from pyg_mllc.cli.train import _train
 from pyg_mllc.cli.trusted_config import NAMED, checked_parts, trusted
@@ -83,7 +84,7 @@ PLACES = (
 @pytest.fixture(scope="module")
 def plain():
     """The options of a run that is harmless."""
-    with initialize_config_module("pyg_mllc.configs", version_base="1.3"):
+    with composing():
         cfg = compose("train", overrides=["method@baseline=supervised", "data.val=1"])
     del cfg.resume
     return OmegaConf.to_container(cfg, resolve=True)
@@ -149,13 +150,13 @@ def wait_for(folder):
         ("data.root", "${oc.create:{_target_: os.mkdir, path: mark}}", "holds ${...}"),
         ("data._target_", ["os.system"], "data names ['os.system'], which is no class"),
         ("data._target_", None, "data names None, which is no class"),
-        ("data._target_", "pyg_mllc.data.synthetic.textures ", "which is no class"),
-        ("data._target_", "pyg_mllc.data.synthetic.textures\n", "which is no class"),
+        ("data._target_", "pyg_mllc.data.textures ", "which is no class"),
+        ("data._target_", "pyg_mllc.data.textures\n", "which is no class"),
         ("data._target_", "pyg_mllc.data.write_partition", "none of pyg_mllc.data.camvid, "),
         ("data._target_", "pyg_mllc.data.Textures", "none of pyg_mllc.data.camvid, "),
         (
             "data._target_",
-            "pyg_mllc.data.synthetic.textures.textures",
+            "pyg_mllc.data.textures.textures",
             "none of pyg_mllc.data.camvid, ",
         ),
         ("data._args_", [1], "data has the entry '_args_', which means nothing"),
@@ -167,7 +168,7 @@ def wait_for(folder):
         ),
         (
             "trainer._target_",
-            "pyg_mllc.data.synthetic.textures",
+            "pyg_mllc.data.textures",
             "none of pyg_mllc.training.TrainerConfig",
         ),
         ("optimizer._target_", "torch.optim.Nothing", "none of torch.optim.Adadelta, "),

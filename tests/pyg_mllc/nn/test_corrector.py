@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from graphs import AnchorMemory, anchor_evidence, anchor_graph, maps_to_nodes, pixel_batch
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 from pyg_mllc.nn import LabelCorrector, class_thresholds, label_logits, trust
 from pyg_mllc.nn.label_graph import label_graph
 
@@ -80,7 +80,7 @@ def test_two_rounds_are_the_equations():
         m = z.softmax(1).max(1).values
         a = (0.8 - 0.6 * (1 - (0.95 - m) / 0.05).clamp(0, 1))[:, None]
         z = (1 - a) * z + a * normalize(smooth_semantic(maps, 8, pos)) @ z
-        q = torch.nn.functional.normalize((z / 0.3).softmax(1), dim=1)
+        q = torch.nn.functional.normalize((2 * z).softmax(1), dim=1)
         f = normalize(q @ q.T) @ f
     out = LabelCorrector(4, rounds=2, k=8)(logits, features)[-1]
     assert torch.allclose(out.logits[0].flatten(1).T, z)

@@ -6,18 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from socket import socket
 
 import pytest
 import torch
-from test_trainer import CONFIG
 
-from pyg_mllc.data.synthetic import textures
+from pyg_mllc.data import textures
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
 from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
-from pyg_mllc.training import train
+from pyg_mllc.training import TrainerConfig, train
 
 
 class Same(torch.nn.Module):
@@ -62,8 +61,9 @@ def run(name, processes, out):
     model = method(segmenter, corrector, weak=Same(), **options)
     model.train()  # sets the modes; a new module was never told
     splits = textures(labeled=6, unlabeled=7, val=3, size=(32, 48))
-    config = replace(
-        CONFIG, devices=processes, batch_size=4, unlabeled_batch_size=4, log_every_n_steps=1,
+    config = TrainerConfig(
+        max_steps=6, devices=processes, batch_size=4, unlabeled_batch_size=4, val_check_interval=4,
+        log_every_n_steps=1, accelerator="cpu", enable_progress_bar=False,
         precision="64-true",  # a pixel at a threshold counts or not by rounding in float32
     )  # fmt: skip
     result = train(model, splits, config, 0, Path(out), "run")
@@ -71,22 +71,33 @@ def run(name, processes, out):
     return result.history, weights, [] if model.thresholds is None else model.class_counts.tolist()
 
 
-SCRIPT = """
-import json, os, sys
-sys.path.insert(0, sys.argv[1])
-import test_processes as t
-found = {name: t.run(name, 2, sys.argv[2] + "/" + name) for name in t.METHODS}
-if os.environ["RANK"] == "0":
-    with open(sys.argv[2] + "/found.json", "w") as file:
-        json.dump(found, file)
+ONE_OF_TWO = """
+import json, os, test_processes as t
+os.environ.update(variables)
+t.torch.set_num_threads(1)
+found = {name: t.run(name, 2, out / name) for name in t.METHODS}
+if variables["RANK"] == "0":
+    (out / "found.json").write_text(json.dumps(found))
 """
 
 
-def test_two_processes_train_as_one(tmp_path):
-    (tmp_path / "two.py").write_text(SCRIPT)
-    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "two.py"]
-    here = Path(__file__).parent
-    subprocess.run([sys.executable, "-m", *command, here, tmp_path], check=True, timeout=300)
+def test_two_processes_train_as_one(fork_server, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # the processes have this path
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torchrun = {  # what it tells each process
+        "TORCHELASTIC_RUN_ID": "two", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    processes = []
+    for rank in "01":
+        options = {"variables": torchrun | {"RANK": rank, "LOCAL_RANK": rank}, "out": tmp_path}
+        processes.append(fork_server.Process(target=exec, args=(ONE_OF_TWO, options)))
+        processes[-1].start()
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0, 0]
     found = json.loads((tmp_path / "found.json").read_text())
     assert list(found) == list(METHODS)
     for name, (history, weights, counts) in found.items():

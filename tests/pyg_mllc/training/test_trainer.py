@@ -3,8 +3,6 @@ import errno
 import math
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -23,7 +21,6 @@ from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerConfig, TrainingModule, train
 from pyg_mllc.utils.resize import upsample
 
-HERE = Path(__file__).parent
 CONFIG = TrainerConfig(
     max_steps=6, batch_size=2, unlabeled_batch_size=2, val_check_interval=4, log_every_n_steps=2,
     accelerator="cpu", enable_progress_bar=False,
@@ -129,20 +126,23 @@ def whole(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_killed_run_ends_as_if_it_had_not_been_killed(whole, tmp_path, seed):
+def test_a_killed_run_ends_as_if_it_had_not_been_killed(
+    whole, fork_server, monkeypatch, tmp_path, seed
+):
     """Really killed, at a random moment after its first checkpoint."""
-    code = (
-        "import sys, pathlib, torch, test_trainer as t; torch.set_num_threads(1); "
-        "t.long_run(pathlib.Path(sys.argv[1]), sys.argv[2], True)"
-    )
     config, (expected, _, whole_result) = whole
     last = tmp_path / "last.ckpt"
-    process = subprocess.Popen([sys.executable, "-c", code, tmp_path, config], cwd=HERE)
-    while process.poll() is None and not last.exists():
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # the process has this path
+    code = "import test_trainer as t; t.torch.set_num_threads(1); t.long_run(*args)"
+    options = {"args": (tmp_path, config, True)}
+    process = fork_server.Process(target=exec, args=(code, options))
+    process.start()
+    while process.is_alive() and not last.exists():
         time.sleep(0.01)
     time.sleep(random.Random(seed).uniform(0, 0.3))
     process.kill()
-    process.wait()
+    process.join()
+    assert last.exists()
     model, _, result = long_run(tmp_path, config, resume=True)
     for name, value in expected.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name

@@ -1,1 +1,0 @@
-"""Configurations of the command line, as Hydra groups."""
