@@ -22,8 +22,9 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SMALL = {
     # One round is traced sooner than two, and a small encoder sooner than one with weights.
     "train": [
-        "trainer.max_steps=2", "data.size=[64,96]", "trainer.progress=false", "corrector.rounds=1",
-        "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
+        "trainer.max_steps=2", "data.size=[64,96]", "trainer.enable_progress_bar=false",
+        "corrector.rounds=1", "model.encoder=test_resnet", "model.weights=null",
+        "model.feature_dim=8", "model.width=16",
     ],
     "correct": ["pixels=600"],
 }  # fmt: skip

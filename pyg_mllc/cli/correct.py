@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from pyg_mllc.data import DatasetSpec
-    from pyg_mllc.inference.mask_corrector import Given, MaskCorrector
+    from pyg_mllc.inference.mask_corrector import Labels, MaskCorrector
     from pyg_mllc.inference.predictor import Predictor
     from pyg_mllc.utils.files import Source
 
@@ -131,7 +131,7 @@ def correct_masks(
     photo_of |= {source.path: of_trusted[source.name] for source in trusted}
     exif = _exif(exif, photo_of, spec)
 
-    def given(source: "Source") -> "Given":
+    def given(source: "Source") -> "Labels":
         return read_labels(source.path, spec, mask_orientation(photo_of[source.path], exif))
 
     depends_on |= {
@@ -322,7 +322,7 @@ def _trusted(
     return masks, _images(anchor_images, masks, "anchors")[0], unsupported
 
 
-def _then(value: "Given", advance: Callable[[int], None]) -> "Given":
+def _then(value: "Labels", advance: Callable[[int], None]) -> "Labels":
     advance(1)
     return value
 
