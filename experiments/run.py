@@ -36,7 +36,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.job import Job, lines_of, rows, tables
 from pyg_mllc.cli.composition import composing
 from pyg_mllc.evaluation.results import Run
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.visualization.examples import percent
 
 HERE = Path(__file__).parent
@@ -121,7 +121,7 @@ def note(job: Job, goes_on: bool) -> None:
     }
     was = job.made if goes_on else {}
     made = {name: list(dict.fromkeys([*was.get(name, []), now[name]])) for name in now}
-    with whole_file(job.folder / "made.json") as file:
+    with atomic_open(job.folder / "made.json") as file:
         file.write(json.dumps(made, indent=1).encode())
 
 

@@ -19,7 +19,7 @@ from experiments.job import data_root
 from experiments.keep import extend
 from experiments.scores import scores
 from graphs import AnchorMemory, maps_to_nodes
-from pyg_mllc.data import camvid
+from pyg_mllc.data import load_dataset, to_float
 from pyg_mllc.data.dataset import SegmentationDataset
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods import Supervised
@@ -37,7 +37,7 @@ class Images:
 
     def __init__(self, samples: Any, network: Segmenter, sight: FrozenFeatures) -> None:
         every = [samples[i] for i in range(len(samples))]
-        image = torch.stack([sample["image"] for sample in every]) / 255
+        image = to_float(torch.stack([sample["image"] for sample in every]))
         self.label = torch.stack([sample["label"] for sample in every])
         with torch.no_grad():
             parts = [network(some) for some in image.split(8)]
@@ -51,7 +51,7 @@ def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
     torch.manual_seed(seed)
     network = Segmenter(CLASSES, weights="package")
     sight = FrozenFeatures(network.feature_dim)
-    splits = camvid(data_root("camvid"), labeled=23, size=SIZE, seed=seed, val=2)
+    splits = load_dataset("camvid", data_root("camvid"), labeled=23, size=SIZE, seed=seed, val=2)
     settings = TrainerSettings(max_steps=steps, val_every=steps, accelerator="cpu")
     out = Path("outputs/anchors") / f"{steps}_{seed}"
     train(Supervised(network), splits, settings, seed=seed, out=out, name="anchors")

@@ -16,7 +16,7 @@ import torch
 from experiments.benchmarks.measure import measure
 from experiments.job import data_root
 from experiments.keep import keep
-from pyg_mllc.data import ReadableSet, camvid, endless_loader
+from pyg_mllc.data import Batch, ReadableSet, infinite_loader, load_dataset, make_batch
 from pyg_mllc.methods import MLLC, FixMatch, Method, Supervised, UniMatch
 from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Prediction, Segmenter
 
@@ -38,22 +38,16 @@ METHODS = {
 }
 
 
-def load() -> Callable[[], list[dict]]:
+def load() -> Callable[[], Batch]:
     """Read a batch of 4 + 4 images."""
-    splits = camvid(data_root("camvid"), labeled=46, size=(180, 240))
+    splits = load_dataset("camvid", data_root("camvid"), labeled=46, size=(180, 240))
     known, rest = (
-        iter(endless_loader(ReadableSet(part), 4, 0)) for part in (splits.labeled, splits.unlabeled)
+        iter(infinite_loader(ReadableSet(part), 4, 0))
+        for part in (splits.labeled, splits.unlabeled)
     )
 
-    def run() -> dict:
-        labeled, unlabeled = next(known), next(rest)
-        return {
-            "image": (labeled["image"] / 255).contiguous(memory_format=LAYOUT),
-            "label": labeled["label"],
-            "index": labeled["index"],
-            "unlabeled": (unlabeled["image"] / 255).contiguous(memory_format=LAYOUT),
-            "valid": unlabeled["valid"],
-        }
+    def run() -> Batch:
+        return make_batch(next(known), next(rest), LAYOUT)
 
     return run
 

@@ -36,6 +36,7 @@ from graphs import (
     semantic_graph,
     symmetric_norm,
 )
+from pyg_mllc.data import to_float
 from pyg_mllc.nn.correction_round import trust
 from pyg_mllc.utils.resize import upsample
 
@@ -105,7 +106,7 @@ def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     for i in places:
         sample = samples[i]
         with torch.no_grad():
-            prediction = segmenter(sample["image"][None] / 255)
+            prediction = segmenter(to_float(sample["image"])[None])
         logits, features = (
             F.interpolate(maps, size, mode="bilinear")
             for maps in (prediction.logits, prediction.features)

@@ -23,7 +23,7 @@ from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
 from experiments.scores import scores
 from graphs import AnchorMemory, join_features
-from pyg_mllc.data import camvid, textures
+from pyg_mllc.data import load_dataset, textures, to_float
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
@@ -51,7 +51,7 @@ class Setting:
         torch.manual_seed(0)
         if name == "camvid":
             root = data_root("camvid")
-            self.splits: Splits = camvid(root, labeled=23, size=SIZE, val=IMAGES)
+            self.splits: Splits = load_dataset("camvid", root, labeled=23, size=SIZE, val=IMAGES)
         else:
             self.splits = textures(labeled=8, unlabeled=0, val=IMAGES, size=SIZE)
         self.classes = self.splits.spec.num_classes
@@ -81,7 +81,7 @@ class Setting:
     @torch.no_grad()
     def case(self, sample: Any) -> Case:
         """A sample with what is needed to correct its mask."""
-        image = sample["image"][None] / 255
+        image = to_float(sample["image"])[None]
         stages = self.frozen.encode(image)[1:4]
         first = F.interpolate(stages[0], SIZE, mode="bilinear")  # the others follow its size
         look = join_features([first, *stages[1:]])[0]

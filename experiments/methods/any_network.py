@@ -25,6 +25,7 @@ from experiments.job import Job
 from experiments.keep import extend
 from experiments.scores import scores
 from experiments.trained import data_of, finished, key, trained
+from pyg_mllc.data import to_float
 from pyg_mllc.methods import Method, Supervised
 from pyg_mllc.nn import CorrectedSegmenter, FrozenFeatures, LabelCorrector, Prediction, Segmenter
 from pyg_mllc.typing import IGNORE
@@ -59,7 +60,7 @@ def gather(segmenter: Segmenter, encoder: str, strides: tuple[int, ...], labeled
     )
     for number in range(len(labeled)):
         sample = labeled[number]
-        image, label = sample["image"][None] / 255, sample["label"][None]
+        image, label = to_float(sample["image"])[None], sample["label"][None]
         method.remember(image, segmenter(image), label, {"index": torch.tensor([number])})
     return method
 
@@ -90,7 +91,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         return upsample(logits, truth.shape[-2:])
 
     strides = STRIDES[job.data]
-    images = [sample["image"][None] / 255 for sample in val]
+    images = [to_float(sample["image"])[None] for sample in val]
     predictions = [segmenter(i) for i in images]
     log_prior = prior(labeled, classes).log().view(1, -1, 1, 1)
 

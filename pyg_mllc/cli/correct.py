@@ -29,8 +29,8 @@ def run(cfg: DictConfig) -> None:
 
 def _correct(cfg: dict[str, Any]) -> None:
     from pyg_mllc.cli.output_dir import Results
-    from pyg_mllc.data.label_files import SUFFIXES, read_given
-    from pyg_mllc.data.orientation import mask_orientation
+    from pyg_mllc.data.exif import mask_orientation
+    from pyg_mllc.data.label_files import SUFFIXES, read_labels
     from pyg_mllc.inference.predictor import choose_device
     from pyg_mllc.utils.files import find_files
 
@@ -47,7 +47,7 @@ def _correct(cfg: dict[str, Any]) -> None:
     exif = _exif(cfg["exif"], photo_of, spec)
 
     def given(source: Any) -> Any:
-        return read_given(source.path, spec, mask_orientation(photo_of[source.path], exif))
+        return read_labels(source.path, spec, mask_orientation(photo_of[source.path], exif))
 
     options = {k: v for k, v in cfg.items() if k not in ("images", "output", "device", "progress")}
     options["input"], options["exif"] = sources[0].root, exif
@@ -104,9 +104,9 @@ def _correct(cfg: dict[str, Any]) -> None:
 
 
 def _tell_doubts(paths: list[Path], spec: Any) -> None:
-    from pyg_mllc.data.label_files import given_doubts
+    from pyg_mllc.data.label_files import find_label_file_warnings
 
-    doubts, notes = given_doubts(paths, spec)
+    doubts, notes = find_label_file_warnings(paths, spec)
     for kind, sentences in (("warning", doubts), ("note", notes)):
         for sentence in sentences:
             print(f"{kind}: {sentence}")
@@ -114,14 +114,14 @@ def _tell_doubts(paths: list[Path], spec: Any) -> None:
 
 def _exif(given: str, photo_of: dict[Path, Path], spec: Any) -> str:
     """How the masks lie over photos that EXIF turns, once their palettes have passed a check."""
-    from pyg_mllc.data.label_files import given_layout
-    from pyg_mllc.data.orientation import choose_exif
-    from pyg_mllc.data.palette_order import check_palettes
+    from pyg_mllc.data.exif import resolve_exif
+    from pyg_mllc.data.label_files import read_stored_label_size
+    from pyg_mllc.data.palette_consistency import check_palettes
 
     if not spec.has_colors:
         check_palettes(photo_of)
     pairs = [(photo, mask) for mask, photo in photo_of.items()]
-    return choose_exif(pairs, given, "exif", partial(given_layout, spec=spec))
+    return resolve_exif(pairs, given, "exif", partial(read_stored_label_size, spec=spec))
 
 
 def _naming(path: Path, error: InputError) -> str:
@@ -136,13 +136,13 @@ def _own(cfg: dict[str, Any]) -> bool:
 def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
     """The image of each mask, by name."""
     from pyg_mllc.utils.files import find_files
-    from pyg_mllc.utils.suffixes import image_suffixes, passed_over
+    from pyg_mllc.utils.suffixes import describe_skipped, image_suffixes
 
     found, passed = find_files("images", given, image_suffixes())
     there = {source.name: source.path for source in found}
     missing = [source for source in sources if source.name not in there]
     if missing:
-        told = f"; {passed_over(passed)}" if passed else ""
+        told = f"; {describe_skipped(passed)}" if passed else ""
         raise InputError(
             f"images={given} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
             f"of {option} have none): names must be the same up to the suffix{told}"
@@ -158,7 +158,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
     """The network of the checkpoint, if any, and what the numbers in masks mean."""
     from pyg_mllc.data import DatasetSpec
     from pyg_mllc.data.class_table import read_as_binary, read_classes
-    from pyg_mllc.data.label_files import colors_of, count_classes, read_numbers
+    from pyg_mllc.data.label_files import count_classes, read_colors, read_label_values
     from pyg_mllc.inference.predictor import load
 
     predictor, has_colors = None, False
@@ -172,7 +172,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
             raise InputError(
                 f"classes={names} is no number, no list of names, such as [road,car], and no table"
             )
-        spec = read_as_binary(read_classes(table, cfg["void"]), paths, read_numbers)
+        spec = read_as_binary(read_classes(table, cfg["void"]), paths, read_label_values)
         return predictor, replace(spec, name="the input")
     if predictor is not None and names is None:
         names, colors, has_colors = predictor.classes, predictor.colors, True
@@ -181,7 +181,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
             with bar("read", len(sources), cfg["progress"]) as advance:
                 names = count_classes(paths, cfg["void"], advance)
         names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
-        colors = colors_of(paths[0], len(names))
+        colors = read_colors(paths[0], len(names))
     void = tuple(dict.fromkeys((255, *cfg["void"])))
     spec = DatasetSpec(
         "the input",
@@ -191,7 +191,7 @@ def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, An
         assumes_void=void == (255,),
         has_colors=has_colors,
     )
-    return predictor, read_as_binary(spec, paths, read_numbers)
+    return predictor, read_as_binary(spec, paths, read_label_values)
 
 
 def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:

@@ -25,9 +25,9 @@ def write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: 
         rests_on: digest of all files that it rests on: when it changes, the mask is done anew.
     """
     from pyg_mllc.data.image_io import as_tensor
-    from pyg_mllc.inference.label_issues import find_issues
+    from pyg_mllc.inference.label_issues import find_label_issues
     from pyg_mllc.typing import IGNORE
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.masks import (
         changes_picture,
         gray_picture,
@@ -41,9 +41,9 @@ def write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: 
     save_picture(paths["changes"], picture)
     save_picture(paths["confidence"], gray_picture(found.confidence))
     known = found.given != IGNORE
-    left = {**find_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
+    left = {**find_label_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
     left["changed"] = int((found.changed & known).sum())
-    with whole_file(paths["found"]) as file:
+    with atomic_open(paths["found"]) as file:
         file.write(json.dumps(left).encode())
 
 
@@ -58,7 +58,7 @@ def summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> Non
         COLUMNS,
         ImageIssues,
         Region,
-        confused_pairs,
+        common_label_issues,
         issue_rows,
     )
     from pyg_mllc.utils.io import write_csv
@@ -71,7 +71,7 @@ def summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> Non
         changed, known = changed + left.pop("changed"), known + left.pop("known")
         found.append((source.name, ImageIssues(**left, regions=regions)))
     rows = list(issue_rows(found, classes))
-    pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(found)]
+    pairs = [(classes[g], classes[s], n, images) for g, s, n, images in common_label_issues(found)]
     write_csv(results.folder / "issues.csv", COLUMNS, rows)
     write_csv(results.folder / "confusions.csv", ("given", "suggested", "pixels", "images"), pairs)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))

@@ -30,8 +30,8 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
 
     from pyg_mllc import load
     from pyg_mllc.cli.output_dir import check_output
-    from pyg_mllc.data import OwnSizes, SegmentationDataset
-    from pyg_mllc.data.label_doubts import label_doubts
+    from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset
+    from pyg_mllc.data.label_warnings import find_label_warnings
     from pyg_mllc.evaluation.evaluate import evaluate
     from pyg_mllc.utils.files import CLASSES
     from pyg_mllc.utils.instantiate import make
@@ -50,8 +50,8 @@ def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
     _check_classes(predictor.classes, splits.spec)
     samples = getattr(splits, given["split"])
     if isinstance(samples, SegmentationDataset):
-        samples = OwnSizes(samples)
-    for doubt in label_doubts(None, getattr(splits, given["split"])):
+        samples = OriginalSizeDataset(samples)
+    for doubt in find_label_warnings(None, getattr(splits, given["split"])):
         print(f"warning: {doubt}", file=sys.stderr)
     if given["split"] == "val":
         _warn_of_known(samples, Path(given["checkpoint"]))

@@ -24,7 +24,7 @@ def _explain(cfg: dict[str, Any]) -> None:
 
     from pyg_mllc.inference.explain import explain
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.explanation import explanation_figure
 
     x, y = _pixel(cfg["pixel"])
@@ -38,7 +38,7 @@ def _explain(cfg: dict[str, Any]) -> None:
     found = explain(predictor, image, x, y)
     rich.print(_table(found, predictor.classes))
     figure = explanation_figure(found, predictor.classes, predictor.colors)
-    with whole_file(output) as file:
+    with atomic_open(output) as file:
         figure.savefig(file, format="png")
     print(f"picture: {short(output)}")
 

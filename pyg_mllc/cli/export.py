@@ -25,7 +25,7 @@ def run(cfg: DictConfig) -> None:
 def _export(cfg: dict[str, Any]) -> None:
     from pyg_mllc import export
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
 
     out = Path(cfg["output"])
     chosen = _format(out, cfg["format"])
@@ -44,7 +44,7 @@ def _export(cfg: dict[str, Any]) -> None:
         exported = export.to_pt2(program, facts)
         run = export.run_pt2(exported)
     _check(predictor, network, run, image, cfg)
-    with whole_file(out) as file:
+    with atomic_open(out) as file:
         file.write(exported)
     print(f"exported: {short(out)}, {len(exported) / 1e6:.1f} MB; {facts['input']}")
 

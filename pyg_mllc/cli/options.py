@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from pyg_mllc.cli.composition import config_dir
 from pyg_mllc.cli.trusted_config import allowed
 from pyg_mllc.utils.user_code import find_named
-from pyg_mllc.utils.validation import check_kind
+from pyg_mllc.utils.validation import check_type
 
 
 def plain_options(cfg: DictConfig) -> dict[str, Any]:
@@ -34,8 +34,8 @@ def _fitting(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, list):
         parts = value if isinstance(value, list) else [] if value is None else [value]
         for part in parts:
-            check_kind(name, part, type(default[0]) if default else None)
+            check_type(name, part, type(default[0]) if default else None)
         return parts
     if not (value is None and isinstance(default, str)):  # a word may be left out
-        check_kind(name, value, type(default))
+        check_type(name, value, type(default))
     return value

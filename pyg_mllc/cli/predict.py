@@ -63,12 +63,12 @@ def _predict(cfg: dict[str, Any]) -> None:
 
 def _batches(sources: list[Any], batch_size: int, unreadable: list[str]) -> Iterator[list[Any]]:
     """Batches of images of one size, by what the files' heads say."""
-    from pyg_mllc.data.image_layout import picture_size
+    from pyg_mllc.data.image_file import read_image_size
 
     by_size = defaultdict(list)
     for source in sources:
         try:
-            by_size[picture_size(source.path)].append(source)
+            by_size[read_image_size(source.path)].append(source)
         except InputError as error:
             unreadable.append(str(error))
     for (height, width), same in by_size.items():
@@ -132,9 +132,9 @@ def tell_left_out(reasons: Sequence[str], of: str, passed: Sequence[Path] = ()) 
         InputError: if there are reasons.
     """
     if passed:
-        from pyg_mllc.utils.suffixes import passed_over
+        from pyg_mllc.utils.suffixes import describe_skipped
 
-        print(f"mllc: {passed_over(passed)}", file=sys.stderr)
+        print(f"mllc: {describe_skipped(passed)}", file=sys.stderr)
     for reason in reasons[1:]:
         print(f"left out: {reason}", file=sys.stderr)
     if reasons:

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from pyg_mllc.cli.errors import short
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
@@ -86,7 +86,7 @@ def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
     words = [*(f"--config-dir={folder}" for folder in own), *hydra.overrides.task]
     command = shlex.join(["mllc", "train", *words])
     for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
-        with whole_file(out / name) as file:  # the last of them makes it a run
+        with atomic_open(out / name) as file:  # the last of them makes it a run
             file.write(text.encode())
 
 

@@ -37,7 +37,7 @@ from pyg_mllc.cli.run_dir import (
 from pyg_mllc.cli.trusted_config import TRAINED, allowed, checked_parts, trusted
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.distributed import rank_and_size
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 
 def run() -> None:
@@ -158,7 +158,7 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     trained = _methods(cfg)
     networks = {name: _described(parts, part, splits) for name, part in trained.items()}
     methods = {name: build(part) for name, part in trained.items()}
-    splits.doubts  # noqa: B018 - refuses labels of a single class; `train` logs the rest
+    splits.label_warnings  # noqa: B018 - refuses labels of a single class; `train` logs the rest
     if begins:
         tell_unread(cfg, HydraConfig.get().overrides.task)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go
@@ -183,7 +183,7 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
             )
         spec, examples = splits.spec, [example for _, example in evaluation.examples]
         chosen = examples[:: max(1, len(examples) // 4)][:4]
-        with whole_file(out / "examples.png") as file:
+        with atomic_open(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
         facts = _facts(cfg, settings, splits) | {
             "command": (out / COMMAND).read_text(encoding="utf-8")

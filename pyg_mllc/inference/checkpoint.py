@@ -12,7 +12,7 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.methods import Method
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.instantiate import build
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.utils.targets import check, packages, targets
 
 FORMAT = 1
@@ -103,7 +103,7 @@ def write_checkpoint(checkpoint: Config, path: str | Path) -> None:
     Raises:
         OSError: naming the file, if it cannot be written.
     """
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         try:
             torch.save(checkpoint, file)
         except RuntimeError as error:  # what torch makes of a full disk

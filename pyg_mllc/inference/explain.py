@@ -10,7 +10,7 @@ from pyg_mllc.data.image_io import as_tensor
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.predictor import Predictor
 from pyg_mllc.nn import trust
-from pyg_mllc.typing import Picture
+from pyg_mllc.typing import ImageLike
 from pyg_mllc.utils.resize import upsample
 
 
@@ -56,7 +56,7 @@ class Explanation(NamedTuple):
 
 
 @torch.no_grad()
-def explain(predictor: Predictor, image: Picture, x: int, y: int) -> Explanation:
+def explain(predictor: Predictor, image: ImageLike, x: int, y: int) -> Explanation:
     """Follow a pixel through the rounds of correction.
 
     The image is seen whole, at the scale that training saw; the pixel's node is one of the map at

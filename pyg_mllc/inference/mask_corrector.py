@@ -18,7 +18,7 @@ from pyg_mllc.inference.postprocessing import softmax_of
 from pyg_mllc.nn import LabelCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures
 from pyg_mllc.nn.soft_labels import label_margin
-from pyg_mllc.typing import IGNORE, Picture
+from pyg_mllc.typing import IGNORE, ImageLike
 from pyg_mllc.utils.resize import upsample
 
 log = logging.getLogger(__name__)
@@ -95,11 +95,11 @@ class MaskCorrector:
         except (TypeError, ValueError) as error:
             raise InputError(f"the corrector cannot be made so: {error}") from error
 
-    def check(self, image: Picture, mask: Given) -> None:
+    def check(self, image: ImageLike, mask: Given) -> None:
         """Refuse an image and a mask that cannot be read or do not fit, see `correct`."""
         self._both(image, mask)
 
-    def fit(self, images: Iterable[Picture], masks: Iterable[Given]) -> Self:
+    def fit(self, images: Iterable[ImageLike], masks: Iterable[Given]) -> Self:
         """Keep pixels of masks as anchors, and forget those of before.
 
         Args:
@@ -130,12 +130,14 @@ class MaskCorrector:
             )  # fmt: skip
         return self
 
-    def transform(self, images: Iterable[Picture], masks: Iterable[Given]) -> list[MaskCorrection]:
+    def transform(
+        self, images: Iterable[ImageLike], masks: Iterable[Given]
+    ) -> list[MaskCorrection]:
         """Correct masks, see `fit` for the forms."""
         return list(self._each(images, masks, own=False))
 
     def fit_transform(
-        self, images: Iterable[Picture], masks: Iterable[Given]
+        self, images: Iterable[ImageLike], masks: Iterable[Given]
     ) -> list[MaskCorrection]:
         """Correct masks with those of the other images as anchors; goes through them twice."""
         images, masks = list(images), list(masks)
@@ -143,7 +145,7 @@ class MaskCorrector:
         return list(self._each(images, masks, own=True))
 
     @torch.no_grad()
-    def correct(self, image: Picture, mask: Given, number: int | None = None) -> MaskCorrection:
+    def correct(self, image: ImageLike, mask: Given, number: int | None = None) -> MaskCorrection:
         """Correct the labels of one image.
 
         Args:
@@ -186,12 +188,12 @@ class MaskCorrector:
         return MaskCorrection(before, label, confidence, doubt, suggested, label != before)
 
     def _each(
-        self, images: Iterable[Picture], masks: Iterable[Given], own: bool
+        self, images: Iterable[ImageLike], masks: Iterable[Given], own: bool
     ) -> Iterator[MaskCorrection]:
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
             yield self.correct(image, mask, number if own else None)
 
-    def _both(self, image: Picture, mask: Given) -> tuple[Tensor, Tensor]:
+    def _both(self, image: ImageLike, mask: Given) -> tuple[Tensor, Tensor]:
         """The image `(3, H, W)` and what is given of it, checked."""
         picture = as_tensor(image).to(self.device)
         given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))

@@ -9,15 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphs import join_features
-from pyg_mllc.data.image_io import as_tensor
-from pyg_mllc.data.mask_io import fitted_size
+from pyg_mllc.data.image_io import as_tensor, fitted_size
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.checkpoint import Saved, load_method
 from pyg_mllc.inference.postprocessing import label_map
 from pyg_mllc.inference.sliding_window import sliding_window
 from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import CorrectedSegmenter
-from pyg_mllc.typing import Picture
+from pyg_mllc.typing import ImageLike
 from pyg_mllc.utils.resize import upsample
 from pyg_mllc.utils.validation import check_size
 
@@ -101,7 +100,7 @@ class Predictor(nn.Module):
             maps.append(segmenter.decode(stages).features)
         return join_features([upsample(maps[0], size), *maps[1:]])
 
-    def predict(self, image: Picture, **options: Any) -> Segmentation:
+    def predict(self, image: ImageLike, **options: Any) -> Segmentation:
         """Label one image.
 
         Args:
@@ -115,7 +114,7 @@ class Predictor(nn.Module):
         """
         return self.predict_batch([image], **options)[0]
 
-    def predict_batch(self, images: Sequence[Picture], **options: Any) -> list[Segmentation]:
+    def predict_batch(self, images: Sequence[ImageLike], **options: Any) -> list[Segmentation]:
         """Label images of one size at once.
 
         Args:
@@ -167,7 +166,7 @@ class Predictor(nn.Module):
         Raises:
             InputError: if an option is out of range.
         """
-        window = check_size(window or self.size, "window")
+        window = check_size("window", window or self.size)
         scales = [scales] if isinstance(scales, int | float) else scales
         numbers = all(isinstance(number, int | float) for number in (*scales, overlap))
         if not numbers or not scales or min(scales) <= 0 or not 0 <= overlap < 1:

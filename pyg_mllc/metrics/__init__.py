@@ -1,1 +1,1 @@
-"""How good labels are."""
+"""Metrics of labels."""

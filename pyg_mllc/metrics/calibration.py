@@ -1,4 +1,4 @@
-"""Calibration: whether a network is right as often as it believes to be."""
+"""Calibration: agreement of confidence and accuracy."""
 
 import torch
 from torch import Tensor
@@ -7,19 +7,21 @@ BINS = 15
 
 
 def reliability(confidence: Tensor, right: Tensor, bins: int = BINS) -> Tensor:
-    """Sort pixels by confidence and count, so that the counts of many images can be summed.
+    """Count pixels and right pixels in bins of confidence.
 
     Args:
-        confidence: `(N,)` in [0, 1], probability of the predicted class.
-        right: `(N,)` bool, whether it is the true class.
-        bins: number of bins of equal width.
+        confidence: Probability `(N,)` of the predicted class, in [0, 1].
+        right: Whether the predicted class is the true one, bool `(N,)`.
+        bins: Number of bins of equal width.
 
     Returns:
-        `(bins, 3)` float64: pixels, pixels that are right, and the sum of their confidence.
+        Table `(bins, 3)`, float64: number of pixels, number of right pixels, sum of confidence.
+        Tables can be summed over images.
 
-    >>> reliability(torch.tensor([0.2, 0.9, 0.7]), torch.tensor([False, True, False]), bins=2)
-    tensor([[1.0000, 0.0000, 0.2000],
-            [2.0000, 1.0000, 1.6000]], dtype=torch.float64)
+    Example:
+        >>> reliability(torch.tensor([0.2, 0.9, 0.7]), torch.tensor([False, True, False]), bins=2)
+        tensor([[1.0000, 0.0000, 0.2000],
+                [2.0000, 1.0000, 1.6000]], dtype=torch.float64)
     """
     confidence = confidence.flatten().double()
     place = (confidence * bins).long().clamp(0, bins - 1)
@@ -28,18 +30,19 @@ def reliability(confidence: Tensor, right: Tensor, bins: int = BINS) -> Tensor:
 
 
 def calibration_error(table: Tensor) -> float:
-    r"""Expected calibration error: how far confidence and accuracy lie apart, on average.
+    r"""Compute the expected calibration error: the mean gap of confidence and accuracy.
 
     .. math::
         \mathrm{ECE} = \sum_b \frac{n_b}{N} \, | \mathrm{acc}_b - \mathrm{conf}_b |
 
     Args:
-        table: `(bins, 3)` of `reliability`, or a sum of such.
+        table: Table `(bins, 3)` of `reliability`, or a sum of them.
 
     Returns:
-        In [0, 1]; NaN without pixels.
+        Error in [0, 1]; NaN without pixels.
 
-    >>> round(calibration_error(torch.tensor([[4.0, 1.0, 2.0], [6.0, 6.0, 5.4]])), 3)
-    0.16
+    Example:
+        >>> round(calibration_error(torch.tensor([[4.0, 1.0, 2.0], [6.0, 6.0, 5.4]])), 3)
+        0.16
     """
     return float((table[:, 1] - table[:, 2]).abs().sum() / table[:, 0].sum())

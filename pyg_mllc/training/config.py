@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.validation import check_kind, check_size
+from pyg_mllc.utils.validation import check_size, check_type
 
 CHOICES = {
     "optimizer": ("adamw", "sgd"),
@@ -87,7 +87,7 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            check_kind(f"trainer.{field.name}", getattr(self, field.name), field.type)
+            check_type(f"trainer.{field.name}", getattr(self, field.name), field.type)
         counts = ("max_steps", "batch_size", "unlabeled_batch_size", "accumulate", "val_every")
         for name in (*counts, "early_stop", "save_every", "log_every", "devices", "nodes"):
             value = getattr(self, name)
@@ -98,7 +98,7 @@ class TrainerSettings:
             if value is not None and not value >= 0:
                 raise InputError(f"trainer.{name}={value} must be 0 or more")
         if self.window is not None:
-            check_size(self.window, "trainer.window")
+            check_size("trainer.window", self.window)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(

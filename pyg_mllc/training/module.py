@@ -12,6 +12,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from pyg_mllc.data import Sample, make_batch
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.sliding_window import full_size
 from pyg_mllc.methods import Method
@@ -64,17 +65,12 @@ class TrainingModule(L.LightningModule):
         ends = self.step_ends
         return float(np.median(np.diff(ends))) if len(ends) > 1 else self.before["step_seconds"]
 
-    def training_step(self, batch: dict[str, dict[str, Tensor]], index: int) -> Tensor:
-        labeled = batch["labeled"]
-        images = {"image": self._image(labeled), "label": labeled["label"]}
-        if "index" in labeled:
-            images["index"] = labeled["index"]
-        if "unlabeled" in batch:
-            images["unlabeled"] = self._image(batch["unlabeled"])
-            images["valid"] = batch["unlabeled"]["valid"]
+    def training_step(self, batch: dict[str, Sample], index: int) -> Tensor:
         statistics = [b.clone() for b in self.method.student.buffers()] if self._skips else []
         try:
-            figures = self.method(images)
+            figures = self.method(
+                make_batch(batch["labeled"], batch.get("unlabeled"), self._memory_format)
+            )
         except ValueError as error:
             if "more than 1 value per channel" in str(error):  # of batch normalization
                 raise InputError(
@@ -117,11 +113,11 @@ class TrainingModule(L.LightningModule):
     def on_train_batch_end(self, *args: Any) -> None:
         self.step_ends.append(time.perf_counter())
 
-    def validation_step(self, batch: dict[str, Tensor]) -> None:
-        image, label = self._image(batch), batch["label"]
+    def validation_step(self, batch: Sample) -> None:
+        images = make_batch(batch, memory_format=self._memory_format)
         predict = full_size(self._beliefs, self.settings.window)
-        for confusion, belief in zip(self.confusion, predict(image), strict=True):
-            confusion.update(belief.argmax(1), label)
+        for confusion, belief in zip(self.confusion, predict(images["image"]), strict=True):
+            confusion.update(belief.argmax(1), images["label"])
 
     def on_validation_epoch_end(self) -> None:
         matrices = [metric.compute() for metric in self.confusion]
@@ -194,9 +190,9 @@ class TrainingModule(L.LightningModule):
             return (1 - done) ** 0.9
         return (1 + math.cos(math.pi * done)) / 2 if self.settings.schedule == "cosine" else 1.0
 
-    def _image(self, batch: dict[str, Tensor]) -> Tensor:
-        layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
-        return (batch["image"] / 255).contiguous(memory_format=layout)
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.settings.channels_last else torch.contiguous_format
 
     def _beliefs(self, view: Tensor) -> list[Prediction]:
         """Those of the student, then the teacher's before correction and after each round."""

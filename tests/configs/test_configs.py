@@ -19,7 +19,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
 
 from pyg_mllc.cli.composition import composing, experiment_rows
-from pyg_mllc.data import SPECS, published
+from pyg_mllc.data import SPECS, load_dataset
 from pyg_mllc.data.splits import make_splits
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
@@ -96,7 +96,7 @@ def reads_its_data(options):
     if "root" not in options:
         assert len(instantiate(options).val)
         return
-    readers = get_method(options._target_), published, make_splits  # each passes on to the next
+    readers = get_method(options._target_), load_dataset, make_splits  # each passes on to the next
     known = {name for reader in readers for name in signature(reader).parameters}
     assert set(options) <= {"_target_", *known}
     options.root = "nowhere"

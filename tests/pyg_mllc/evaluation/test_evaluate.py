@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pyg_mllc.data import OwnSizes, SegmentationDataset, loaders, textures
+from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset, loaders, textures
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.evaluate import evaluate
@@ -43,10 +43,8 @@ def test_measures_before_and_after_correction_and_each_image(splits, method, bat
         right = [(label == sample["label"]).float().mean().item() for label in (before, after)]
         assert row.accuracy == pytest.approx(tuple(right))
         changed = before != after
-        assert row.mended + row.spoiled + row.still_wrong == changed.sum()
-        assert (row.mended - row.spoiled) / (32 * 48) == pytest.approx(
-            right[1] - right[0], abs=1e-6
-        )
+        assert row.fixed + row.broken + row.still_wrong == changed.sum()
+        assert (row.fixed - row.broken) / (32 * 48) == pytest.approx(right[1] - right[0], abs=1e-6)
         assert row.confidence == pytest.approx(beliefs[1].max(0).values.mean().item(), abs=1e-5)
         measured = [Measures.of(b, sample["label"]) for b in beliefs]
         totals = [t + m.confusion for t, m in zip(totals, measured, strict=True)]
@@ -86,7 +84,7 @@ def test_files_keep_their_own_sizes(tmp_path):
             files.append(tmp_path / f"{kind}{i}.png")
             Image.new(mode, size).save(files[-1])
     spec = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
-    samples = OwnSizes(SegmentationDataset(files[::2], files[1::2], spec, (16, 16)))
+    samples = OriginalSizeDataset(SegmentationDataset(files[::2], files[1::2], spec, (16, 16)))
     assert [tuple(samples[i]["label"].shape) for i in range(2)] == [(32, 48), (30, 20)]
     found = evaluate(lambda images: [images[:, :2].softmax(1)], samples)
     assert found.stages["labels"].confusion.sum() == 32 * 48 + 30 * 20
@@ -128,7 +126,7 @@ def test_black_void_of_an_image_at_its_own_size_is_no_padding(tmp_path):
     mask = np.where(left, 0, 255).astype(np.uint8)[None].repeat(20, 0)
     Image.fromarray(mask).save(tmp_path / "m.png")
     spec = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
-    samples = OwnSizes(
+    samples = OriginalSizeDataset(
         SegmentationDataset([tmp_path / "a.png"], [tmp_path / "m.png"], spec, (8, 8))
     )
     [(figures, example)] = evaluate(lambda images: [images[:, :2].softmax(1)], samples).examples

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.inference.label_issues import confused_pairs, find_issues, issue_rows
+from pyg_mllc.inference.label_issues import common_label_issues, find_label_issues, issue_rows
 from pyg_mllc.inference.mask_corrector import MaskCorrector
 
 LOOKS = torch.tensor([[0.9, 0.2, 0.1], [0.1, 0.8, 0.3], [0.2, 0.1, 0.9]])
@@ -66,7 +66,7 @@ def test_an_images_own_wrong_labels_are_no_anchors_of_itself():
 def test_issues_rank_the_wrong_region_with_its_pair():
     images, _, masks = zip(*(scene(s, wrong=s == 2) for s in range(4)), strict=True)
     corrections = MaskCorrector(3, look, anchor_share=0.5, k=8).fit_transform(images, masks)
-    found = [(f"image {n}", find_issues(c)) for n, c in enumerate(corrections)]
+    found = [(f"image {n}", find_label_issues(c)) for n, c in enumerate(corrections)]
     worst = found[2][1]
     assert max(issues.score for _, issues in found) == worst.score
     first = worst.regions[0]
@@ -78,13 +78,13 @@ def test_issues_rank_the_wrong_region_with_its_pair():
     assert rows[4][:3] == (1, "region", "image 2") and rows[4][4:6] == ("y", "z")
     scores = [float(row[3]) for row in rows if row[1] == "region"]
     assert scores == sorted(scores, reverse=True)
-    assert confused_pairs(found)[0][:2] == (1, 2)
+    assert common_label_issues(found)[0][:2] == (1, 2)
 
 
 def test_a_mask_without_issues_and_one_of_void_alone():
     image, _, mask = scene(0)
     corrector = MaskCorrector(3, look, k=8)
-    nothing = find_issues(corrector.correct(image, torch.full_like(mask, 255)))
+    nothing = find_label_issues(corrector.correct(image, torch.full_like(mask, 255)))
     assert nothing.score == 0 and nothing.pixels == 0 and not nothing.regions
     rows = list(issue_rows([("a", nothing)], ["x", "y", "z"]))
     assert rows == [(1, "image", "a", "0.0000", "", "", 0, "", "", "", "")]

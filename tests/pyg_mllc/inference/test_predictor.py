@@ -4,8 +4,7 @@ import torch
 from PIL import Image
 
 import pyg_mllc
-from pyg_mllc.data.image_io import as_tensor
-from pyg_mllc.data.mask_io import letterbox
+from pyg_mllc.data.image_io import as_tensor, letterbox
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.postprocessing import label_map
 from pyg_mllc.utils.resize import upsample

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from pyg_mllc.data.stored_ids import StoredIds, count_ids, unknown_ids
+from pyg_mllc.data.id_counts import IdCounts, count_ids, describe_unknown_ids
 from pyg_mllc.errors import InputError
 
 
 def stored(*values):
     """Ids of masks, each in bands of five rows."""
-    ids = StoredIds()
+    ids = IdCounts()
     for number, mask in enumerate(values):
         ids.add(Path(f"{number}.png"), count_ids(np.repeat(mask, 5)[:, None].repeat(20, axis=1)))
     return ids
@@ -26,7 +26,7 @@ def test_pixels_masks_and_inner_pixels_are_counted():
 
 @pytest.mark.parametrize("ids", [[0, 1, 2], [0, 1, 3], [1, 2, 3], [0, 2], [0, 3], [0, 1, 2, 255]])
 def test_ids_of_which_few_are_left_out_are_classes(ids):
-    assert stored(ids).num_classes({255}, "write a table") == max({*ids} - {255}) + 1
+    assert stored(ids).infer_num_classes({255}, "write a table") == max({*ids} - {255}) + 1
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_ids_of_which_few_are_left_out_are_classes(ids):
 )
 def test_ids_that_are_no_classes_or_a_single_one_are_refused(ids, message):
     with pytest.raises(InputError, match=message):
-        stored(ids).num_classes({255}, "write a table")
+        stored(ids).infer_num_classes({255}, "write a table")
 
 
 @pytest.mark.parametrize(
@@ -55,22 +55,22 @@ def test_ids_that_are_no_classes_or_a_single_one_are_refused(ids, message):
 )
 def test_ids_with_many_gaps_are_refused_with_the_lines_to_write(ids, meant):
     with pytest.raises(InputError, match=f"leave out many numbers: write a table.*{meant}"):
-        stored(ids).num_classes({255}, "write a table")
+        stored(ids).infer_num_classes({255}, "write a table")
 
 
 def test_a_slip_of_the_brush_is_named():
     with pytest.raises(InputError, match=r"200 is in 2\.png alone, 100 pixels"):
-        stored([0, 1], [0, 1], [0, 1, 200]).num_classes({255}, "write a table")
+        stored([0, 1], [0, 1], [0, 1, 200]).infer_num_classes({255}, "write a table")
 
 
 def test_blurred_masks_are_refused():
     mask = np.zeros((40, 60), dtype=np.uint8)
     mask[10:30, 15:45] = 255
     blurred = Image.fromarray(mask).filter(ImageFilter.GaussianBlur(0.7))
-    ids = StoredIds()
+    ids = IdCounts()
     ids.add(Path("soft.png"), count_ids(np.asarray(blurred)))
     with pytest.raises(InputError, match=r"lie only along outlines, as in soft\.png"):
-        ids.num_classes({255}, "write a table")
+        ids.infer_num_classes({255}, "write a table")
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_blurred_masks_are_refused():
 )
 def test_ids_that_no_class_has_come_with_what_they_may_mean(ids, message):
     known = {0: 0, 1: 1, 2: 2, 255: 255}
-    told = unknown_ids(stored(ids), known, ["sky", "road", "car"])
+    told = describe_unknown_ids(stored(ids), known, ["sky", "road", "car"])
     assert re.search(message, told) if message else told == ""

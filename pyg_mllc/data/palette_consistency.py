@@ -1,4 +1,4 @@
-"""Whether the palettes of masks whose numbers count go with each other."""
+"""Check that the palettes of masks agree on the colors of ids."""
 
 import logging
 from collections import Counter
@@ -8,24 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
+from pyg_mllc.data.id_counts import format_ids
 from pyg_mllc.data.mask_io import read_palette, read_raw_mask
-from pyg_mllc.data.stored_ids import bracketed
 from pyg_mllc.errors import InputError
 
 log = logging.getLogger(__name__)
 
 
 def check_palettes(masks: Iterable[Path]) -> None:
-    """Raise if a color stands for one number in one mask and for another one in another.
+    """Check that no color stands for different ids in different masks.
 
-    The numbers of such masks tell nothing, and their colors might. Of equal palettes no pixel is
-    read; masks that cannot be read are passed over.
+    The ids of such masks do not name the classes, but their colors might. Pixels are read only if
+    palettes differ. Unreadable masks are skipped.
 
     Args:
-        masks: All masks of a data set, or arrays, which have no palette.
+        masks: All masks of a data set; arrays have no palette.
 
     Raises:
-        InputError: If so.
+        InputError: If a color stands for two ids.
     """
     masks = list(masks)
     with ThreadPoolExecutor() as pool:
@@ -35,10 +35,10 @@ def check_palettes(masks: Iterable[Path]) -> None:
             return
         used = list(pool.map(_used, masks, palettes))
     first: dict[bytes, tuple[int, Path]] = {}
-    for mask, own in zip(masks, used, strict=True):
-        shades = Counter(own.values())
-        for index, color in own.items():
-            if shades[color] > 1:
+    for mask, colors in zip(masks, used, strict=True):
+        ids_per_color = Counter(colors.values())
+        for index, color in colors.items():
+            if ids_per_color[color] > 1:
                 continue
             other, before = first.setdefault(color, (index, mask))
             if other != index:
@@ -47,25 +47,26 @@ def check_palettes(masks: Iterable[Path]) -> None:
                     f"{index}, so that ids do not say which class is meant: give the colors in a "
                     "table of the classes, lines name,r,g,b, or save masks without a palette."
                 )
-    colors = {index: {own[index] for own in used if index in own} for index in set().union(*used)}
-    if odd := [index for index, shown in colors.items() if len(shown) > 1]:
+    ids = set().union(*used)
+    several = [i for i in ids if len({colors[i] for colors in used if i in colors}) > 1]
+    if several:
         log.warning(
             "the palettes of the masks show the ids %s in several colors: the ids count",
-            bracketed(odd),
+            format_ids(several),
         )
 
 
 def _palette(mask: Path) -> bytes:
-    """Palette of a mask, empty without one."""
+    """Return the palette of a mask, empty without one."""
     try:
         palette = read_palette(mask)
-    except InputError:  # whoever reads the mask says what is wrong
+    except InputError:  # reading the sample raises it again
         return b""
     return b"" if palette is None else palette.tobytes()
 
 
 def _used(mask: Path, palette: bytes) -> dict[int, bytes]:
-    """The colors that a mask uses, by number."""
+    """Return the colors that a mask uses, by id."""
     try:
         used = np.unique(read_raw_mask(mask)).tolist()
     except InputError:

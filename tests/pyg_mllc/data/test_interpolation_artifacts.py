@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from pyg_mllc.data.outlines import inner_pixels, only_outlines
+from pyg_mllc.data.interpolation_artifacts import find_interpolated, inner_pixels
 
 
 def block(value=255):
@@ -17,7 +17,7 @@ def thin_values(mask):
     place = place.reshape(mask.shape)
     inner = place[1:-1, 1:-1][inner_pixels(mask)]
     counts = [np.bincount(p.ravel(), minlength=len(values)) for p in (place, inner)]
-    return values[only_outlines(*counts)].tolist()
+    return values[find_interpolated(*counts)].tolist()
 
 
 def test_inner_pixels_are_those_whose_eight_neighbors_are_alike():

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pyg_mllc.data import VOC, DatasetSpec, SegmentationDataset, textures
-from pyg_mllc.data.label_doubts import LOOKED_AT, label_doubts
+from pyg_mllc.data.label_warnings import SAMPLED, find_label_warnings
 from pyg_mllc.errors import InputError
 
 OWN = DatasetSpec("folder", ("sky", "road", "car"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))
@@ -25,34 +25,36 @@ def samples(tmp_path):
 
 
 def test_sound_labels_leave_no_doubt(samples):
-    assert label_doubts(samples([0, 1], [1, 2]), samples([0, 1, 2])) == []
-    assert label_doubts(textures(3, 0, 2, (8, 8)).labeled, textures(3, 0, 2, (8, 8)).val) == []
+    assert find_label_warnings(samples([0, 1], [1, 2]), samples([0, 1, 2])) == []
+    assert (
+        find_label_warnings(textures(3, 0, 2, (8, 8)).labeled, textures(3, 0, 2, (8, 8)).val) == []
+    )
 
 
 def test_labels_of_one_class_are_refused_where_they_are_ones_own(samples):
     with pytest.raises(InputError, match=r"the labeled masks \(2 of 2 read\) show 'sky' alone"):
-        label_doubts(samples([0], [0]), samples([0, 1, 2]))
-    few = label_doubts(samples([0], spec=VOC), samples([0, 1], spec=VOC))
+        find_label_warnings(samples([0], [0]), samples([0, 1, 2]))
+    few = find_label_warnings(samples([0], spec=VOC), samples([0, 1], spec=VOC))
     assert "show 'background' alone" in few[0]
 
 
 def test_labels_that_no_class_explains_are_refused_with_what_they_may_mean(samples):
     with pytest.raises(InputError, match="'0,sky', '85,road' and '170,car'"):
-        label_doubts(samples([0, 85, 170]), samples([0, 85, 170]))
+        find_label_warnings(samples([0, 85, 170]), samples([0, 85, 170]))
 
 
 def test_one_strange_mask_of_several_is_doubted(samples):
-    [doubt] = label_doubts(samples([0, 1, 2], [0, 7]), samples([0, 1, 2]))
+    [doubt] = find_label_warnings(samples([0, 1, 2], [0, 7]), samples([0, 1, 2]))
     assert "nothing names [7]" in doubt
 
 
 def test_classes_are_looked_for_in_all_labeled_masks(samples):
-    masks = [[0, 1]] * (2 * LOOKED_AT)
-    assert "no pixel of 'car'" in label_doubts(samples(*masks), samples([0, 1, 2]))[0]
-    masks[LOOKED_AT + 1] = [0, 1, 2]
-    assert label_doubts(samples(*masks), samples([0, 1, 2])) == []
+    masks = [[0, 1]] * (2 * SAMPLED)
+    assert "no pixel of 'car'" in find_label_warnings(samples(*masks), samples([0, 1, 2]))[0]
+    masks[SAMPLED + 1] = [0, 1, 2]
+    assert find_label_warnings(samples(*masks), samples([0, 1, 2])) == []
 
 
 def test_what_is_measured_on_alone_is_looked_at_too(samples):
-    [doubt] = label_doubts(None, samples([1], [1]))
+    [doubt] = find_label_warnings(None, samples([1], [1]))
     assert "the validation masks (2 of 2 read) show 'road' alone" in doubt

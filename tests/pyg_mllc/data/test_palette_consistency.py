@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pyg_mllc.data import folder
-from pyg_mllc.data.palette_order import check_palettes
+from pyg_mllc.data.palette_consistency import check_palettes
 from pyg_mllc.errors import InputError
 
 RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)

@@ -1,10 +1,11 @@
-"""What an image file says of itself, read before its pixels."""
+"""Headers of image and mask files, and the checks that run before pixels are decoded."""
 
 from typing import Any, BinaryIO, NamedTuple
 
 from PIL import ExifTags, Image
 
 from pyg_mllc.data import tiff
+from pyg_mllc.errors import InputError
 
 ORIENTATION = ExifTags.Base.Orientation
 LOSSY = {  # formats that change numbers, or may
@@ -19,20 +20,20 @@ _START = 2**16  # bytes that tell the depth of some formats
 _TURNING = (b"eXIf", b"tEXtRaw profile", b"zTXtRaw profile", b"iTXtRaw profile", b"iTXtXML:com")
 
 
-class Head(NamedTuple):
-    """What a file says of its picture.
+class ImageHeader(NamedTuple):
+    """Properties of an image file that its header tells.
 
     Args:
-        format: Of the file, in Pillow's words.
+        format: File format, by Pillow's name.
         channels: Number of channels.
         unknown: Number of channels that are neither color nor transparency.
-        bits: Of the deepest channel.
+        bits: Bits of the deepest channel.
         numbers: ``unsigned``, ``signed`` or ``float``.
-        pages: Number of pictures, without previews.
+        pages: Number of images in the file, without previews.
         page: Position of the first of them.
-        lossy: What the file is if its compression changes numbers, else empty.
+        lossy: Description of the file if its compression changes values, else empty.
         inverted: Whether the file is a gray TIFF whose 0 means white.
-        stretched: Largest stored gray, and the gray that Pillow reads it as.
+        stretched: Largest stored gray, and the gray that Pillow decodes it to.
     """
 
     format: str
@@ -47,8 +48,8 @@ class Head(NamedTuple):
     stretched: tuple[int, int] = (255, 255)
 
 
-def tiff_head(file: BinaryIO) -> Head | None:
-    """Return the head of a TIFF file, or None for a file of another format."""
+def read_tiff_header(file: BinaryIO) -> ImageHeader | None:
+    """Read the header of a TIFF file; return None for a file of another format."""
     file.seek(0)
     if file.read(4) not in tiff.STARTS:
         return None
@@ -59,9 +60,9 @@ def tiff_head(file: BinaryIO) -> Head | None:
     return _of_tags(tags)._replace(pages=count, page=pages[0] if pages else 0)
 
 
-def _of_tags(tags: Any) -> Head:
+def _of_tags(tags: Any) -> ImageHeader:
     bits, numbers = tiff.numbers_of(tags)
-    return Head(
+    return ImageHeader(
         "TIFF", *tiff.channels_of(tags), bits, numbers,
         lossy="a TIFF with lossy compression" if tiff.is_lossy(tags) else "",
         inverted=tiff.is_inverted(tags),
@@ -69,12 +70,15 @@ def _of_tags(tags: Any) -> Head:
     )  # fmt: skip
 
 
-def head_of(picture: Image.Image, file: BinaryIO | None = None) -> Head:
-    """Return the head of a picture that Pillow has opened.
+def read_header(picture: Image.Image, file: BinaryIO | None = None) -> ImageHeader:
+    """Read the header of an image that Pillow has opened.
 
     Args:
-        picture: Not decoded yet, or made in memory.
-        file: Its file, without which pages and some depths stay unknown.
+        picture: Image, not decoded yet or made in memory.
+        file: Its file; without it, pages and some bit depths stay unknown.
+
+    Returns:
+        The header.
     """
     if hasattr(picture, "tag_v2"):
         return _of_tags(picture.tag_v2)
@@ -91,7 +95,7 @@ def head_of(picture: Image.Image, file: BinaryIO | None = None) -> Head:
         bits = stored[-1].bit_length()
     elif start:
         bits = max(bits, 8 * start[3] if picture.format == "SGI" else _bits_of_codec(start))
-    return Head(
+    return ImageHeader(
         picture.format or "",
         len(picture.getbands()),
         int(unnamed and picture.mode in ("LA", "RGBA")),
@@ -104,14 +108,14 @@ def head_of(picture: Image.Image, file: BinaryIO | None = None) -> Head:
 
 
 def _stored(picture: Image.Image) -> tuple[Any, ...]:
-    """How the pixels of an opened file are stored, in Pillow's words."""
+    """Return how Pillow describes the stored pixels of an opened file."""
     tile: Any = getattr(picture, "tile", None)
     args = tile[0][3] if tile else ""
     return (str(args[0]), *args[1:]) if isinstance(args, tuple) and args else (str(args),)
 
 
 def _bits_of_codec(start: bytes) -> int:
-    """Bits of a channel by the first bytes of a JPEG 2000 or AVIF file."""
+    """Return the bits of a channel by the first bytes of a JPEG 2000 or AVIF file."""
     if (place := start.find(b"\xff\x4f\xff\x51")) >= 0 and len(start) > place + 42:
         channels = start[place + 42 :: 3][: int.from_bytes(start[place + 40 : place + 42], "big")]
         return max((depth & 127) + 1 for depth in channels)
@@ -136,7 +140,7 @@ def _pages(picture: Any) -> int:
 
 
 def _is_vp8(file: BinaryIO) -> bool:
-    """Whether a file is a WebP that holds the lossy kind of picture."""
+    """Return whether a file is a lossy WebP."""
     file.seek(8)
     if file.read(4) != b"WEBP":
         return False
@@ -147,8 +151,8 @@ def _is_vp8(file: BinaryIO) -> bool:
     return False
 
 
-def orientation_of(picture: Image.Image, file: BinaryIO) -> int:
-    """Return the EXIF orientation of an opened file, 1 to 8, without decoding its pixels."""
+def read_orientation(picture: Image.Image, file: BinaryIO) -> int:
+    """Read the EXIF orientation of an opened file, 1 to 8, without decoding its pixels."""
     if picture.format == "PNG" and not _png_may_turn(file):
         return 1  # Pillow would decode the picture to look for EXIF behind it
     value = picture.getexif().get(ORIENTATION, 1)
@@ -163,3 +167,70 @@ def _png_may_turn(file: BinaryIO) -> bool:
             return True
         file.seek(start + length + 4)
     return False
+
+
+def check_image_header(header: ImageHeader, name: str) -> None:
+    """Check that the header of an image describes one picture of up to 8 bits per channel.
+
+    Args:
+        header: Header of the file.
+        name: Name of the file in messages.
+
+    Raises:
+        InputError: If it does not.
+    """
+    _check_header(header, name)
+    if header.bits > 8 or header.numbers != "unsigned":
+        kind = "" if header.numbers == "unsigned" else f" ({header.numbers} numbers)"
+        raise InputError(
+            f"{name} has {'more than 8' if header.bits > 8 else 8} bits per channel{kind}, and "
+            "nothing says which values are black and white: save it with 8 unsigned bits."
+        )
+
+
+def check_mask_header(header: ImageHeader, name: str) -> None:
+    """Check that the header of a mask describes the ids or colors that its owner stored.
+
+    Args:
+        header: Header of the file.
+        name: Name of the file in messages.
+
+    Raises:
+        InputError: If the file holds several images, is lossy, or has numbers that are no ids.
+    """
+    _check_header(header, name)
+    if header.lossy:
+        raise InputError(
+            f"{name} is {header.lossy}, which changes the numbers and colors of a mask: save "
+            "it as PNG."
+        )
+    if header.bits > 8 and header.channels > 1:
+        raise InputError(
+            f"{name} has {header.bits} bits in each of {header.channels} channels: save the mask "
+            "with one channel of class ids, or with colors of 8 bits."
+        )
+    if header.numbers == "float":
+        raise InputError(f"{name} stores float numbers: save the mask with whole numbers, as PNG.")
+    if header.bits > 32:
+        raise InputError(f"{name} has {header.bits} bits per pixel: save the mask with 8 or 16.")
+    if header.inverted and header.bits > 1:
+        raise InputError(
+            f"{name} stores 0 as white (PhotometricInterpretation 0), so that its ids and what it "
+            "shows differ: save the mask as PNG."
+        )
+
+
+def _check_header(header: ImageHeader, name: str) -> None:
+    """Raise if a file holds several images, or channels of unknown meaning."""
+    if header.pages > 1:
+        raise InputError(
+            f"{name} holds {header.pages} pictures, and one is expected: save the one that is "
+            "meant as a file of its own."
+        )
+    if not header.pages:
+        raise InputError(f"{name} holds only a preview of a raw photo: save the photo as PNG.")
+    if header.unknown:
+        raise InputError(
+            f"{name} has {header.channels} channels, {header.unknown} of them neither color nor "
+            "transparency: save the one (gray) or three (RGB) that are meant."
+        )

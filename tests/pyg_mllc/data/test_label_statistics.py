@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pyg_mllc.data import VOC, DatasetSpec
-from pyg_mllc.data.label_problems import Labels, count_labels, label_problems
+from pyg_mllc.data.label_statistics import LabelStatistics, count_labels, find_label_problems
 
 COLORS = ((0, 0, 0), (1, 1, 1), (2, 2, 2))
 OWN = DatasetSpec("folder", ("sky", "road", "car"), COLORS, assumes_void=True)
@@ -13,11 +13,13 @@ def labels(spec, *masks, what="the labeled masks"):
     counts = [
         count_labels(np.repeat(mask, 8)[:, None].repeat(9, 1), spec.num_classes) for mask in masks
     ]
-    return Labels(spec, np.stack(counts), what)
+    return LabelStatistics(spec, np.stack(counts), what)
 
 
 def check(labeled, val=(0, 1, 2), spec=OWN):
-    return label_problems(labels(spec, labeled), labels(spec, val, what="the validation masks"))
+    return find_label_problems(
+        labels(spec, labeled), labels(spec, val, what="the validation masks")
+    )
 
 
 def test_labels_that_show_every_class_have_no_problem():
@@ -64,8 +66,8 @@ def test_much_void_is_doubted_unless_somebody_names_it():
 def test_single_pixels_may_be_slips():
     mask = np.zeros((20, 20), dtype=int)
     mask[:10], mask[3, 3] = 1, 2
-    one = Labels(OWN, count_labels(mask, 3)[None], "the labeled masks")
-    found, [note] = label_problems(one, labels(OWN, [0, 1, 2]))
+    one = LabelStatistics(OWN, count_labels(mask, 3)[None], "the labeled masks")
+    found, [note] = find_label_problems(one, labels(OWN, [0, 1, 2]))
     assert not found and "'car' has only 1 of the pixels" in note
 
 

@@ -9,8 +9,8 @@ import tifffile
 import torch
 from PIL import Image
 
-from pyg_mllc.data.image_io import as_tensor
-from pyg_mllc.data.mask_io import read_image, read_raw_mask
+from pyg_mllc.data.image_io import as_tensor, read_image
+from pyg_mllc.data.mask_io import read_raw_mask
 from pyg_mllc.errors import InputError
 
 RGB = np.random.default_rng(0).integers(0, 255, (12, 16, 3), dtype=np.uint8)

@@ -6,8 +6,8 @@ import torch
 from PIL import Image, ImageOps
 
 from pyg_mllc.data import SegmentationDataset, folder
-from pyg_mllc.data.orientation import choose_exif, turned
-from pyg_mllc.data.sanity_check import problems, read_all
+from pyg_mllc.data.exif import apply_orientation, resolve_exif
+from pyg_mllc.data.sanity_check import find_sample_problems, inspect_samples
 from pyg_mllc.errors import InputError
 
 COLORS = np.array([(250, 20, 20), (20, 250, 20), (20, 20, 250)], dtype=np.uint8)
@@ -32,7 +32,7 @@ def make(root, orientations, drawn, size=(16, 24), own=lambda orientation: 1):
     for number, (orientation, how) in enumerate(zip(orientations, drawn, strict=True)):
         classes = scene(number, *size)
         save(root / f"images/{number}.png", COLORS[classes], orientation)
-        mask = turned(classes, orientation) if how == "turn" else classes
+        mask = apply_orientation(classes, orientation) if how == "turn" else classes
         save(root / f"masks/{number}.png", mask, own(orientation))
     (root / "classes.txt").write_text("ground\nblock\nsky\n")
     return root
@@ -60,7 +60,7 @@ def test_labels_lie_over_their_photos_whatever_masks_were_drawn_on(
             label, image = sample["label"], sample["image"]
             inside = label != 255
             assert np.array_equal(COLORS[label[inside]], image[:, inside].T)
-        assert not problems(list(read_all(splits)), (24, 24))[0]
+        assert not find_sample_problems(list(inspect_samples(splits)), (24, 24))[0]
     told = "fit their stored pixels" if drawn == "stored" else "their masks fit them as shown"
     assert told in caplog.text
 
@@ -73,7 +73,7 @@ def test_masks_that_carry_the_orientation_of_their_photo(tmp_path, own):
 
 def test_sizes_of_some_tell_of_those_that_cannot(tmp_path):
     make(tmp_path, (3, 2, 6, 6), ["stored"] * 4)
-    assert choose_exif(pairs(tmp_path), "auto") == "stored"
+    assert resolve_exif(pairs(tmp_path), "auto") == "stored"
     for how in ("turn", "stored"):
         make(tmp_path, (3, 2, 4, 3), [how] * 4)
         assert fits(folder(tmp_path, size=(16, 24), exif=how))
@@ -86,7 +86,7 @@ def pairs(root):
 
 def test_what_no_size_tells_is_said(tmp_path, caplog):
     make(tmp_path, (3, 1), ["stored"] * 2)
-    assert choose_exif(pairs(tmp_path), "auto") == "turn"
+    assert resolve_exif(pairs(tmp_path), "auto") == "turn"
     assert "photos that EXIF turns: 1; no size tells" in caplog.text
     assert "data.exif=stored" in caplog.text
 
@@ -94,8 +94,8 @@ def test_what_no_size_tells_is_said(tmp_path, caplog):
 def test_photos_without_a_turn_need_no_word(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     make(tmp_path, (1, 1), ["stored"] * 2)
-    assert choose_exif(pairs(tmp_path), "auto") == "turn"
-    assert choose_exif([], "auto") == "turn"
+    assert resolve_exif(pairs(tmp_path), "auto") == "turn"
+    assert resolve_exif([], "auto") == "turn"
     assert not caplog.text
 
 
@@ -105,7 +105,9 @@ def test_contradictory_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match=told):
         folder(tmp_path)
     splits = folder(tmp_path, exif="stored")
-    found = problems(list(read_all(splits)), (16, 24))[0]["masks of another size than their image"]
+    found = find_sample_problems(list(inspect_samples(splits)), (16, 24))[0][
+        "masks of another size than their image"
+    ]
     assert (
         len(found) == 1 and "0.png" in found[0] and "or exif= another value than stored" in found[0]
     )
@@ -134,5 +136,5 @@ def test_arrays_turn_as_pillow_turns_pictures(tmp_path, orientation):
     save(tmp_path / "a.png", pixels, orientation)
     with Image.open(tmp_path / "a.png") as picture:
         expected = np.asarray(ImageOps.exif_transpose(picture))
-    assert np.array_equal(turned(pixels, orientation), expected)
-    assert np.array_equal(turned(np.stack([pixels] * 2), orientation)[1], expected)
+    assert np.array_equal(apply_orientation(pixels, orientation), expected)
+    assert np.array_equal(apply_orientation(np.stack([pixels] * 2), orientation)[1], expected)
