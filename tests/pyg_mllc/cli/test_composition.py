@@ -21,7 +21,7 @@ def test_tables_look_like_folders_of_experiments():
     source = TableSource("tables", "table://")
     assert "ablation" in source.list("experiment", ObjectType.GROUP)
     assert source.list("experiment", ObjectType.CONFIG) == []
-    assert source.list("experiment/graphs/", None) == [
+    assert source.list("experiment/graphs/", None) == [f"voc_k_{k}" for k in (10, 20, 5, 50)]
         "voc_k_10",
         "voc_k_20",
         "voc_k_5",
