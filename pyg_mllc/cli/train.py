@@ -176,7 +176,8 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
             return runs[-1].last_miou  # one process reports
         rich.print(comparison_table(runs))
 
-        predict, device = full_size(method.teach, settings.window), next(method.parameters()).device
+        predict = full_size(method.predict_teacher, settings.window)
+        device = next(method.parameters()).device
         with bar("report", len(splits.val), settings.progress) as advance:
             evaluation = evaluate(
                 predict, splits.val, workers=settings.workers, device=device, advance=advance

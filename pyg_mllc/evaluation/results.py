@@ -21,8 +21,8 @@ class Run:
 
     Args:
         name: Name in tables and legends.
-        history: Rows with `"step"` and the values logged then: losses, `"trusted"`, `"miou"` of the
-            student, `"teacher_miou"`, and `"label_accuracy_r"` and `"label_miou_r"` of the
+        history: Rows with `"step"` and the values logged then: losses, `"confident"`, `"miou"` of
+            the student, `"teacher_miou"`, and `"label_accuracy_r"` and `"label_miou_r"` of the
             teacher's labels after round r, with 0 for before correction. Shares are in [0, 1].
         class_iou: IoU of each class at the last validation, in [0, 1]; NaN for absent classes,
             empty if unknown.

@@ -88,7 +88,7 @@ class TrainingModule(L.LightningModule):
         if self._refuse_nonfinite([n for n, figure in logged.items() if not figure.isfinite()]):
             for mine, before in zip(self.method.student.buffers(), statistics, strict=True):
                 mine.data.copy_(before)  # the batch may have spoiled batch normalization
-        shown = {name: logged[name] for name in ("loss", "trusted") if name in logged}
+        shown = {name: logged[name] for name in ("loss", "confident") if name in logged}
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)
         self.log("step", float(self.global_step + 1))  # loggers would count from 0
@@ -196,7 +196,7 @@ class TrainingModule(L.LightningModule):
 
     def _beliefs(self, view: Tensor) -> list[Prediction]:
         """Those of the student, then the teacher's before correction and after each round."""
-        return [self.method.student.segmenter(view), *self.method.teach(view)]
+        return [self.method.student.segmenter(view), *self.method.predict_teacher(view)]
 
     @property
     def _skips(self) -> bool:

@@ -29,7 +29,7 @@ CHARTS = {  # title: unit, factor, and what to draw of the history, under which 
     ),
     "Training loss": ("loss (nats)", 1, {"loss": "loss"}),
     "Parts of the loss": ("loss (nats)", 1, _LOSSES),
-    "Trusted pseudo-labels": ("share of pixels (%)", 100, {"trusted": "trusted"}),
+    "Confident pseudo-labels": ("share of pixels (%)", 100, {"confident": "confident"}),
 }
 LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 NUMBERED = 24  # classes up to which a confusion matrix shows its numbers

@@ -6,11 +6,14 @@ import pytest
 from pyg_mllc.cli import run_dir as run_folder
 from pyg_mllc.cli.overrides import quoted
 from pyg_mllc.cli.run_dir import OccupiedError, alone, kept_options
+from pyg_mllc.errors import InputError
+from pyg_mllc.inference.checkpoint import FORMAT
 
 
 def test_changes_at_resume_are_read_as_hydra_reads_them(tmp_path):
     (tmp_path / "run.yaml").write_text(
-        "data: {cache: null}\ntrainer: {loggers: [csv, tensorboard], progress: true, workers: 0}\n"
+        f"format: {FORMAT}\ndata: {{cache: null}}\n"
+        "trainer: {loggers: [csv, tensorboard], progress: true, workers: 0}\n"
     )
     given = ["data.cache=/tmp/it's here/c", "trainer.loggers=[csv]", "trainer.progress=false"]
     kept = kept_options(tmp_path, [*map(quoted, given), "trainer.workers=2"])
@@ -18,6 +21,14 @@ def test_changes_at_resume_are_read_as_hydra_reads_them(tmp_path):
         "data": {"cache": "/tmp/it's here/c"},
         "trainer": {"loggers": ["csv"], "progress": False, "workers": 2},
     }
+
+
+def test_a_run_of_another_version_is_refused_in_one_sentence(tmp_path):
+    for line in ("", "format: 99\n"):
+        (tmp_path / "run.yaml").write_text(f"{line}seed: 0\n")
+        with pytest.raises(InputError, match=r"another version .* such as 0\.1") as caught:
+            kept_options(tmp_path)
+        assert "\n" not in str(caught.value)
 
 
 def test_who_is_refused_leaves_a_folder_as_it_is(mllc, tmp_path):

@@ -14,6 +14,7 @@ from pyg_mllc.cli.run_dir import kept_options
 from pyg_mllc.cli.train import _train
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.errors import InputError
+from pyg_mllc.inference.checkpoint import FORMAT
 from pyg_mllc.utils.instantiate import make
 
 MARK, EVIL = "mark", "open('mark', 'w')"
@@ -73,7 +74,7 @@ TRAPS = {
 PLACES = (
     "data", "data.root", "data.size", "data.classes.deep", "trainer", "trainer.loggers",
     "trainer.window", "trainer.optimizer.deep", "model", "model.options", "model.options.deep",
-    "corrector", "corrector.conv", "method", "method.weak", "method.sight", "method.deep.deep",
+    "corrector", "corrector.conv", "method", "method.weak", "method.memory", "method.deep_supervision.deep",
     "baseline", "baseline.strong",
 )  # fmt: skip
 
@@ -100,7 +101,7 @@ def resume(plain, tmp_path, monkeypatch):
     def run(place, value, allow=()):
         cfg = OmegaConf.create(plain)
         OmegaConf.update(cfg, place, value, merge=False, force_add=True)
-        (tmp_path / "run.yaml").write_text(OmegaConf.to_yaml(cfg))
+        (tmp_path / "run.yaml").write_text(f"format: {FORMAT}\n{OmegaConf.to_yaml(cfg)}")
         return _train(kept_options(tmp_path), tmp_path, list(allow), resume=True)
 
     return run
@@ -217,7 +218,7 @@ def test_own_code_of_a_run_is_run_where_the_user_allows_it(resume, tmp_path, pla
         cfg = OmegaConf.create(plain)
         OmegaConf.update(cfg, "data._target_", "own_parts.scenes")
         OmegaConf.update(cfg, place, value)
-        (tmp_path / "run.yaml").write_text(OmegaConf.to_yaml(cfg))
+        (tmp_path / "run.yaml").write_text(f"format: {FORMAT}\n{OmegaConf.to_yaml(cfg)}")
         kept = kept_options(tmp_path)
         assert "allow" not in kept
         with pytest.raises(InputError, match=r"pass allow=\[own_parts\]"):

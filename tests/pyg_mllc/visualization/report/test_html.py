@@ -31,7 +31,7 @@ SUPERVISED = Run(
 )
 CORRECTED = Run(
     "mllc [2 rounds]",
-    [{"step": 10 * i, "loss": 1 / i, "trusted": 0.5, "miou": i / 200} for i in range(1, 101)],
+    [{"step": 10 * i, "loss": 1 / i, "confident": 0.5, "miou": i / 200} for i in range(1, 101)],
     [0.6, 0.7],
     [0.7, 0.80125, 0.9],
     [0.5, 0.6, 0.5555],
