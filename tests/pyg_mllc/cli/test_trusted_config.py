@@ -74,8 +74,8 @@ TRAPS = {
 PLACES = (
     "data", "data.root", "data.size", "data.classes.deep", "trainer", "trainer.loggers",
     "trainer.window", "trainer.optimizer.deep", "model", "model.options", "model.options.deep",
-    "corrector", "corrector.conv", "method", "method.weak", "method.memory", "method.deep_supervision.deep",
-    "baseline", "baseline.strong",
+    "corrector", "corrector.conv", "method", "method.weak", "method.memory",
+    "method.deep_supervision.deep", "baseline", "baseline.strong",
 )  # fmt: skip
 
 
