@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from graphs import AnchorMemory, maps_to_nodes
+from pyg_mllc.data.batch import Batch
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods.mean_teacher import Teacher
 from pyg_mllc.nn import ClassThresholds, CorrectedSegmenter, Prediction
@@ -20,11 +21,8 @@ from pyg_mllc.utils.resize import resize_labels
 class Method(nn.Module):
     """What any training loop needs to know of a method.
 
-    Called with a batch, a method gives a dict of scalars: `loss` is to be minimized, the rest is
-    for the log. The batch holds `image (B, 3, H, W)` in [0, 1] with `label (B, H, W)`; where
-    `uses_unlabeled`, `unlabeled (U, 3, H, W)` with `valid (U, H, W)`, false in padding; for anchors
-    `index (B,)`, a number for each labeled image. After each step of the optimizer, call
-    `update()`.
+    Called with a `Batch`, a method returns a dict of scalars: `loss` is to be minimized, the rest
+    is for the log. After each step of the optimizer, call `update()`.
 
     Args:
         student: holds all trained weights.
@@ -81,7 +79,7 @@ class Method(nn.Module):
                 "neighbors, or corrector.anchor_rule=bayes"
             )
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError
 
     def update(self) -> None:
@@ -126,16 +124,14 @@ class Method(nn.Module):
         features = prediction.features.detach()
         return features if self.sight is None else self.sight(images, features)
 
-    def remember(
-        self, images: Tensor, prediction: Prediction, label: Tensor, batch: dict[str, Tensor]
-    ) -> None:
+    def remember(self, images: Tensor, prediction: Prediction, label: Tensor, batch: Batch) -> None:
         """Keep what later corrections need of labeled images that are not corrected now."""
         self.count_confident(prediction, label)
         index = self.image_numbers(batch)
         if index is not None:
             self.keep_anchors(self.graph_features(images, prediction), label, index)
 
-    def image_numbers(self, batch: dict[str, Tensor]) -> Tensor | None:
+    def image_numbers(self, batch: Batch) -> Tensor | None:
         """The number of each labeled image of a batch `(B,)`, if there shall be anchors."""
         if self.anchors is None:
             return None

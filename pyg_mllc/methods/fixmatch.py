@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pyg_mllc.data.batch import Batch
 from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
 from pyg_mllc.methods.semi_supervised import Guess, SemiSupervised
 from pyg_mllc.methods.untrained import untrained
@@ -64,7 +65,7 @@ class FixMatch(SemiSupervised):
         super().__init__(student, weak, strong, threshold, total_steps, warmup, decay, **graphs)
         self.lambda_u = lambda_u
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Give the losses of one step, see `Method` for the batch."""
         image, label = self.weak(batch["image"], batch["label"])
         if self.warming_up:

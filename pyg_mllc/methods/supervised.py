@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from pyg_mllc.data.batch import Batch
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.base import Method
 from pyg_mllc.methods.untrained import untrained
@@ -42,7 +43,7 @@ class Supervised(Method):
         student, graphs = untrained(segmenter, corrector, correct, sight, anchors, thresholds)
         super().__init__(student, weak, decay, **graphs)
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Give the losses of one step, see `Method` for the batch."""
         image, label = self.weak(batch["image"], batch["label"])
         prediction = self.student.segmenter(image)
