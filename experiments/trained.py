@@ -98,7 +98,7 @@ def unlabeled_with_truth(
 
 
 @torch.no_grad()
-def beliefs(
+def logits_of(
     predictor: Predictor, images: SegmentationDataset, places: Sequence[int]
 ) -> Iterator[tuple[Sample, Tensor]]:
     """For each image its sample and the logits `(K + 1, C, H, W)` before and after each round.
@@ -107,9 +107,9 @@ def beliefs(
     """
     for i in places:
         sample: Sample = images[i]
-        history = predictor.method.predict(predictor.seeing, to_float(sample["image"])[None])
+        output = predictor.network(to_float(sample["image"])[None], predictor.memory)
         size = sample["label"].shape
-        logits = torch.cat([upsample(p.logits.float(), size) for p in history])
+        logits = torch.cat([upsample(p.logits.float(), size) for p in output])
         h, w = fitted_size(*read_image_size(images.images[i]), images.size)
         cut: Sample = {
             "name": sample["name"],

@@ -42,7 +42,7 @@ def embeddings(job: Job) -> tuple[Tensor, Tensor, DatasetSpec]:
     features, labels = [], []
     for i in range(len(images)):
         sample = images[i]
-        maps = predictor.seeing.segmenter(to_float(sample["image"])[None]).features
+        maps = predictor.segmenter(to_float(sample["image"])[None]).features
         label = resize_labels(sample["label"][None], maps.shape[-2:])
         features.append(F.normalize(maps, dim=1)[0].flatten(1).T)  # (D, h, w) -> (h * w, D)
         labels.append(label.flatten())

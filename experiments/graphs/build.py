@@ -99,7 +99,7 @@ def sampled(logits: Tensor, features: Tensor, way: Way) -> Tensor:
 def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Logits `(1, C, h, w)`, features `(1, D, h, w)` and truth `(H, W)` of unlabeled images."""
     predictor = trained(JOB)
-    segmenter = predictor.seeing.segmenter
+    segmenter = predictor.segmenter
     segmenter.feature_stride = segmenter.stride
     samples, places, _ = unlabeled_with_truth(JOB, IMAGES, size=SIZE)
     size = [n // STRIDE for n in SIZE]

@@ -28,7 +28,7 @@ FIRST = {  # files that there are before anything is trained
     RUN, COMMAND, LOCK, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
 }  # fmt: skip
 CHANGEABLE = (
-    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator",
+    "trainer.num_workers", "trainer.enable_progress_bar", "trainer.logger", "trainer.accelerator",
     "trainer.on_unreadable", "data.cache", "allow",
 )  # fmt: skip
 
@@ -72,6 +72,7 @@ def alone(out: Path) -> Iterator[None]:
 def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
     """Write what the run is, and put away what is left of one that it takes the place of."""
     from pyg_mllc.data import write_partition
+    from pyg_mllc.inference.checkpoint import FORMAT
 
     for old in (out / RUN, out / REPORT, *out.glob("*/result.json")):
         old.unlink(missing_ok=True)
@@ -85,7 +86,8 @@ def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
     own = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
     words = [*(f"--config-dir={folder}" for folder in own), *hydra.overrides.task]
     command = shlex.join(["mllc", "train", *words])
-    for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
+    options = f"format: {FORMAT}  # of this file\n{OmegaConf.to_yaml(cfg, resolve=True)}"
+    for name, text in ((COMMAND, command), (RUN, options)):
         with atomic_open(out / name) as file:  # the last of them makes it a run
             file.write(text.encode())
 
@@ -103,8 +105,14 @@ def given_changes() -> list[str]:
 
 
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
-    """The options of an earlier run, and what changes of them."""
+    """Return the options of an earlier run, with changes.
+
+    Raises:
+        InputError: as `read_run` and `check_format`.
+    """
     cfg = read_run(out)
+    check_format(cfg, out)
+    del cfg["format"]
     cfg.pop("allow", None)  # the author of the file allows no code, only the command line does
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())
@@ -134,6 +142,21 @@ def read_run(out: Path) -> DictConfig:
     return cast(DictConfig, cfg)
 
 
+def check_format(cfg: DictConfig, out: Path) -> None:
+    """Raise if another version of pyg_mllc began a run.
+
+    Raises:
+        InputError: saying what to do.
+    """
+    from pyg_mllc.inference.checkpoint import FORMAT
+
+    if cfg.get("format") != FORMAT:
+        raise InputError(
+            f"{short(out / RUN)} is of another version of pyg_mllc, such as 0.1, whose options "
+            "have other names; train anew, or go on with that version"
+        )
+
+
 def resuming(out: Path, allow: Sequence[str] = ()) -> str:
     """Return the command that goes on with a run."""
     more = f" allow=[{','.join(allow)}]" if allow else ""
@@ -144,7 +167,7 @@ def same_run(cfg: DictConfig, other: Any) -> bool:
     """Whether two runs differ in nothing but where they lie, and what may change."""
     both: list[Any] = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, other)]
     for each in both:
-        for option in ("output", "overwrite", "resume", *CHANGEABLE):
+        for option in ("output", "overwrite", "resume", "format", *CHANGEABLE):
             OmegaConf.update(each, option, None)
     return bool(both[0] == both[1])
 

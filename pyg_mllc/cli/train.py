@@ -1,7 +1,6 @@
 """`mllc train`: train a method, and its baseline if asked, and write a report."""
 
 import os
-import platform
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -84,7 +83,7 @@ def _run(cfg: DictConfig) -> float:
 
 def _member(cfg: DictConfig, out: Path) -> float:
     """Train a run of a sweep; where its folder holds this very run, go on with that."""
-    from pyg_mllc.evaluation.results import Run
+    from pyg_mllc.evaluation.results import TrainingResult
 
     if cfg.overwrite or not (out / RUN).is_file():
         return _train(cfg, out, trusted(cfg))
@@ -96,7 +95,7 @@ def _member(cfg: DictConfig, out: Path) -> float:
     if (out / REPORT).exists():
         print(f"ended before: {short(out)}")
         (out / ERROR).unlink(missing_ok=True)
-        return Run.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
+        return TrainingResult.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
     given = HydraConfig.get().overrides.task
     changed = [option for option in given if option.split("=")[0] in CHANGEABLE]
     return _train(kept_options(out, changed), out, trusted(cfg), resume=True)
@@ -120,7 +119,7 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     from pyg_mllc import training
     from pyg_mllc.evaluation.evaluate import evaluate
     from pyg_mllc.inference.sliding_window import full_size
-    from pyg_mllc.utils.instantiate import make
+    from pyg_mllc.utils.instantiate import make, make_factory
     from pyg_mllc.visualization.examples import example_figure
     from pyg_mllc.visualization.report import comparison_table, write_report
 
@@ -128,12 +127,13 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     if type(cfg.get("seed")) is not int or not 0 <= cfg.seed < 2**32:
         raise InputError(f"seed={cfg.get('seed')} is not a whole number of 0 or more")
     parts = checked_parts(cfg, allow, TRAINED)
-    settings, splits = make(parts["trainer"], "trainer"), make(parts["data"], "data")
-    processes = settings.devices * settings.nodes
-    if processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
+    factories = {name: make_factory(parts[name], name) for name in ("optimizer", "scheduler")}
+    config, splits = make(parts["trainer"], "trainer", **factories), make(parts["data"], "data")
+    if config.processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
         raise InputError(
-            f"trainer.devices={settings.devices} trainer.nodes={settings.nodes} need {processes} "
-            "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
+            f"trainer.devices={config.devices} trainer.num_nodes={config.num_nodes} need "
+            f"{config.processes} processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... "
+            "starts them"
         )
     begins = not resume and rank_zero_only.rank == 0  # type: ignore[attr-defined]
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
@@ -169,23 +169,24 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
             more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
             rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
             found = training.train(
-                method, splits, settings, cfg.seed, out / name, name, resume, networks[name]
+                method, splits, config, cfg.seed, out / name, name, resume, networks[name]
             )
             runs.append(found)
         if rank_and_size()[0]:
             return runs[-1].last_miou  # one process reports
         rich.print(comparison_table(runs))
 
-        predict, device = full_size(method.teach, settings.window), next(method.parameters()).device
-        with bar("report", len(splits.val), settings.progress) as advance:
+        predict = full_size(method.predict_teacher, config.window)
+        device = next(method.parameters()).device
+        with bar("report", len(splits.val), config.enable_progress_bar) as advance:
             evaluation = evaluate(
-                predict, splits.val, workers=settings.workers, device=device, advance=advance
+                predict, splits.val, workers=config.num_workers, device=device, advance=advance
             )
         spec, examples = splits.spec, [example for _, example in evaluation.examples]
         chosen = examples[:: max(1, len(examples) // 4)][:4]
         with atomic_open(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-        facts = _facts(cfg, settings, splits) | {
+        facts = _facts(cfg, config, splits, runs[-1].provenance) | {
             "command": (out / COMMAND).read_text(encoding="utf-8")
         }
         write_report(
@@ -215,17 +216,16 @@ def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 
 
-def _facts(cfg: DictConfig, settings: Any, splits: Any) -> dict[str, str]:
-    """What made the results, for the head of the report."""
-    import torch
-
+def _facts(
+    cfg: DictConfig, config: Any, splits: Any, provenance: dict[str, list[str]]
+) -> dict[str, str]:
+    """Return what made the results, for the head of the report."""
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
-    batch = f"{settings.batch_size} labeled + {settings.unlabeled_batch_size} unlabeled"
-    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
+    batch = f"{config.batch_size} labeled + {config.unlabeled_batch_size} unlabeled"
     return {
         "data": f"{splits.spec.name}: {labeled} labeled, {unlabeled} unlabeled, {val} validation",
-        "steps": f"{settings.max_steps:,}, each of {batch} images",
+        "steps": f"{config.max_steps:,}, each of {batch} images",
         "encoder": str(cfg.model.get("encoder")),
         "seed": str(cfg.seed),
-        "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",
+        **{name: "; ".join(filter(None, values)) for name, values in provenance.items()},
     }

@@ -39,8 +39,8 @@ def explanation_figure(
             axes.set(xticks=[], yticks=[])
             axes.imshow(0.6 * shown + 0.4)
         _draw_neighbors(left, explanation, view, colors)
-        listening = f"heeds {view.heed:.0%} of their opinion" + (
-            " (trusted)" if view.trusted else ""
+        listening = f"neighbors weigh {view.neighbor_weight:.0%}" + (
+            " (confident)" if view.is_confident else ""
         )
         left.set_title(f"round {number + 1}: looks alike, {listening}", fontsize=9)
         heat = spread(view, shown.shape[:2]).cpu().numpy()
@@ -83,13 +83,13 @@ def _draw_neighbors(
 
 
 def _draw_path(
-    axes: Any, beliefs: dict[str, Tensor], classes: Sequence[str], colors: Sequence[Color]
+    axes: Any, steps: dict[str, Tensor], classes: Sequence[str], colors: Sequence[Color]
 ) -> None:
     """Draw the probabilities of the likeliest classes, step by step."""
-    path = np.stack([belief.cpu().numpy() for belief in beliefs.values()])
+    path = np.stack([probabilities.cpu().numpy() for probabilities in steps.values()])
     for c in np.argsort(-path.max(0))[:SHOWN]:
         axes.plot(path[:, c], "o-", color=_plain(colors[c]), mec="black", label=classes[c], lw=2)
-    axes.set_xticks(range(len(path)), list(beliefs))
+    axes.set_xticks(range(len(path)), list(steps))
     axes.set(ylim=(-0.03, 1.03), ylabel="probability")
     axes.spines[["top", "right"]].set_visible(False)
     for text in axes.legend(

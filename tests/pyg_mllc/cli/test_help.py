@@ -11,6 +11,8 @@ from pyg_mllc.cli.composition import composing, config_dir
 from pyg_mllc.cli.help import options
 
 GROUPS = {
+    "optimizer": ("adamw", "sgd"),
+    "scheduler": ("poly", "cosine", "constant"),
     "data": ("camvid", "cityscapes", "folder", "textures", "voc", "voc_animals", "voc_aug"),
     "method": ("fixmatch", "mllc_anchors", "mllc_evidence", "supervised", "unimatch"),
 }
@@ -37,7 +39,7 @@ def test_every_option_of_a_part_is_explained(group, choice):
     with composing():
         config = compose("train", overrides=[f"{group}={choice}"])
     parts = OmegaConf.to_container(config, resolve=False)
-    for part in (group, "model", "corrector", "trainer"):
+    for part in (group, "model", "corrector", "trainer", "optimizer", "scheduler"):
         for option in options(parts[part], {}, f"{part}."):
             assert option.meaning, option.name
 
@@ -47,7 +49,7 @@ def test_help_lists_the_options_of_what_is_chosen(monkeypatch, capsys):
     main()
     out = capsys.readouterr().out
     assert out.startswith("mllc train [option=value ...]")
-    assert "method.drop=0.5" in out and "share of the channels" in out
+    assert "method.channel_dropout=0.5" in out and "share of the channels" in out
     assert "method.lambda_clg" not in out and "fixmatch, mllc, mllc_anchors" in out
 
 

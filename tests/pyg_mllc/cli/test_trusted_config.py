@@ -8,12 +8,15 @@ import hydra.utils
 import pytest
 from hydra import compose
 from omegaconf import OmegaConf
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from pyg_mllc.cli.composition import composing
 from pyg_mllc.cli.run_dir import kept_options
 from pyg_mllc.cli.train import _train
-from pyg_mllc.cli.trusted_config import checked_parts, trusted
+from pyg_mllc.cli.trusted_config import NAMED, checked_parts, trusted
 from pyg_mllc.errors import InputError
+from pyg_mllc.inference.checkpoint import FORMAT
 from pyg_mllc.utils.instantiate import make
 
 MARK, EVIL = "mark", "open('mark', 'w')"
@@ -71,9 +74,10 @@ TRAPS = {
 }
 # Where a configuration may hold them.
 PLACES = (
-    "data", "data.root", "data.size", "data.classes.deep", "trainer", "trainer.loggers",
-    "trainer.window", "trainer.optimizer.deep", "model", "model.options", "model.options.deep",
-    "corrector", "corrector.conv", "method", "method.weak", "method.sight", "method.deep.deep",
+    "data", "data.root", "data.size", "data.classes.deep", "trainer", "trainer.logger",
+    "trainer.window", "optimizer", "optimizer.lr", "scheduler", "scheduler.deep", "model",
+    "model.options", "model.options.deep", "corrector", "corrector.conv", "method", "method.weak",
+    "method.memory", "method.deep_supervision.deep",
     "baseline", "baseline.strong",
 )  # fmt: skip
 
@@ -100,7 +104,7 @@ def resume(plain, tmp_path, monkeypatch):
     def run(place, value, allow=()):
         cfg = OmegaConf.create(plain)
         OmegaConf.update(cfg, place, value, merge=False, force_add=True)
-        (tmp_path / "run.yaml").write_text(OmegaConf.to_yaml(cfg))
+        (tmp_path / "run.yaml").write_text(f"format: {FORMAT}\n{OmegaConf.to_yaml(cfg)}")
         return _train(kept_options(tmp_path), tmp_path, list(allow), resume=True)
 
     return run
@@ -110,7 +114,7 @@ def resume(plain, tmp_path, monkeypatch):
 def test_a_strangers_run_builds_nothing_but_its_parts(resume, tmp_path, number, target):
     trap = {"_target_": target, **TRAPS[target]}
     for place in (PLACES[number % len(PLACES)], PLACES[(number + 7) % len(PLACES)]):
-        for value in (trap, [trap]) if place.split(".")[-1] in ("size", "loggers") else (trap,):
+        for value in (trap, [trap]) if place.split(".")[-1] in ("size", "logger") else (trap,):
             with pytest.raises(InputError) as caught:
                 resume(place, value)
             told = str(caught.value)
@@ -161,13 +165,24 @@ def wait_for(folder):
         (
             "trainer._target_",
             "pyg_mllc.training.train",
-            "none of pyg_mllc.training.TrainerSettings",
+            "none of pyg_mllc.training.TrainerConfig",
         ),
         (
             "trainer._target_",
             "pyg_mllc.data.textures",
-            "none of pyg_mllc.training.TrainerSettings",
+            "none of pyg_mllc.training.TrainerConfig",
         ),
+        ("optimizer._target_", "torch.optim.Nothing", "none of torch.optim.Adadelta, "),
+        ("optimizer._target_", "torch.optim.lr_scheduler.StepLR", "none of torch.optim.Adadelta, "),
+        ("optimizer._target_", "torch.load", "none of torch.optim.Adadelta, "),
+        ("optimizer.params", "x", "optimizer: "),
+        (
+            "scheduler._target_",
+            "torch.optim.AdamW",
+            "none of torch.optim.lr_scheduler.ConstantLR, ",
+        ),
+        ("scheduler._target_", "torch.optim.lr_scheduler.LambdaLR", "allow=[torch]"),
+        ("scheduler", "poly", "scheduler=poly is no part of a run"),
         ("method._target_", "torch.nn.Linear", "allow=[torch]"),
         ("method._target_", "evil_trap.Data", "allow=[evil_trap]"),
         ("method", "os.system", "method=os.system is no part of a run"),
@@ -194,6 +209,12 @@ def test_a_file_that_holds_no_options_gets_one_sentence(mllc, tmp_path, content)
     assert not (tmp_path / MARK).exists()
 
 
+def test_what_a_file_may_name_of_torch_are_optimizers_and_schedulers_of_learning_rates():
+    for part, kind in (("optimizer", Optimizer), ("scheduler", LRScheduler)):
+        for target in NAMED[part]:
+            assert issubclass(resolve_name(target), kind), target
+
+
 OWN = """
 from pyg_mllc.data import textures
 from pyg_mllc.methods import Supervised
@@ -217,7 +238,7 @@ def test_own_code_of_a_run_is_run_where_the_user_allows_it(resume, tmp_path, pla
         cfg = OmegaConf.create(plain)
         OmegaConf.update(cfg, "data._target_", "own_parts.scenes")
         OmegaConf.update(cfg, place, value)
-        (tmp_path / "run.yaml").write_text(OmegaConf.to_yaml(cfg))
+        (tmp_path / "run.yaml").write_text(f"format: {FORMAT}\n{OmegaConf.to_yaml(cfg)}")
         kept = kept_options(tmp_path)
         assert "allow" not in kept
         with pytest.raises(InputError, match=r"pass allow=\[own_parts\]"):

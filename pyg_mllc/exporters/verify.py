@@ -1,4 +1,4 @@
-"""Whether an exported network computes what torch computes."""
+"""Comparison of an exported network with torch."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_mllc.errors import InputError
+
+
+class MismatchError(InputError):
+    """An exported network does not compute what torch computes."""
+
 
 class Comparison(NamedTuple):
-    """How far two networks' logits lie apart."""
+    """The differences of two networks' logits."""
 
     largest: float  # difference of two logits
     mean: float

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.export.model import ExportableNetwork
+from pyg_mllc.exporters.model import ExportableNetwork
 from pyg_mllc.inference.predictor import Predictor
 
 LARGEST = 4096  # pixels of a side
@@ -41,7 +41,7 @@ def trace(network: ExportableNetwork) -> ExportedProgram:
 
 
 def about(predictor: Predictor, network: ExportableNetwork) -> dict[str, str]:
-    """Give what travels along as metadata, in words and JSON."""
+    """Return the metadata of an exported network, in words and JSON."""
     return {
         "producer": f"pyg_mllc {version('pyg_mllc')}",
         "input": "images (B, 3, H, W), RGB in [0, 1], not normalized; H and W multiples of "
@@ -52,7 +52,7 @@ def about(predictor: Predictor, network: ExportableNetwork) -> dict[str, str]:
         "size": json.dumps(list(predictor.size)),
         "multiple": str(network.multiple),
         "corrected": str(network.corrector is not None).lower(),
-        "network": predictor.network,
+        "network": predictor.role,
     }
 
 
@@ -92,7 +92,7 @@ def to_pt2(program: ExportedProgram, facts: dict[str, str]) -> bytes:
 
 
 def run_onnx(exported: bytes) -> Callable[[Tensor], Tensor]:
-    """Give a function of images that onnxruntime computes.
+    """Return a function of images that onnxruntime computes.
 
     Raises:
         InputError: if the extra `export` is not installed.
@@ -110,7 +110,7 @@ def run_onnx(exported: bytes) -> Callable[[Tensor], Tensor]:
 
 
 def run_pt2(exported: bytes) -> Callable[[Tensor], Tensor]:
-    """Give a function of images that torch computes from the file alone."""
+    """Return a function of images that torch computes from the file alone."""
     module = torch.export.load(BytesIO(exported)).module()
 
     def run(images: Tensor) -> Tensor:

@@ -2,18 +2,24 @@ import pytest
 import torch
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.export import ExportableNetwork, compare, views
+from pyg_mllc.exporters import ExportableNetwork, compare, views
 from pyg_mllc.inference.checkpoint import build_method, describe
 from pyg_mllc.inference.predictor import Predictor, Saved
 from pyg_mllc.typing import IGNORE
 
 MODEL = {"encoder": "test_resnet", "feature_dim": 8, "width": 16}
-SIGHT = {
-    "_target_": "pyg_mllc.nn.FrozenFeatures", "_partial_": True, "encoder": "test_resnet",
+FROZEN = {
+    "_target_": "pyg_mllc.nn.FrozenFeatures", "_partial_": True, "name": "test_resnet",
     "weights": None,
 }  # fmt: skip
 
-FIXMATCH = {"_target_": "pyg_mllc.methods.FixMatch", "sight": SIGHT}
+
+def memory(**options):
+    options = {"_target_": "pyg_mllc.nn.CorrectionMemory", "_partial_": True, **options}
+    return {"memory": options}
+
+
+FIXMATCH = {"_target_": "pyg_mllc.methods.FixMatch"}
 
 
 def made(method=None, corrector=None, **model):
@@ -31,20 +37,18 @@ def made(method=None, corrector=None, **model):
 
 
 def with_counts(predictor):
-    predictor.method.thresholds.counts += torch.tensor([100, 20, 3])
+    predictor.memory.class_thresholds.counts += torch.tensor([100, 20, 3])
     return predictor
 
 
 def with_anchors(predictor):
-    method = predictor.method
     batch = {"image": torch.rand(2, 3, 64, 96), "label": torch.randint(3, (2, 64, 96))}
     batch["label"][:, :8] = IGNORE
-    batch["index"] = torch.arange(2)
-    prediction = method.student.segmenter(batch["image"])
-    method.keep_anchors(
-        method.graph_features(batch["image"], prediction), batch["label"], batch["index"]
-    )
-    assert len(method.anchors)
+    prediction = predictor.segmenter(batch["image"])
+    counts = predictor.memory.class_thresholds.counts.clone()
+    predictor.memory.update(batch["image"], prediction, batch["label"], torch.arange(2))
+    predictor.memory.class_thresholds.counts.copy_(counts)
+    assert len(predictor.memory.anchors)
     return predictor
 
 
@@ -53,11 +57,15 @@ CASES = {
     "class thresholds": lambda: with_counts(made()),
     "coarser features": lambda: made(feature_stride=16),
     "no rounds": lambda: made(corrector={"rounds": 0}),
-    "two rounds, sight": lambda: made({"sight": SIGHT}, {"rounds": 2}),
-    "anchors": lambda: with_anchors(made({"anchors": 30})),
-    "anchors and sight": lambda: with_anchors(made({"anchors": 30, "sight": SIGHT}, {"rounds": 2})),
-    "anchors that wait": lambda: with_anchors(made({"anchors": 30, "warmup": 0.5})),
-    "fixmatch, anchors": lambda: with_anchors(made(FIXMATCH | {"correct": True, "anchors": 30})),
+    "two rounds, frozen encoder": lambda: made(memory(encoder=FROZEN), {"rounds": 2}),
+    "anchors": lambda: with_anchors(made(memory(anchors=30))),
+    "anchors and frozen encoder": lambda: with_anchors(
+        made(memory(anchors=30, encoder=FROZEN), {"rounds": 2})
+    ),
+    "anchors that wait": lambda: with_anchors(made(memory(anchors=30) | {"warmup": 0.5})),
+    "fixmatch, anchors": lambda: with_anchors(
+        made(FIXMATCH | {"correct": True} | memory(anchors=30, encoder=FROZEN))
+    ),
     "fixmatch": lambda: made(FIXMATCH),
     "tensorflow's padding": lambda: made(encoder="test_efficientnet"),
 }
@@ -77,7 +85,7 @@ def test_computes_what_the_predictor_computes(case):
 def test_anchors_and_thresholds_change_what_is_computed():
     images = torch.rand(1, 3, 64, 96)
     plain = ExportableNetwork(made())(images)
-    for other in (with_counts(made()), with_anchors(made({"anchors": 30}))):
+    for other in (with_counts(made()), with_anchors(made(memory(anchors=30)))):
         assert not torch.allclose(ExportableNetwork(other)(images), plain)
 
 
@@ -100,6 +108,6 @@ def test_every_pixel_has_its_neighbors_at_the_smallest_size():
 
 def test_strides_that_do_not_divide_are_refused():
     predictor = made()
-    predictor.method.student.segmenter.feature_stride = 12
+    predictor.segmenter.feature_stride = 12
     with pytest.raises(InputError, match="stride 8 and its features 12; only multiples"):
         ExportableNetwork(predictor)

@@ -14,7 +14,7 @@ from pyg_mllc.utils.resize import upsample
 
 
 class ExportableNetwork(nn.Module):
-    """What a predictor's `forward` gives, for images whose sides are multiples of `multiple`.
+    """The `forward` of a predictor, for images whose sides are multiples of `multiple`.
 
     Normalization, class thresholds, anchors and a frozen encoder's features are part of it.
 
@@ -28,8 +28,8 @@ class ExportableNetwork(nn.Module):
 
     def __init__(self, predictor: Predictor, correct: bool = True) -> None:
         super().__init__()
-        network = copy.deepcopy(predictor.seeing).cpu().eval()
-        self.segmenter, method = network.segmenter, copy.deepcopy(predictor.method).cpu()
+        network = copy.deepcopy(predictor.network).cpu().eval()
+        self.segmenter, memory = network.segmenter, copy.deepcopy(predictor.memory).cpu()
         ratio = self.segmenter.feature_stride / self.segmenter.stride
         if ratio != round(ratio):
             raise InputError(
@@ -39,17 +39,17 @@ class ExportableNetwork(nn.Module):
         self.ratio = round(ratio)
         self.multiple = math.lcm(32, self.segmenter.multiple, round(self.segmenter.feature_stride))
         self.corrector: ExportableCorrector | None = None
-        self.sight: FrozenFeatures | None = method.sight if correct else None
+        self.encoder: FrozenFeatures | None = memory.encoder if correct else None
         if correct and len(network.corrector.rounds):
-            seen = method.class_counts, method.active_anchors
+            counts, anchors = memory.class_counts, memory.active_anchors
             try:
-                self.corrector = ExportableCorrector(network.corrector, *seen)
+                self.corrector = ExportableCorrector(network.corrector, counts, anchors)
             except ValueError as error:
                 raise InputError(
                     f"the corrector cannot be exported: {error}; correct=false exports the network "
                     "without it"
                 ) from error
-        for encoder in (self.segmenter, self.sight):
+        for encoder in (self.segmenter, self.encoder):
             if encoder is not None:
                 _fix_padding(encoder)
         self.requires_grad_(False).eval()
@@ -64,15 +64,15 @@ class ExportableNetwork(nn.Module):
         return self.multiple * max(2, steps)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give logits `(B, C, H, W)` of `images (B, 3, H, W)` in [0, 1]."""
+        """Return logits `(B, C, H, W)` of `images (B, 3, H, W)` in [0, 1]."""
         s = self.segmenter
         x = s.decoder(s.encoder(self._normalize(images)))
         logits = s.class_head(x)
         if self.corrector is not None:
             features = s.embedding_head(self._coarse(x))
             coarse = self._coarse(logits)
-            look = None if self.sight is None else self.sight(images, features)
-            change = self.corrector(coarse, features, look) - coarse
+            maps = None if self.encoder is None else self.encoder(images, features)
+            change = self.corrector(coarse, features, maps) - coarse
             logits = logits + upsample(change, logits.shape[-2:])
         return upsample(logits, images.shape[-2:])
 
@@ -89,7 +89,7 @@ class ExportableNetwork(nn.Module):
         return ((parts - mean) / std).view(images.shape)
 
     def _coarse(self, maps: Tensor) -> Tensor:
-        """Maps of the logits' size at the features'."""
+        """Return maps of the logits' size at the features'."""
         return F.avg_pool2d(maps, self.ratio) if self.ratio > 1 else maps
 
 
