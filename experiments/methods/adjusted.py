@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyg_mllc.data import Batch
 from pyg_mllc.methods import FixMatch
 from pyg_mllc.nn import CorrectionOutput, Prediction
 from pyg_mllc.typing import IGNORE
@@ -35,7 +36,7 @@ class AdjustedFixMatch(FixMatch):
         self.power = power
         self.register_buffer("counts", torch.ones(self.student.segmenter.num_classes))
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Count labeled pixels, then step as FixMatch does."""
         label = batch["label"]
         self.counts += torch.bincount(label[label != IGNORE], minlength=len(self.counts))

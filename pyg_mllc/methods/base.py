@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pyg_mllc.data.batch import Batch
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods.mean_teacher import Teacher
 from pyg_mllc.nn import (
@@ -26,11 +27,8 @@ MakeMemory = Callable[[Segmenter, LabelCorrector], CorrectionMemory]
 class Method(nn.Module):
     """The base class of training methods: what a training loop needs.
 
-    Called with a batch, a method returns a dict of scalars: `loss` is to be minimized, the rest is
-    for the log. The batch holds `image (B, 3, H, W)` in [0, 1] with `label (B, H, W)`; where
-    `uses_unlabeled`, `unlabeled (U, 3, H, W)` with `valid (U, H, W)`, false in padding; for anchors
-    `index (B,)`, a number for each labeled image. After each step of the optimizer, call
-    `update()`.
+    Called with a `Batch`, a method returns a dict of scalars: `loss` is to be minimized, the rest
+    is for the log. After each step of the optimizer, call `update()`.
 
     To predict, `student` (or `teacher.network`) and `memory` suffice: `student(images, memory)`.
 
@@ -60,7 +58,7 @@ class Method(nn.Module):
         self.weak = weak or WeakView()
         self.memory = memory(student.segmenter, student.corrector)
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError
 
     def update(self) -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from pyg_mllc.data.batch import Batch
 from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
 from pyg_mllc.methods.base import MakeMemory, without_training
 from pyg_mllc.methods.semi_supervised import PseudoLabels, SemiSupervised
@@ -57,7 +58,7 @@ class FixMatch(SemiSupervised):
         super().__init__(student, weak, strong, threshold, total_steps, warmup, decay, memory)
         self.lambda_u = lambda_u
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of one step, see `Method` for the batch."""
         image, label = self.weak(batch["image"], batch["label"])
         index = batch.get("index")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from graphs import maps_to_nodes
+from pyg_mllc.data.batch import Batch
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseudo_label_weight
 from pyg_mllc.methods.base import MakeMemory
@@ -139,7 +140,7 @@ class MLLC(SemiSupervised):
         self.losses = LossOptions(**losses)
         self.contrast_step = int(contrast_from * total_steps)
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of one step.
 
         Args:

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from pyg_mllc.data.batch import Batch
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.base import MakeMemory, Method, without_training
 from pyg_mllc.nn import LabelCorrector, Segmenter
@@ -34,7 +35,7 @@ class Supervised(Method):
         student, memory = without_training(segmenter, corrector, correct, memory)
         super().__init__(student, weak, decay, memory)
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of one step, see `Method` for the batch."""
         image, label = self.weak(batch["image"], batch["label"])
         prediction = self.student.segmenter(image)

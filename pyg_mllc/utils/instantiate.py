@@ -1,4 +1,4 @@
-"""Objects from plain configurations, which strangers may have written."""
+"""Safe instantiation of untrusted configurations."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,50 +8,56 @@ from typing import Any
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.targets import KEYS, check, packages
 
-# What an option that cannot be used raises, or one that names what is not there.
+# Errors that unusable options raise.
 MISFITS = (TypeError, ValueError, ImportError)
 
 
-def build(config: dict[str, Any], allow: str | Sequence[str] = (), **given: Any) -> Any:
-    """Build the module that a stranger's configuration describes, and the modules in it.
+def build(config: dict[str, Any], allow: str | Sequence[str] = (), **options: Any) -> Any:
+    """Build the module that an untrusted configuration describes, and the modules in it.
 
-    A configuration holds numbers, words, lists and mappings; a mapping with `_target_` stands for a
-    module, with `_partial_`, too, for a factory of it. Only a class of modules can be a target, and
-    only one that the packages allowed define: no function, and nothing that they import. Weights
-    are not read: `weights` count as null.
+    A configuration holds numbers, strings, lists and mappings. A mapping with `_target_` stands for
+    a module; with `_partial_` as well, for a factory of it. Targets must be module classes that
+    allowed packages define, not functions or imports. Weights are not read: `weights` are null.
 
     Args:
-        config: with `_target_`, such as `pyg_mllc.nn.Segmenter`, and its options.
-        allow: packages or modules whose classes may be built, beside ours.
-        **given: further options of the outermost one.
+        config: Mapping with `_target_`, such as `pyg_mllc.nn.Segmenter`, and its options.
+        allow: Packages or modules whose classes may be built, besides ours.
+        **options: Further options of the outermost module.
+
+    Returns:
+        The module.
 
     Raises:
-        InputError: if a target is not allowed, or an option is none of its.
+        InputError: If a target is not allowed, or an option is unknown.
 
-    >>> build({"_target_": "pyg_mllc.nn.LabelCorrector", "k": 4}, num_classes=3).k
-    4
+    Example:
+        >>> build({"_target_": "pyg_mllc.nn.LabelCorrector", "k": 4}, num_classes=3).k
+        4
     """
     check(config, packages(allow))
     try:
-        return make(_without_weights(config), **given)
+        return make(_without_weights(config), **options)
     except (AttributeError, KeyError, RuntimeError) as error:
         raise InputError(f"{config['_target_']} cannot be built so: {error}") from error
 
 
-def make(config: dict[str, Any], name: str = "", **given: Any) -> Any:
-    """Build what a checked configuration describes, and all that is in it.
+def make(config: dict[str, Any], name: str = "", **options: Any) -> Any:
+    """Build the object that a checked configuration describes, and the objects in it.
 
     Args:
-        config: with `_target_` and its options.
-        name: of it, for messages.
-        **given: further options of the outermost one.
+        config: Mapping with `_target_` and its options.
+        name: Name of the configuration, for messages.
+        **options: Further options of the outermost object.
+
+    Returns:
+        The object.
 
     Raises:
-        InputError: naming the entry, if its options cannot be used.
+        InputError: If options cannot be used, naming the entry.
     """
-    function, options = _code(config), _options(config, name)
+    function, configured = _code(config), _options(config, name)
     try:
-        return function(**options, **given)
+        return function(**configured, **options)
     except InputError:
         raise
     except MISFITS as error:
@@ -68,7 +74,7 @@ def make_factory(config: dict[str, Any], name: str = "") -> partial[Any]:
 
 
 def _made(value: Any, name: str) -> Any:
-    """Return what an option stands for; anything but a mapping with `_target_` is itself."""
+    """Build the value of an option; only mappings with `_target_` are objects."""
     if isinstance(value, list | tuple):
         return [_made(entry, name) for entry in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a plain configuration names to be built, checked before any of it is imported."""
+"""Checks of the targets in a plain configuration, before anything is imported."""
 
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
@@ -9,18 +9,29 @@ from torch import nn
 from pyg_mllc.errors import InputError
 
 ALLOWED = ("pyg_mllc.nn", "pyg_mllc.methods", "pyg_mllc.transforms")
-KEYS = ("_target_", "_partial_", "_convert_")  # the last one, of Hydra, has no effect here
-# Options of timm and smp that read a file or fetch one.
+KEYS = ("_target_", "_partial_", "_convert_")  # Hydra's `_convert_` has no effect here
+# Options of timm and smp that read or download files.
 READING = ("weights", "pretrained", "checkpoint", "cache_dir", "url", "file", "hf_hub", "hf-hub")
 
 
 def packages(allow: str | Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the packages whose classes may be built: ours, and those allowed."""
+    """Return the packages whose classes may be built.
+
+    Args:
+        allow: Allowed packages or modules, besides those of `ALLOWED`.
+    """
     return (*ALLOWED, *([allow] if isinstance(allow, str) else allow or ()))
 
 
 def targets(value: Any) -> Iterator[str]:
-    """Return the full names of all that a configuration asks to build."""
+    """Find the targets of a configuration.
+
+    Args:
+        value: Configuration in plain containers.
+
+    Yields:
+        Full names.
+    """
     if isinstance(value, dict):
         if "_target_" in value:
             yield str(value["_target_"])
@@ -31,16 +42,16 @@ def targets(value: Any) -> Iterator[str]:
 
 
 def check(value: Any, allowed: Sequence[str], name: str = "", named: Sequence[str] = ()) -> None:
-    """Check everything that a configuration holds, before anything in it is built.
+    """Check that a configuration holds plain values and allowed targets only.
 
     Args:
-        value: the configuration, in plain containers.
-        allowed: packages whose code it may name.
-        name: of the configuration, for messages.
-        named: see `resolve`.
+        value: Configuration in plain containers.
+        allowed: Packages whose code it may name.
+        name: Name of the configuration, for messages.
+        named: Further full names that it may name, see `resolve`.
 
     Raises:
-        InputError: naming the entry.
+        InputError: If an entry is not allowed, naming the entry.
     """
     if isinstance(value, dict):
         for key, entry in value.items():
@@ -66,17 +77,20 @@ def check(value: Any, allowed: Sequence[str], name: str = "", named: Sequence[st
 def resolve(
     target: Any, allowed: Sequence[str], name: str = "", named: Sequence[str] = ()
 ) -> Callable[..., Any]:
-    """Return what a target names; nothing is imported unless it may be.
+    """Import a target if it is allowed.
 
     Args:
-        target: full name, such as `pyg_mllc.nn.Segmenter`.
-        allowed: packages whose code may be named.
-        name: of the entry, for messages.
-        named: full names that may be given besides. Without any, a target must be a class of
-            modules; with some, any class or function that the packages allowed define.
+        target: Full name, such as `pyg_mllc.nn.Segmenter`.
+        allowed: Packages whose code may be named.
+        name: Name of the entry, for messages.
+        named: Further full names that may be named. If empty, a target must be a module class;
+            otherwise, any class or function that the allowed packages define.
+
+    Returns:
+        The class or function.
 
     Raises:
-        InputError: if it may not be named, or cannot be imported.
+        InputError: If the target is not allowed or cannot be imported.
     """
     where = name or "a configuration"
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
@@ -84,11 +98,11 @@ def resolve(
     module, _, last = target.rpartition(".")
     if target in named or any(module == root or module.startswith(f"{root}.") for root in allowed):
         try:
-            found = getattr(import_module(module), last)
+            code = getattr(import_module(module), last)
         except (ImportError, AttributeError) as error:
             raise InputError(f"{where}: {_missing(target, error)}") from error
-        if target in named or _defined(found, allowed, bool(named)):
-            return found
+        if target in named or _defined(code, allowed, bool(named)):
+            return code
     if not module:
         raise InputError(
             f"{where} names {target}, which is no class: give it with its module, as in mine.Method"
@@ -100,19 +114,19 @@ def resolve(
     )
 
 
-def _defined(found: Any, allowed: Sequence[str], any_code: bool) -> bool:
-    """Whether one of the packages defines it, and it is a class of modules or may be any code."""
+def _defined(code: Any, allowed: Sequence[str], any_code: bool) -> bool:
+    """Return whether allowed packages define code, and whether its kind is allowed."""
     roots = {root.split(".")[0] for root in allowed}
-    own = str(getattr(found, "__module__", "")).split(".")[0] in roots
-    return own and callable(found) and (any_code or _is_module(found))
+    own = str(getattr(code, "__module__", "")).split(".")[0] in roots
+    return own and callable(code) and (any_code or _is_module(code))
 
 
-def _is_module(found: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, nn.Module)
+def _is_module(code: Any) -> bool:
+    return isinstance(code, type) and issubclass(code, nn.Module)
 
 
 def _missing(target: str, error: Exception) -> str:
-    """Say what could not be imported, and how a module of the user's own is found."""
+    """Describe a failed import, with advice for modules in the current folder."""
     told = f"{target} cannot be imported: {error}"
     lacking = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
     root = target.split(".")[0]

@@ -1,4 +1,4 @@
-"""Import of the user's own modules in the current folder, but only of those that are named."""
+"""Import of named modules of the user in the current folder."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class NamedModules(MetaPathFinder):
-    """Finder of some top-level modules in a folder. Python asks it after all others.
+    """Finder of named top-level modules in a folder, which Python asks last.
 
-    A folder on `sys.path` would offer every file in it to every import, so that a library that
-    looks for an optional `pandas` would run somebody's `pandas.py`.
+    A folder on `sys.path` would offer all of its files to every import: a library that looks for an
+    optional `pandas` would run a file `pandas.py` there.
 
     Args:
-        folder: where the modules lie.
-        names: of the modules or packages.
+        folder: Folder of the modules.
+        names: Names of modules or packages.
     """
 
     def __init__(self, folder: str, names: Iterable[str]) -> None:
@@ -25,7 +25,7 @@ class NamedModules(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return where a module is, if it is one of those named."""
+        """Return the spec of a module if it is a named one."""
         if path is not None or name not in self.names:
             return None
         return PathFinder.find_spec(name, [self.folder])
@@ -35,20 +35,20 @@ class NamedModules(MetaPathFinder):
 
 
 def find_named(folder: str, names: Iterable[str]) -> NamedModules:
-    """Let Python find named modules in a folder, and none that were named before.
+    """Install a finder of named modules in a folder; it replaces an earlier one.
 
     Args:
-        folder: where the modules lie.
-        names: of modules or packages, or of something in them.
+        folder: Folder of the modules.
+        names: Names of modules or packages, or of objects in them.
 
     Returns:
         The finder, whose pickle installs it in the process that loads it.
     """
-    found = NamedModules(folder, (name.split(".")[0] for name in names))
-    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, NamedModules)] + [found]
-    return found
+    finder = NamedModules(folder, (name.split(".")[0] for name in names))
+    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, NamedModules)] + [finder]
+    return finder
 
 
 def finder() -> NamedModules | None:
-    """Return the finder in use, if it finds any module."""
+    """Return the installed finder if it finds any module."""
     return next((f for f in sys.meta_path if isinstance(f, NamedModules) and f.names), None)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset, loaders, textures
+from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset, loaders, textures, to_float
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.evaluate import evaluate
@@ -34,7 +34,7 @@ def test_measures_before_and_after_correction_and_each_image(splits, method, bat
     totals = [0, 0]
     for row, (figures, example) in zip(found.images, found.examples, strict=True):
         sample = splits.val[row.number]
-        output = method.predict_teacher(sample["image"][None] / 255)
+        output = method.predict_teacher(to_float(sample["image"])[None])
         logits = output.before.logits, output.after.logits
         probabilities = [upsample(z, (32, 48))[0].softmax(0) for z in logits]
         before, after = (p.argmax(0) for p in probabilities)

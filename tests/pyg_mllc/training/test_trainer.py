@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.nn.utils import get_total_norm
 
-from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures
+from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures, to_float
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods import MLLC, Supervised
 from pyg_mllc.metrics.segmentation import iou
@@ -67,7 +67,7 @@ def test_reported_figures_are_those_of_the_trained_network_over_the_split(tmp_pa
     with torch.no_grad():
         for i in range(len(splits.val)):
             sample = splits.val[i]
-            image, label = sample["image"][None] / 255, sample["label"].flatten()
+            image, label = to_float(sample["image"])[None], sample["label"].flatten()
             predictions = model.student.segmenter(image), model.predict_teacher(image).after
             for confusion, prediction in zip((student, corrected), predictions, strict=True):
                 logits = upsample(prediction.logits, sample["label"].shape)
@@ -97,7 +97,7 @@ def test_lengths_below_one_are_refused():
 
 def test_the_corrector_stays_near_the_identity_while_it_learns(tmp_path):
     model, splits, _ = run(MLLC, tmp_path)
-    image = splits.val[0]["image"][None] / 255
+    image = to_float(splits.val[0]["image"])[None]
     fresh = LabelCorrector(10, feature_dim=8, k=4)
     with torch.no_grad():
         prediction = model.student.eval().segmenter(image)
