@@ -1,7 +1,6 @@
 """What a training is called, where its images lie, and where it is kept."""
 
 import csv
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from experiments.held_out import held_out
 from pyg_mllc.cli.composition import experiment_rows
+from pyg_mllc.evaluation.results import TrainingResult
 
 FOLDERS = {"camvid": "camvid", "voc": "voc2012", "cityscapes": "cityscapes"}  # of MLLC_DATA
 
@@ -50,14 +50,15 @@ class Job(NamedTuple):
         return "held_out" if self.held_out else "val"
 
     @property
-    def made(self) -> dict[str, list[str]]:
-        """Commits, versions, machines and days of its training; more than one if it went on."""
-        return json.loads((self.folder / "made.json").read_text())
+    def result(self) -> TrainingResult:
+        """What it left when it ended."""
+        [file] = self.folder.glob("*/result.json")
+        return TrainingResult.load(file)
 
     @property
     def commit(self) -> str:
-        """The commits that it was trained at."""
-        return " ".join(self.made["commit"])
+        """The commits that it was trained at, more than one if it was resumed."""
+        return " ".join(self.result.provenance["commit"])
 
 
 def data_root(data: str) -> Path:

@@ -11,22 +11,17 @@ keep what they have.
 import argparse
 import csv
 import fcntl
-import json
 import os
-import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from datetime import date
 from functools import cache
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any
+from typing import Any, TextIO
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -35,13 +30,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.job import Job, lines_of, rows, tables
 from pyg_mllc.cli.composition import composing
-from pyg_mllc.evaluation.results import Run
-from pyg_mllc.utils.io import atomic_open
+from pyg_mllc.cli.run_dir import RUN, alone, check_format, read_run
 from pyg_mllc.visualization.examples import percent
 
 HERE = Path(__file__).parent
-CODE = ("pyg_mllc", "graphs", ":(glob)experiments/**/*.py")  # what a result comes from
-PARTS = ("data", "model", "corrector", "method", "trainer")
+PARTS = ("data", "model", "corrector", "method", "optimizer", "scheduler", "trainer")
+QUIET = "trainer.enable_progress_bar=false"
 COMPOSING = Lock()  # Hydra composes one configuration at a time
 FIELDS = (
     "config overrides seed labeled split steps miou_last miou_best best_step label_accuracy "
@@ -50,39 +44,45 @@ FIELDS = (
 
 
 def train(job: Job, stop: Event) -> None:
-    """Train in a process of its own, or go on; once `stop` is set, it saves and ends.
+    """Train in a process of its own, or resume; once `stop` is set, it saves and ends.
 
     Raises:
-        ValueError: if it fails or is stopped, or the folder is another training's.
+        InputError: if another process trains in the folder, or an earlier version did.
+        ValueError: if it fails or is stopped, or the folder holds a run of other options.
     """
-    kept = job.folder / "run.yaml"
-    with _alone(job.folder) as lock:
+    kept = job.folder / RUN
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with alone(job.folder):  # which the training holds next
         if kept.exists():
-            _compare(job, OmegaConf.load(kept))
+            earlier = read_run(job.folder)
+            check_format(earlier, job.folder)
+            _compare(job, earlier)
         if job.ended:
             return  # but its line was not written
-        goes_on = kept.exists() and bool(list(job.folder.glob("*/last.ckpt")))
-        if goes_on:
-            options = [f"resume={job.folder}", "trainer.progress=false", "allow=[experiments]"]
-        else:
-            options = [*_options(job), f"output={job.folder}", "overwrite=true"]
-        note(job, goes_on)
-        with (job.folder / "log.txt").open("a") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "pyg_mllc.cli", "train", *options],
-                stdout=log,
-                stderr=log,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # or Ctrl-C would reach it twice
-                pass_fds=[lock],  # should this process be killed, the folder stays the training's
-            )
-            while child.poll() is None:
-                if stop.wait(timeout=0.5):
-                    child.terminate()
-                    child.wait()
-        if child.returncode:
-            last = (job.folder / "log.txt").read_text().splitlines()[-1:]
-            raise ValueError(f"{job.folder}/log.txt ends with: {''.join(last)}")
+    if kept.exists() and list(job.folder.glob("*/last.ckpt")):
+        options = [f"resume={job.folder}", QUIET, "allow=[experiments]"]
+    else:
+        options = [*_options(job), f"output={job.folder}", "overwrite=true"]
+    with (job.folder / "log.txt").open("a") as log:
+        child = start(options, log)
+        while child.poll() is None:
+            if stop.wait(timeout=0.5):
+                child.terminate()
+                child.wait()
+    if child.returncode:
+        last = (job.folder / "log.txt").read_text().splitlines()[-1:]
+        raise ValueError(f"{job.folder}/log.txt ends with: {''.join(last)}")
+
+
+def start(options: list[str], log: TextIO) -> subprocess.Popen:
+    """Start `mllc train` with one thread, and without the Ctrl-C that reaches this process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pyg_mllc.cli", "train", *options],
+        stdout=log,
+        stderr=log,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
 
 
 def _options(job: Job) -> list[str]:
@@ -91,43 +91,8 @@ def _options(job: Job) -> list[str]:
         *job.overrides,
         f"seed={job.seed}",
         f"data.root={job.root}",
-        "trainer.progress=false",
+        QUIET,
     ]
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[int]:
-    """Give a file descriptor that holds the folder, for this process and whom it is passed to.
-
-    A training holds its folder by itself as well; this one covers what is noted beside it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder} is being trained by another process") from None
-        yield file.fileno()
-
-
-def note(job: Job, goes_on: bool) -> None:
-    """Note what trains, before it does; beside what trained until now, if the run goes on."""
-    changed = "+" if _git("status", "--porcelain", "--", *CODE) else ""
-    now = {
-        "commit": _git("rev-parse", "--short", "HEAD") + changed,
-        "versions": f"torch {version('torch')}, torch_geometric {version('torch_geometric')}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a run",
-        "date": str(date.today()),
-    }
-    was = job.made if goes_on else {}
-    made = {name: list(dict.fromkeys([*was.get(name, []), now[name]])) for name in now}
-    with atomic_open(job.folder / "made.json") as file:
-        file.write(json.dumps(made, indent=1).encode())
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(HERE.parent), *arguments]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def _compare(job: Job, kept: Any) -> None:
@@ -161,10 +126,8 @@ def _composed(options: list[str]) -> tuple[DictConfig, DictConfig]:
 
 def line_of(job: Job) -> dict[str, str]:
     """The line of a run that has ended."""
-    [file] = job.folder.glob("*/result.json")
-    found = Run.load(file)
-    options = OmegaConf.load(job.folder / "run.yaml")
-    made = job.made
+    result = job.result
+    options = read_run(job.folder)
 
     def percents(shares: Iterable[float], digits: int = 2) -> str:
         return " ".join(percent(share, digits) for share in shares)
@@ -174,17 +137,17 @@ def line_of(job: Job) -> dict[str, str]:
         "overrides": " ".join(job.overrides),
         "labeled": str(options.data.labeled or "all"),
         "steps": str(options.trainer.max_steps),
-        "miou_last": percents([found.last_miou]),
-        "miou_best": percents([found.best_miou]),
-        "best_step": str(found.best_step),
-        "label_accuracy": percents(found.label_accuracy),
-        "label_miou": percents(found.label_miou),
-        "class_iou": percents(found.class_iou, 1),
-        "seconds": f"{found.seconds:.0f}",
-        "step_seconds": f"{found.step_seconds:.3f}",
-        "peak_mb": f"{found.peak_mb:.0f}",
+        "miou_last": percents([result.last_miou]),
+        "miou_best": percents([result.best_miou]),
+        "best_step": str(result.best_step),
+        "label_accuracy": percents(result.label_accuracy),
+        "label_miou": percents(result.label_miou),
+        "class_iou": percents(result.class_iou, 1),
+        "seconds": f"{result.seconds:.0f}",
+        "step_seconds": f"{result.step_seconds:.3f}",
+        "peak_mb": f"{result.peak_mb:.0f}",
         "commit": job.commit,
-        **{name: "; ".join(made[name]) for name in ("versions", "machine", "date")},
+        **{name: "; ".join(result.provenance[name]) for name in ("versions", "machine", "date")},
     }
 
 

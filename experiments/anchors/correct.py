@@ -24,7 +24,7 @@ from pyg_mllc.data.dataset import SegmentationDataset
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Prediction, Segmenter
-from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.training import TrainerConfig, train
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.resize import resize_labels
 
@@ -52,9 +52,9 @@ def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
     network = Segmenter(CLASSES, weights="package")
     encoder = FrozenFeatures(network.feature_dim)
     splits = load_dataset("camvid", data_root("camvid"), labeled=23, size=SIZE, seed=seed, val=2)
-    settings = TrainerSettings(max_steps=steps, val_every=steps, accelerator="cpu")
+    config = TrainerConfig(max_steps=steps, val_check_interval=steps, accelerator="cpu")
     out = Path("outputs/anchors") / f"{steps}_{seed}"
-    train(Supervised(network), splits, settings, seed=seed, out=out, name="anchors")
+    train(Supervised(network), splits, config, seed=seed, out=out, name="anchors")
     others = splits.unlabeled.images  # type: ignore[attr-defined]
     drawn = [others[i] for i in np.random.default_rng(seed).permutation(len(others))[:40]]
     masks = [data_root("camvid") / "trainannot" / f"{path.stem}.png" for path in drawn]

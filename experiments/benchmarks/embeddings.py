@@ -10,7 +10,7 @@ from experiments.job import data_root
 from pyg_mllc.data import load_dataset, to_float
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import Prediction, Segmenter
-from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.training import TrainerConfig, train
 from pyg_mllc.utils.io import atomic_open
 
 CACHE = Path("outputs/benchmarks")
@@ -23,8 +23,8 @@ def trained_segmenter(steps: int = 100) -> Segmenter:
     file = CACHE / f"segmenter_{steps}.pt"
     if not file.exists():
         splits = load_dataset("camvid", data_root("camvid"), 23, (180, 240), val=8)
-        settings = TrainerSettings(max_steps=steps, val_every=steps, accelerator="cpu")
-        train(Supervised(segmenter), splits, settings, seed=0, out=CACHE / "camvid", name="camvid")
+        config = TrainerConfig(max_steps=steps, val_check_interval=steps, accelerator="cpu")
+        train(Supervised(segmenter), splits, config, seed=0, out=CACHE / "camvid", name="camvid")
         with atomic_open(file) as opened:
             torch.save(segmenter.state_dict(), opened)
     segmenter.load_state_dict(torch.load(file, weights_only=True))

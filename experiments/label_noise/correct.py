@@ -27,7 +27,7 @@ from pyg_mllc.data import load_dataset, textures, to_float
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
-from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.training import TrainerConfig, train
 from pyg_mllc.typing import IGNORE
 
 HERE = Path(__file__).parent
@@ -58,8 +58,8 @@ class Setting:
         self.network = Segmenter(self.classes, weights="package")
         self.frozen = Segmenter(self.classes, weights="package").eval()
         out = Path("outputs/label_noise") / name
-        settings = TrainerSettings(max_steps=60, val_every=60, accelerator="cpu")
-        train(Supervised(self.network), self.splits, settings, seed=0, out=out, name=name)
+        config = TrainerConfig(max_steps=60, val_check_interval=60, accelerator="cpu")
+        train(Supervised(self.network), self.splits, config, seed=0, out=out, name=name)
         self.network.eval()
         self.labeled = [self.case(s) for s in self.splits.labeled]
         self.cases = [self.case(s) for s in self.splits.val]

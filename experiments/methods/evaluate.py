@@ -38,7 +38,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
 
     stages = evaluate(predict, OriginalSizeDataset(val), gallery=1).stages.values()
-    student, corrected = (f"{100 * m.miou:.2f}" for m in stages)
+    student, corrected = (f"{100 * m['miou']:.2f}" for m in stages)
     yield *key(job), student, corrected, job.commit
 
 

@@ -32,19 +32,19 @@ SIZES = {"camvid": ("model.stride=8", "model.feature_stride=16"), "voc": ()}  # 
 
 def budget(data: str) -> tuple[str, ...]:
     """Options of all runs of a search."""
-    return f"trainer.max_steps={STEPS[data]}", f"trainer.val_every={STEPS[data]}"
+    return f"trainer.max_steps={STEPS[data]}", f"trainer.val_check_interval={STEPS[data]}"
 
 
 def searched(data: str, method: str) -> dict[tuple[str, ...], float]:
     """By rate and weight, mIoU (%) of a method's runs so far; runs of other options aside."""
-    shared, names = {*budget(data), *SIZES[data]}, {"trainer.lr", f"method.{METHODS[method]}"}
+    shared, names = {*budget(data), *SIZES[data]}, {"optimizer.lr", f"method.{METHODS[method]}"}
     runs = {}
     for line in lines_of(HERE / "search.csv"):
         given = line["overrides"].split()
         own = tuple(option for option in given if option not in shared)
         set_by = {option.split("=")[0] for option in own}
         mine = (line["config"], line["seed"]) == (f"{ROWS[data]}_{method}", "0")
-        mine &= shared <= set(given) and {"trainer.lr"} <= set_by <= names
+        mine &= shared <= set(given) and {"optimizer.lr"} <= set_by <= names
         if mine and line["split"] == "held_out":
             runs[own] = float(line["miou_last"])
     return runs
@@ -79,7 +79,7 @@ def main() -> None:
         return Job(f"{ROWS[data]}_{method}", options, 0, held_out=True)
 
     path = HERE / "search.csv"
-    jobs = [job(method, f"trainer.lr={rate}") for rate in RATES[data] for method in methods]
+    jobs = [job(method, f"optimizer.lr={rate}") for rate in RATES[data] for method in methods]
     run(jobs, path, given.jobs, given.networks)
     jobs = [
         job(method, best(data, method)[0], weight)

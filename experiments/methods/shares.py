@@ -22,7 +22,7 @@ from pyg_mllc.data import SegmentationDataset
 from pyg_mllc.inference.predictor import Predictor
 
 HERE = Path(__file__).parent
-OPTIONS = (*budget("voc"), "trainer.lr=1e-4", "method.lambda_clg=1")
+OPTIONS = (*budget("voc"), "optimizer.lr=1e-4", "method.lambda_clg=1")
 JOB = Job(f"{ROWS['voc']}_mllc_anchors", OPTIONS, 0, held_out=True)
 
 

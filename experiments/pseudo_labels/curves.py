@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from experiments.job import Job, rows
 from experiments.keep import extend
 from experiments.trained import file_of, finished
-from pyg_mllc.evaluation.results import Run
+from pyg_mllc.evaluation.results import TrainingResult
 
 HERE = Path(__file__).parent
 FIELDS = ("config", "measure", "round", "step", "percent")
@@ -33,7 +33,9 @@ TITLES = {  # as the table of the text has them; the first is what the others ar
 
 def curves(job: Job) -> Iterator[tuple[str, ...]]:
     """Give a line for each measure, round and validation of a run."""
-    found = [row for row in Run.load(file_of(job, "result.json")).history if "miou" in row]
+    found = [
+        row for row in TrainingResult.load(file_of(job, "result.json")).history if "miou" in row
+    ]
     for measure in MEASURES:
         for r in range(sum(name.startswith(f"{measure}_") for name in found[0])):
             for row in found:

@@ -16,7 +16,7 @@ from graphs import join_features
 from pyg_mllc.data import load_dataset, textures, to_float
 from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
-from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.training import TrainerConfig, train
 from pyg_mllc.typing import IGNORE
 
 ROUNDS, STEPS = 3, 60
@@ -128,10 +128,14 @@ def trained(name: str, images: int) -> Group:
     segmenter = Segmenter(classes, weights="package", feature_dim=64, feature_stride=8)
     corrector = LabelCorrector(classes, 64, rounds=ROUNDS)
     method = MLLC(segmenter, corrector, total_steps=STEPS, warmup=0.2)
-    settings = TrainerSettings(
-        max_steps=STEPS, val_every=STEPS, accelerator="cpu", batch_size=4, unlabeled_batch_size=4
+    config = TrainerConfig(
+        max_steps=STEPS,
+        val_check_interval=STEPS,
+        accelerator="cpu",
+        batch_size=4,
+        unlabeled_batch_size=4,
     )
-    train(method, splits, settings, seed=0, out=Path("outputs/stability") / name, name=name)
+    train(method, splits, config, seed=0, out=Path("outputs/stability") / name, name=name)
     method.eval()
     (image, truth), (known, label) = _stack(splits.val), _stack(splits.labeled)
     with torch.no_grad():

@@ -28,7 +28,7 @@ FIRST = {  # files that there are before anything is trained
     RUN, COMMAND, LOCK, *(f"{PARTITION}/{part}.txt" for part in ("labeled", "unlabeled", "val")),
 }  # fmt: skip
 CHANGEABLE = (
-    "trainer.workers", "trainer.progress", "trainer.loggers", "trainer.accelerator",
+    "trainer.num_workers", "trainer.enable_progress_bar", "trainer.logger", "trainer.accelerator",
     "trainer.on_unreadable", "data.cache", "allow",
 )  # fmt: skip
 
@@ -105,19 +105,14 @@ def given_changes() -> list[str]:
 
 
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
-    """Return the options of an earlier run, with changes of them.
+    """Return the options of an earlier run, with changes.
 
     Raises:
-        InputError: if another version of pyg_mllc has begun it, or as `read_run`.
+        InputError: as `read_run` and `check_format`.
     """
-    from pyg_mllc.inference.checkpoint import FORMAT
-
     cfg = read_run(out)
-    if cfg.pop("format", 1) != FORMAT:
-        raise InputError(
-            f"{short(out)} is a run of another version of pyg_mllc, such as 0.1, whose options "
-            "have other names; train it again, or go on with that version"
-        )
+    check_format(cfg, out)
+    del cfg["format"]
     cfg.pop("allow", None)  # the author of the file allows no code, only the command line does
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())
@@ -145,6 +140,21 @@ def read_run(out: Path) -> DictConfig:
     if not isinstance(plain, dict) or not plain:
         raise InputError(f"{file} holds no options of a run")
     return cast(DictConfig, cfg)
+
+
+def check_format(cfg: DictConfig, out: Path) -> None:
+    """Raise if another version of pyg_mllc began a run.
+
+    Raises:
+        InputError: saying what to do.
+    """
+    from pyg_mllc.inference.checkpoint import FORMAT
+
+    if cfg.get("format") != FORMAT:
+        raise InputError(
+            f"{short(out / RUN)} is of another version of pyg_mllc, such as 0.1, whose options "
+            "have other names; train anew, or go on with that version"
+        )
 
 
 def resuming(out: Path, allow: Sequence[str] = ()) -> str:

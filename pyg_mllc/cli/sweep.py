@@ -19,7 +19,7 @@ from rich.text import Text
 
 from pyg_mllc.cli.errors import sentence_of, short
 from pyg_mllc.cli.run_dir import CHANGEABLE, COMMAND, ERROR, RUN, OccupiedError, read_run
-from pyg_mllc.evaluation.results import Run
+from pyg_mllc.evaluation.results import TrainingResult
 from pyg_mllc.utils.io import atomic_open, write_csv
 from pyg_mllc.visualization.report.tables import chain, plain_table, spread
 
@@ -36,7 +36,7 @@ class Job(NamedTuple):
     folder: Path
     options: tuple[str, ...]  # those that the sweep varies, but for the seed
     seed: str
-    run: Run
+    run: TrainingResult
 
 
 class Sweep(Callback):
@@ -100,7 +100,7 @@ def read(folder: Path) -> list[Job]:
             o for o in options if (o not in shared or _name(o) in varied) and _name(o) not in ASIDE
         )
         jobs += [
-            Job(place.relative_to(folder), own, seed, Run.load(file))
+            Job(place.relative_to(folder), own, seed, TrainingResult.load(file))
             for file in sorted(place.glob("*/result.json"))
         ]
     return jobs
@@ -123,7 +123,7 @@ def table(jobs: list[Job]) -> Table:
 
     Of the teacher's labels the mean before correction, and after the last round.
     """
-    groups: dict[Any, dict[str, Run]] = defaultdict(dict)
+    groups: dict[Any, dict[str, TrainingResult]] = defaultdict(dict)
     for job in jobs:  # a list of options that was changed may have trained a seed twice
         groups[job.options, job.run.name][job.seed] = job.run
     shown = plain_table("options", "method", "seeds", "last mIoU", "best mIoU", "label mIoU")

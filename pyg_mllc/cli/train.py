@@ -1,22 +1,25 @@
 """`mllc train`: train a method, and its baseline if asked, and write a report."""
 
 import os
-import platform
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
-from pyg_mllc.cli.composition import hydra_command
+from pyg_mllc.cli.composition import composing, hydra_command
 from pyg_mllc.cli.config_checks import check_choices, method_name, tell_unread
-from pyg_mllc.cli.errors import one_sentence, refuse, short
+from pyg_mllc.cli.errors import one_sentence, sentence_of, short
+from pyg_mllc.cli.overrides import in_quotes, quoted
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.run_dir import (
     CHANGEABLE,
@@ -39,6 +42,9 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.utils.distributed import rank_and_size
 from pyg_mllc.utils.io import atomic_open
 
+if TYPE_CHECKING:
+    from pyg_mllc.evaluation.results import TrainingResult
+
 
 def run() -> None:
     """Run `mllc train`, once `resume=` names a run: Hydra would create any other folder."""
@@ -60,6 +66,60 @@ def run() -> None:
     _run()
 
 
+class Stopped(KeyboardInterrupt):
+    """A run was stopped, and can go on."""
+
+    code = 130
+
+
+def train(
+    *overrides: str,
+    output: str | Path | None = None,
+    resume: str | Path | None = None,
+    allow: Sequence[str] = (),
+) -> "list[TrainingResult]":
+    """Train as `mllc train` does, and write checkpoints, curves and a report.
+
+    `pyg_mllc.train("experiment=demo", "seed=1", output="outputs/demo")` is the same as
+    `mllc train experiment=demo seed=1 output=outputs/demo`. For parts made in Python there is
+    `pyg_mllc.training.train`.
+
+    Args:
+        *overrides: options, as on the command line.
+        output: folder of the run; by default a new one in `outputs/`.
+        resume: folder of a run to go on with, whose options it takes.
+        allow: packages or modules whose code may run, such as your own layers and methods.
+
+    Returns:
+        Curves and figures of what was trained: of the baseline, if any, and of the method.
+
+    Raises:
+        InputError: if an option cannot be used.
+        Stopped: at Ctrl-C or SIGTERM, once the run is saved.
+    """
+    folders = [f"output={in_quotes(str(output))}"] if output is not None else []
+    folders += [f"resume={in_quotes(str(resume))}"] if resume is not None else []
+    words = [*map(quoted, overrides), *folders, f"allow=[{','.join(allow)}]"]
+    earlier = HydraConfig.instance().cfg
+    try:
+        with composing():
+            cfg = compose("train", words, return_hydra_config=True)
+            HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        out = Path(str(resume if resume is not None else cfg.output)).absolute()
+        if resume is None:
+            out.mkdir(parents=True, exist_ok=True)
+            with alone(out):
+                return _train(cfg, out, trusted(cfg))
+        with alone(out):
+            return _train(kept_options(out, given_changes()), out, allowed(cfg), resume=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(sentence_of(error) or str(error)) from error
+    finally:
+        HydraConfig.instance().cfg = earlier
+
+
 @hydra_command("train")
 def _run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
@@ -74,8 +134,8 @@ def _run(cfg: DictConfig) -> float:
             with one_sentence():  # here, before Hydra adds lines of its own
                 if resume:  # others may have written the run: only the command line allows code
                     kept = kept_options(out, given_changes())
-                    return _train(kept, out, allowed(cfg), resume)
-                return _train(cfg, out, trusted(cfg))
+                    return _train(kept, out, allowed(cfg), resume)[-1].last_miou
+                return _train(cfg, out, trusted(cfg))[-1].last_miou
         except (SystemExit, KeyboardInterrupt) as stop:
             if fresh and getattr(stop, "code", 2) == 2:
                 clear_run(out)
@@ -84,10 +144,10 @@ def _run(cfg: DictConfig) -> float:
 
 def _member(cfg: DictConfig, out: Path) -> float:
     """Train a run of a sweep; where its folder holds this very run, go on with that."""
-    from pyg_mllc.evaluation.results import Run
+    from pyg_mllc.evaluation.results import TrainingResult
 
     if cfg.overwrite or not (out / RUN).is_file():
-        return _train(cfg, out, trusted(cfg))
+        return _train(cfg, out, trusted(cfg))[-1].last_miou
     if not same_run(cfg, read_run(out)):
         raise InputError(
             f"{short(out)} holds a run of other options, and a sweep goes on with the very same "
@@ -96,10 +156,10 @@ def _member(cfg: DictConfig, out: Path) -> float:
     if (out / REPORT).exists():
         print(f"ended before: {short(out)}")
         (out / ERROR).unlink(missing_ok=True)
-        return Run.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
+        return TrainingResult.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
     given = HydraConfig.get().overrides.task
     changed = [option for option in given if option.split("=")[0] in CHANGEABLE]
-    return _train(kept_options(out, changed), out, trusted(cfg), resume=True)
+    return _train(kept_options(out, changed), out, trusted(cfg), resume=True)[-1].last_miou
 
 
 def _methods(cfg: DictConfig) -> dict[str, str]:
@@ -111,8 +171,10 @@ def _methods(cfg: DictConfig) -> dict[str, str]:
     return {f"{name}_baseline" if name == own else name: "baseline", own: "method"}
 
 
-def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = False) -> float:
-    """Train what options say, with code of the packages allowed; return the last mIoU."""
+def _train(
+    cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = False
+) -> "list[TrainingResult]":
+    """Train what options say, with code of the packages allowed."""
     import lightning as L
     import rich
     from lightning.pytorch.utilities import rank_zero_only
@@ -120,7 +182,7 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     from pyg_mllc import training
     from pyg_mllc.evaluation.evaluate import evaluate
     from pyg_mllc.inference.sliding_window import full_size
-    from pyg_mllc.utils.instantiate import make
+    from pyg_mllc.utils.instantiate import make, make_factory
     from pyg_mllc.visualization.examples import example_figure
     from pyg_mllc.visualization.report import comparison_table, write_report
 
@@ -128,12 +190,13 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     if type(cfg.get("seed")) is not int or not 0 <= cfg.seed < 2**32:
         raise InputError(f"seed={cfg.get('seed')} is not a whole number of 0 or more")
     parts = checked_parts(cfg, allow, TRAINED)
-    settings, splits = make(parts["trainer"], "trainer"), make(parts["data"], "data")
-    processes = settings.devices * settings.nodes
-    if processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
+    factories = {name: make_factory(parts[name], name) for name in ("optimizer", "scheduler")}
+    config, splits = make(parts["trainer"], "trainer", **factories), make(parts["data"], "data")
+    if config.processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
         raise InputError(
-            f"trainer.devices={settings.devices} trainer.nodes={settings.nodes} need {processes} "
-            "processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... starts them"
+            f"trainer.devices={config.devices} trainer.num_nodes={config.num_nodes} need "
+            f"{config.processes} processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... "
+            "starts them"
         )
     begins = not resume and rank_zero_only.rank == 0  # type: ignore[attr-defined]
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
@@ -163,49 +226,49 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
         tell_unread(cfg, HydraConfig.get().overrides.task)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go
     with _goes_on(out, allow):
-        runs: list[Any] = []
+        runs: list[TrainingResult] = []
         for name in trained:
             method = methods.pop(name)  # one network at a time takes a device's memory
             more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
             rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
-            found = training.train(
-                method, splits, settings, cfg.seed, out / name, name, resume, networks[name]
+            result = training.train(
+                method, splits, config, cfg.seed, out / name, name, resume, networks[name]
             )
-            runs.append(found)
+            runs.append(result)
         if rank_and_size()[0]:
-            return runs[-1].last_miou  # one process reports
+            return runs  # one process reports
         rich.print(comparison_table(runs))
 
-        predict = full_size(method.predict_teacher, settings.window)
+        predict = full_size(method.predict_teacher, config.window)
         device = next(method.parameters()).device
-        with bar("report", len(splits.val), settings.progress) as advance:
+        with bar("report", len(splits.val), config.enable_progress_bar) as advance:
             evaluation = evaluate(
-                predict, splits.val, workers=settings.workers, device=device, advance=advance
+                predict, splits.val, workers=config.num_workers, device=device, advance=advance
             )
         spec, examples = splits.spec, [example for _, example in evaluation.examples]
         chosen = examples[:: max(1, len(examples) // 4)][:4]
         with atomic_open(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-        facts = _facts(cfg, settings, splits) | {
+        facts = _facts(cfg, config, splits, runs[-1].provenance) | {
             "command": (out / COMMAND).read_text(encoding="utf-8")
         }
         write_report(
             out / REPORT, str(cfg.get("name")), runs, evaluation, spec.classes, spec.colors, facts
         )
         print(f"report: {short(out / REPORT)}")
-        return runs[-1].last_miou
+        return runs
 
 
 @contextmanager
 def _goes_on(out: Path, allow: Sequence[str]) -> Iterator[None]:
-    """At Ctrl-C, say how the run goes on."""
+    """Raise `Stopped` at Ctrl-C, which says how the run goes on."""
     try:
         yield
     except KeyboardInterrupt:
         again = resuming(out, allow)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             again = f"the same command with output={short(Path(HydraConfig.get().sweep.dir))}"
-        refuse(f"stopped; {again} goes on", 130)
+        raise Stopped(f"stopped; {again} goes on") from None
 
 
 def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any]:
@@ -216,17 +279,16 @@ def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 
 
-def _facts(cfg: DictConfig, settings: Any, splits: Any) -> dict[str, str]:
-    """What made the results, for the head of the report."""
-    import torch
-
+def _facts(
+    cfg: DictConfig, config: Any, splits: Any, provenance: dict[str, list[str]]
+) -> dict[str, str]:
+    """Return what made the results, for the head of the report."""
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
-    batch = f"{settings.batch_size} labeled + {settings.unlabeled_batch_size} unlabeled"
-    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
+    batch = f"{config.batch_size} labeled + {config.unlabeled_batch_size} unlabeled"
     return {
         "data": f"{splits.spec.name}: {labeled} labeled, {unlabeled} unlabeled, {val} validation",
-        "steps": f"{settings.max_steps:,}, each of {batch} images",
+        "steps": f"{config.max_steps:,}, each of {batch} images",
         "encoder": str(cfg.model.get("encoder")),
         "seed": str(cfg.seed),
-        "machine": f"{machine}, Python {platform.python_version()}, PyTorch {torch.__version__}",
+        **{name: "; ".join(filter(None, values)) for name, values in provenance.items()},
     }

@@ -10,11 +10,25 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.utils.user_code import find_named
 
 NETWORK = ("model", "corrector", "method", "baseline")
-TRAINED = ("data", "trainer", "model", "corrector", "method")  # what a training needs
 NAMED = {  # what parts that are no networks are made by
     "data": tuple(f"pyg_mllc.data.{name}" for name in ("folder", "load_dataset", "textures")),
-    "trainer": ("pyg_mllc.training.TrainerSettings",),
-}
+    "trainer": ("pyg_mllc.training.TrainerConfig",),
+    "optimizer": tuple(
+        f"torch.optim.{name}"
+        for name in (
+            "Adadelta", "Adafactor", "Adagrad", "Adam", "Adamax", "AdamW", "ASGD", "NAdam",
+            "RAdam", "RMSprop", "Rprop", "SGD",
+        )
+    ),
+    "scheduler": tuple(  # those that take plain options and scale the rate of each group
+        f"torch.optim.lr_scheduler.{name}"
+        for name in (
+            "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR",
+            "LinearLR", "MultiStepLR", "PolynomialLR", "StepLR",
+        )
+    ),
+}  # fmt: skip
+TRAINED = (*NAMED, "model", "corrector", "method")  # what a training needs
 
 
 def allowed(cfg: DictConfig) -> list[str]:
@@ -60,7 +74,8 @@ def checked_parts(
         needed: parts that there must be.
 
     Returns:
-        What there is of data, trainer, model, corrector, method and baseline, by name.
+        What there is of data, trainer, optimizer, scheduler, model, corrector, method and baseline,
+        by name.
 
     Raises:
         InputError: naming the entry, if one names what is not allowed.

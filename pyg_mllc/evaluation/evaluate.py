@@ -9,7 +9,7 @@ from pyg_mllc.data import OriginalSizeDataset, SampleSet, eval_loader, to_float
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.example_selector import ExampleSelector
 from pyg_mllc.evaluation.results import Evaluation, Example, ImageFigures
-from pyg_mllc.metrics.segmentation import Measures
+from pyg_mllc.metrics.segmentation import Scores, SegmentationMetrics
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.validation import check_count
 
@@ -49,27 +49,39 @@ def evaluate(
     check_count("gallery", gallery, 1)
     if not len(samples):
         raise InputError("there are no images with labels to evaluate on")
-    totals: list[Measures] = []
     rows: list[ImageFigures] = []
     selector = ExampleSelector(gallery, len(samples))
+    metrics: list[SegmentationMetrics] = []
     loader = eval_loader(samples, batch_size, workers, shared=False)
     for batch in loader:
         history = predict(to_float(batch["image"].to(device)))
         stages = torch.stack([history[0], history[-1]][: len(history)], 1)
+        metrics = metrics or [
+            SegmentationMetrics(
+                stages.size(2),
+                boundary=True,
+                calibration=True,
+                sync_on_compute=False,  # a single process evaluates
+            )
+            for _ in range(stages.size(1))
+        ]
         for i, belief in enumerate(stages.float().cpu()):  # (stages, C, H, W)
             name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
             if not isinstance(samples, OriginalSizeDataset):  # which pads nothing
                 h, w = _without_padding(image, truth)
                 image, truth, belief = (part[..., :h, :w] for part in (image, truth, belief))
-            found = [Measures.of(b, truth) for b in belief]
-            totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
+            scores = [  # of this image, which the metrics add to their totals
+                metric(probabilities[None], truth[None])
+                for metric, probabilities in zip(metrics, belief, strict=True)
+            ]
             confidence, after = belief[-1].max(0)
             example = Example(name, image, truth, belief[0].argmax(0), after, confidence)
-            rows.append(_figures(len(rows), example, found))
+            rows.append(_figures(len(rows), example, scores))
             selector.add(rows[-1], example)
         advance(len(stages))
-    names = STAGES if len(totals) > 1 else ("labels",)
-    return Evaluation(dict(zip(names, totals, strict=True)), rows, selector.examples)
+    names = STAGES if len(metrics) > 1 else ("labels",)
+    totals = {name: m.compute() for name, m in zip(names, metrics, strict=True)}
+    return Evaluation(totals, rows, selector.examples)
 
 
 def _without_padding(image: Tensor, truth: Tensor) -> tuple[int, int]:
@@ -80,16 +92,16 @@ def _without_padding(image: Tensor, truth: Tensor) -> tuple[int, int]:
     return int(inside.any(1).nonzero()[-1]) + 1, int(inside.any(0).nonzero()[-1]) + 1
 
 
-def _figures(number: int, example: Example, found: list[Measures]) -> ImageFigures:
+def _figures(number: int, example: Example, scores: list[Scores]) -> ImageFigures:
     """Compute the row of figures of an image."""
     changed = {kind.replace(" ", "_"): int(m.sum()) for kind, m in example.changes().items()}
     return ImageFigures(
         number=number,
         name=example.name,
         void=float((example.truth == IGNORE).float().mean()),
-        accuracy=tuple(m.accuracy for m in found),
-        miou=tuple(m.miou for m in found),
-        boundary_f=tuple(m.boundary_f for m in found),
+        accuracy=tuple(float(stage["accuracy"]) for stage in scores),
+        miou=tuple(float(stage["miou"]) for stage in scores),
+        boundary_f=tuple(float(stage["boundary_f"]) for stage in scores),
         confidence=float(example.confidence.mean()),
         **changed,
     )

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_mllc.metrics.segmentation import Measures
+from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.io import atomic_open
+from pyg_mllc.utils.provenance import Provenance
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingResult:
     """Curves of one training, and its results on the validation split.
 
     Args:
@@ -32,6 +33,8 @@ class Run:
         seconds: Training time with validation, over all parts of a resumed run.
         step_seconds: Median time of a training step with loading; NaN for a single step.
         peak_mb: Peak resident memory of the process in MiB.
+        provenance: Code, versions, machine and date of each part of the run, see
+            `pyg_mllc.utils.provenance`; empty if unknown.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Run:
     seconds: float
     step_seconds: float = math.nan
     peak_mb: float = math.nan
+    provenance: Provenance = field(default_factory=dict)
 
     @property
     def last_miou(self) -> float:
@@ -70,14 +74,15 @@ class Run:
             file.write(json.dumps(_without_nan(figures), indent=1, allow_nan=False).encode())
 
     @classmethod
-    def load(cls, path: Path) -> "Run":
+    def load(cls, path: Path) -> "TrainingResult":
         """Load a file that `save` wrote.
 
         Args:
             path: Path of the file.
         """
         figures = json.loads(path.read_text())
-        return cls(**{field.name: _with_nan(figures[field.name]) for field in fields(cls)})
+        names = {part.name for part in fields(cls)} & figures.keys()
+        return cls(**{name: _with_nan(figures[name]) for name in names})
 
     def curve(self, key: str) -> list[tuple[float, float]]:
         """Return the logged values of a key.
@@ -209,7 +214,7 @@ class Evaluation:
         examples: Selected examples and their figures.
     """
 
-    stages: dict[str, Measures]
+    stages: dict[str, Scores]
     images: list[ImageFigures]
     examples: list[tuple[ImageFigures, Example]]
 

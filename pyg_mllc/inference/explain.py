@@ -37,6 +37,7 @@ class Explanation(NamedTuple):
     node: tuple[int, int]  # row and column of the node that it belongs to
     before: Tensor  # (C,), probabilities of the node before correction
     rounds: list[RoundView]
+    classes: tuple[str, ...]  # names
 
     @property
     def evidence(self) -> Tensor | None:
@@ -86,7 +87,7 @@ def explain(predictor: Predictor, image: ImageLike, x: int, y: int) -> Explanati
     node = min(y * h // height, h - 1), min(x * w // width, w - 1)
     views = [_view(trace, node[0] * w + node[1], (h, w)) for trace in output.trace]
     before = F.interpolate(output.before.logits, (h, w), mode="area")[0, :, *node].softmax(0)
-    return Explanation(picture, (x, y), node, before, views)
+    return Explanation(picture, (x, y), node, before, views, tuple(predictor.classes))
 
 
 def _view(trace: RoundTrace, node: int, size: tuple[int, int]) -> RoundView:

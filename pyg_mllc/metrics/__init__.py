@@ -1,1 +1,1 @@
-"""Metrics of labels."""
+"""Metrics of labels: overlap, outlines, calibration."""

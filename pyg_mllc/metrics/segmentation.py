@@ -1,17 +1,22 @@
-"""What is measured of an image's labels, and summed over a split."""
+"""Metrics of semantic segmentation, as one metric of torchmetrics."""
 
-from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
+from torchmetrics import Metric
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from pyg_mllc.metrics.boundary import boundary_counts, boundary_f
-from pyg_mllc.metrics.calibration import calibration_error, reliability
+from pyg_mllc.metrics.calibration import BINS, calibration_error, reliability
 from pyg_mllc.typing import IGNORE
+
+Scores = dict[str, Tensor]
+"""Scores of a set of images by name, see `SegmentationMetrics.compute`."""
 
 
 def iou(confusion: Tensor) -> Tensor:
-    """Intersection over union per class of a confusion matrix `(C, C)`; NaN for absent classes.
+    """Compute the IoU of each class from a confusion matrix `(C, C)`; NaN for absent classes.
 
     >>> import torch
     >>> iou(torch.tensor([[3, 1, 0], [1, 3, 0], [0, 0, 0]]))
@@ -22,69 +27,93 @@ def iou(confusion: Tensor) -> Tensor:
     return (hit / (confusion.sum(0) + confusion.sum(1) - hit)).float()
 
 
-@dataclass(frozen=True)
-class Measures:
-    """Counts of one image, or with `+` of many; all figures come from them.
+class SegmentationMetrics(Metric):
+    """Count the pixels of each class, right and wrong, over all images and all processes.
+
+    Every score comes from exact counts, so it does not depend on how images are batched.
 
     Args:
-        confusion: `(C, C)`, pixels of each true class (row) and label (column), void aside.
-        reliability: `(bins, 3)`, see `reliability`.
-        boundary: `(C, 4)`, see `boundary_counts`.
+        num_classes: C.
+        boundary: whether to compute the boundary F-score, which takes most of the time.
+        calibration: whether to compute the expected calibration error.
+        **options: of `torchmetrics.Metric`, such as `sync_on_compute`.
+
+    >>> metric = SegmentationMetrics(num_classes=2)
+    >>> probabilities = torch.tensor([[[[0.9, 0.2, 0.4]], [[0.1, 0.8, 0.6]]]])
+    >>> metric.update(probabilities, torch.tensor([[[0, 1, 0]]]))
+    >>> metric.compute()["accuracy"]
+    tensor(0.6667)
     """
+
+    is_differentiable = False
+    higher_is_better = None
+    full_state_update = False
 
     confusion: Tensor
     reliability: Tensor
     boundary: Tensor
 
-    @classmethod
-    def of(cls, belief: Tensor, truth: Tensor) -> "Measures":
-        """Measure the labels that an image gets.
+    def __init__(
+        self,
+        num_classes: int,
+        boundary: bool = False,
+        calibration: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.num_classes = num_classes
+        self.counts_boundary, self.counts_confidence = boundary, calibration
+        counts = {"confusion": torch.zeros(num_classes, num_classes, dtype=torch.long)}
+        if calibration:
+            counts["reliability"] = torch.zeros(BINS, 3, dtype=torch.double)
+        if boundary:
+            counts["boundary"] = torch.zeros(num_classes, 4, dtype=torch.long)
+        for name, zeros in counts.items():
+            self.add_state(name, zeros, dist_reduce_fx="sum")
+
+    def update(self, probabilities: Tensor, target: Tensor) -> None:
+        """Add images.
 
         Args:
-            belief: probabilities `(C, H, W)`.
-            truth: `(H, W)`, IGNORE where void.
+            probabilities: `(B, C, H, W)`; logits do, too, without calibration.
+            target: class numbers `(B, H, W)`, IGNORE where void.
         """
-        confidence, label = belief.max(0)
-        known, classes = truth != IGNORE, len(belief)
-        return cls(
-            multiclass_confusion_matrix(label, truth, classes, ignore_index=IGNORE).cpu(),
-            reliability(confidence[known], (label == truth)[known]).cpu(),
-            boundary_counts(label, truth, classes),
+        confidence, label = probabilities.max(1)
+        self.confusion += multiclass_confusion_matrix(
+            label, target, self.num_classes, ignore_index=IGNORE
         )
+        if self.counts_confidence:
+            known = target != IGNORE
+            self.reliability += reliability(confidence[known], (label == target)[known])
+        if self.counts_boundary:
+            for guess, truth in zip(label, target, strict=True):
+                counts = boundary_counts(guess, truth, self.num_classes)
+                self.boundary += counts.to(self.boundary.device)
 
-    def __add__(self, other: "Measures") -> "Measures":
-        return Measures(
-            self.confusion + other.confusion,
-            self.reliability + other.reliability,
-            self.boundary + other.boundary,
-        )
+    def compute(self) -> Scores:
+        """Compute the scores of all images so far; shares lie in [0, 1].
 
-    @property
-    def class_iou(self) -> list[float]:
-        """IoU of each class; NaN where neither truth nor label has it."""
-        return iou(self.confusion).tolist()
-
-    @property
-    def miou(self) -> float:
-        """Mean IoU of the classes that there are."""
-        return float(iou(self.confusion).nanmean())
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the pixels, void aside, that are right; NaN if all are void."""
-        return float(self.confusion.diag().sum() / self.confusion.sum())
-
-    @property
-    def class_boundary_f(self) -> list[float]:
-        """Boundary F-score of each class; NaN where neither truth nor label has an outline."""
-        return boundary_f(self.boundary).tolist()
-
-    @property
-    def boundary_f(self) -> float:
-        """Mean boundary F-score of the classes that there are."""
-        return float(boundary_f(self.boundary).nanmean())
-
-    @property
-    def calibration_error(self) -> float:
-        """Expected calibration error, see `calibration_error`."""
-        return calibration_error(self.reliability)
+        Returns:
+            - `confusion`: `(C, C)`, pixels of each true class (row) and predicted class (column)
+            - `class_iou`: `(C,)`; NaN for classes that neither truth nor prediction has
+            - `miou`: mean of the above over the classes present
+            - `accuracy`: share of the pixels that are right; NaN if all are void
+            - `class_boundary_f`, `boundary_f`: likewise for the boundary F-score, if asked for
+            - `reliability`: `(bins, 3)`, see `reliability`, and `calibration_error`, if asked for
+        """
+        class_iou = iou(self.confusion)
+        scores = {
+            "confusion": self.confusion.clone(),
+            "class_iou": class_iou,
+            "miou": class_iou.nanmean(),
+            "accuracy": self.confusion.diag().sum() / self.confusion.sum(),
+        }
+        if self.counts_boundary:
+            class_f = boundary_f(self.boundary)
+            scores |= {"class_boundary_f": class_f, "boundary_f": class_f.nanmean()}
+        if self.counts_confidence:
+            scores |= {
+                "reliability": self.reliability.clone(),
+                "calibration_error": calibration_error(self.reliability),
+            }
+        return scores

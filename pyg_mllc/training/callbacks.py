@@ -1,4 +1,4 @@
-"""What happens around each step: seeds, the teacher, checkpoints, a request to stop."""
+"""Callbacks around each step, in the order in which `step_callbacks` lists them."""
 
 import signal
 from collections.abc import Callable
@@ -13,9 +13,12 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from pyg_mllc.inference.checkpoint import write_checkpoint
 from pyg_mllc.utils.distributed import sum_over_processes
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LAST, BEST = "last.ckpt", "best.ckpt"
+
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Write a checkpoint beside the old one and put it in its place when it is whole."""
+    """Write a checkpoint beside the old one, and replace that once the new one is whole."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -23,44 +26,17 @@ class AtomicCheckpoints(TorchCheckpointIO):
         write_checkpoint(checkpoint, path)
 
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
+class BatchSeeding(L.Callback):
+    """Seed each batch by the seed of the run, the number of the batch and the process alone.
 
-
-class EachStep(L.Callback):
-    """Seed each batch, move the teacher after each step, save, and stop cleanly.
-
-    Whatever is drawn for a batch depends on the seed, the batch's number and the process alone. So
-    a resumed run needs no random state, and validation changes no training.
+    A resumed run needs no random state, and validation changes no training.
 
     Args:
         seed: of the run.
-        folder: of `last.ckpt` and `best.ckpt`.
-        save_every: optimizer steps between checkpoints.
-        validates: whether a validation follows an optimizer step of this number; its checkpoint
-            then waits for it, so that a resumed run has lost none.
     """
 
-    def __init__(
-        self, seed: int, folder: Path, save_every: int, validates: Callable[[int], bool]
-    ) -> None:
-        self.seed, self.folder, self.save_every = seed, folder, save_every
-        self.validates, self.interrupted = validates, False
-        self.steps = 0
-        # Those of the caller, who gets them back: Lightning sets its own and keeps that of SIGTERM.
-        self.handlers = {number: signal.getsignal(number) for number in STOPS}
-
-    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
-        self.steps = trainer.global_step  # of the checkpoint by now, if the run goes on
-        with suppress(ValueError):  # not in the main thread
-            # SIGTERM comes from SLURM, containers and services; Lightning's handler is set by now.
-            for number in STOPS:
-                signal.signal(number, self._interrupt)
-
-    def on_fit_end(self, trainer: L.Trainer, module: Any) -> None:
-        self._release()
-
-    def on_exception(self, trainer: L.Trainer, module: Any, exception: BaseException) -> None:
-        self._release()
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
 
     def on_train_batch_start(
         self, trainer: L.Trainer, module: Any, batch: Any, batch_idx: int
@@ -72,40 +48,152 @@ class EachStep(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, *args: Any) -> None:
         module.batches += 1
+
+
+class StepCallback(L.Callback):
+    """Calls `on_step_end` after each optimizer step, however many batches it takes."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        self.steps = trainer.global_step  # that of the checkpoint, if the run is resumed
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, *args: Any) -> None:
         if trainer.global_step > self.steps:
             self.steps = trainer.global_step
-            module.method.update()
-            if not self.validates(self.steps):
-                self._save(trainer)
+            self.on_step_end(trainer, module)
+
+    def on_step_end(self, trainer: L.Trainer, module: Any) -> None:
+        """Do what follows an optimizer step."""
+        raise NotImplementedError
+
+
+class TeacherUpdate(StepCallback):
+    """Update the teacher after each optimizer step."""
+
+    def on_step_end(self, trainer: L.Trainer, module: Any) -> None:
+        module.method.update()
+
+
+class CompleteStepCallback(StepCallback):
+    """Calls `on_complete_step` where nothing of a step is left to do.
+
+    That is after its validation where one follows, so that a resumed run lacks none.
+
+    Args:
+        validates: whether a validation follows an optimizer step of this number.
+    """
+
+    def __init__(self, validates: Callable[[int], bool]) -> None:
+        super().__init__()
+        self.validates = validates
+
+    def on_step_end(self, trainer: L.Trainer, module: Any) -> None:
+        if not self.validates(self.steps):
+            self.on_complete_step(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
+        self.on_complete_step(trainer)
+
+    def on_complete_step(self, trainer: L.Trainer) -> None:
+        """Do what may follow a complete step."""
+        raise NotImplementedError
+
+
+class Checkpoints(CompleteStepCallback):
+    """Write `last.ckpt` every so many steps, and `best.ckpt` after each validation better than all.
+
+    Args:
+        folder: of the checkpoints.
+        save_every: optimizer steps between checkpoints.
+        validates: see `CompleteStepCallback`.
+    """
+
+    def __init__(self, folder: Path, save_every: int, validates: Callable[[int], bool]) -> None:
+        super().__init__(validates)
+        self.folder, self.save_every = folder, save_every
 
     def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
         curve = [row["miou"] for row in module.history if "miou" in row]
         if curve and curve[-1] > max(curve[:-1], default=-1.0):
-            trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
-        self._save(trainer)
+            trainer.save_checkpoint(self.folder / BEST, weights_only=True)
+        super().on_validation_end(trainer, module)
 
-    def _save(self, trainer: L.Trainer) -> None:
-        """Save if it is time to; stop if that was asked for: here, where no step is half done."""
-        stops = self._stops(trainer)
-        if stops or self.steps % self.save_every == 0:
-            trainer.save_checkpoint(self.folder / "last.ckpt")
-        if stops:
+    def on_complete_step(self, trainer: L.Trainer) -> None:
+        if self.steps % self.save_every == 0:
+            trainer.save_checkpoint(self.folder / LAST)
+
+
+class GracefulStop(CompleteStepCallback):
+    """At Ctrl-C or SIGTERM, complete the step, write `last.ckpt` and stop; at a second one, stop.
+
+    A process that is asked to stop stops all processes, at the same step.
+
+    Args:
+        folder: of the checkpoint.
+        validates: see `CompleteStepCallback`.
+    """
+
+    def __init__(self, folder: Path, validates: Callable[[int], bool]) -> None:
+        super().__init__(validates)
+        self.folder, self.asked = folder, False
+        # Those of the caller, restored at the end: Lightning keeps its own for SIGTERM.
+        self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        super().on_train_start(trainer, module)
+        with suppress(ValueError):  # not in the main thread
+            # SIGTERM comes from SLURM, containers and services; Lightning's handler is set by now.
+            for number in SIGNALS:
+                signal.signal(number, self._ask)
+
+    def on_fit_end(self, trainer: L.Trainer, module: Any) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: L.Trainer, module: Any, exception: BaseException) -> None:
+        self._restore()
+
+    def on_complete_step(self, trainer: L.Trainer) -> None:
+        if self._any_asked(trainer):
+            trainer.save_checkpoint(self.folder / LAST)
             raise KeyboardInterrupt
 
-    def _stops(self, trainer: L.Trainer) -> bool:
-        """Whether any process was asked to: all stop at the same step, for they save together."""
+    def _any_asked(self, trainer: L.Trainer) -> bool:
+        """Whether any process was asked to stop: they save together, so they stop together."""
         if trainer.world_size == 1:
-            return self.interrupted
-        asked = torch.tensor(float(self.interrupted), device=trainer.strategy.root_device)
+            return self.asked
+        asked = torch.tensor(float(self.asked), device=trainer.strategy.root_device)
         return bool(sum_over_processes(asked))
 
-    def _interrupt(self, *args: Any) -> None:
-        """Finish the step first; who asks a second time does not wait for that."""
-        if self.interrupted:
+    def _ask(self, *args: Any) -> None:
+        if self.asked:
             raise KeyboardInterrupt
-        self.interrupted = True
+        self.asked = True
 
-    def _release(self) -> None:
+    def _restore(self) -> None:
         with suppress(ValueError):  # not in the main thread
             for number, handler in self.handlers.items():
                 signal.signal(number, handler)
+
+
+def step_callbacks(
+    seed: int, folder: Path, save_every: int, validates: Callable[[int], bool]
+) -> list[L.Callback]:
+    """Return the callbacks of each step, in the order in which they have to run.
+
+    A batch is counted, and the teacher updated, before a checkpoint is written, which holds both.
+    The stop comes last: what it interrupts is complete.
+
+    Args:
+        seed: of the run.
+        folder: of the checkpoints.
+        save_every: optimizer steps between checkpoints.
+        validates: whether a validation follows an optimizer step of this number.
+    """
+    return [
+        BatchSeeding(seed),
+        TeacherUpdate(),
+        Checkpoints(folder, save_every, validates),
+        GracefulStop(folder, validates),
+    ]

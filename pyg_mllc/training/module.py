@@ -9,20 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
-from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from pyg_mllc.data import Sample, make_batch
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.sliding_window import full_size
 from pyg_mllc.methods import Method
-from pyg_mllc.metrics.segmentation import iou
+from pyg_mllc.metrics.segmentation import SegmentationMetrics
 from pyg_mllc.nn import Prediction
-from pyg_mllc.training.config import TrainerSettings
-from pyg_mllc.typing import IGNORE
+from pyg_mllc.training.config import TrainerConfig
+from pyg_mllc.training.optimization import build_optimizer
 from pyg_mllc.utils.distributed import mean_over_processes, sum_over_processes
+from pyg_mllc.utils.provenance import provenance
 
-MEND = "lower trainer.lr or set trainer.clip=1"
+REMEDY = "lower optimizer.lr or set trainer.gradient_clip_val=1"
 
 
 class TrainingModule(L.LightningModule):
@@ -31,7 +30,7 @@ class TrainingModule(L.LightningModule):
     Args:
         method: what to train.
         num_classes: C.
-        settings: learning rates and lengths.
+        config: lengths, optimizer, scheduler.
         network: what the method is built from, see `describe`; kept in checkpoints.
     """
 
@@ -39,18 +38,19 @@ class TrainingModule(L.LightningModule):
         self,
         method: Method,
         num_classes: int,
-        settings: TrainerSettings,
+        config: TrainerConfig,
         network: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.method, self.settings, self.network = method, settings, network
+        self.method, self.config, self.network = method, config, network
         self.batches = self.skipped = 0
         self.history: list[dict[str, float]] = []
         self.figures: dict[str, Any] = {"validated_at": 0}  # of the last validation
+        self.provenance = provenance()
         self.began, self.step_ends = time.perf_counter(), list[float]()
         self.before = {"seconds": 0.0, "step_seconds": math.nan}  # of the parts of a resumed run
-        self.confusion: Any = nn.ModuleList(  # one for each of `_beliefs`
-            MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE)
+        self.metrics: Any = nn.ModuleList(  # one for each of `_beliefs`
+            SegmentationMetrics(num_classes)
             for _ in range(len(method.student.corrector.rounds) + 2)
         )
 
@@ -79,7 +79,7 @@ class TrainingModule(L.LightningModule):
                 ) from error
             if "finite" not in str(error):  # of the corrector, which takes only finite logits
                 raise
-            raise InputError(f"step {self.global_step + 1}: {error}; {MEND}") from error
+            raise InputError(f"step {self.global_step + 1}: {error}; {REMEDY}") from error
         if "loss" not in figures or not all(isinstance(f, Tensor) for f in figures.values()):
             kinds = {name: type(figure).__name__ for name, figure in figures.items()}
             name = type(self.method).__name__
@@ -92,13 +92,13 @@ class TrainingModule(L.LightningModule):
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)
         self.log("step", float(self.global_step + 1))  # loggers would count from 0
-        if index % (self.settings.log_every * self.settings.accumulate) == 0:
+        if index % (self.config.log_every_n_steps * self.config.accumulate_grad_batches) == 0:
             row = {name: float(mean_over_processes(value)) for name, value in logged.items()}
             self.history.append({"step": float(self.global_step + 1), **row})
         return figures["loss"]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        if str(self.settings.precision).startswith("16"):
+        if str(self.config.precision).startswith("16"):
             return  # the loss scaler looks after its own overflows
         weights = list(self.method.parameters())
         gradients = [p.grad for p in weights if p.grad is not None]
@@ -115,18 +115,18 @@ class TrainingModule(L.LightningModule):
 
     def validation_step(self, batch: Sample) -> None:
         images = make_batch(batch, memory_format=self._memory_format)
-        predict = full_size(self._beliefs, self.settings.window)
-        for confusion, belief in zip(self.confusion, predict(images["image"]), strict=True):
-            confusion.update(belief.argmax(1), images["label"])
+        predict = full_size(self._beliefs, self.config.window)
+        for metric, probabilities in zip(self.metrics, predict(images["image"]), strict=True):
+            metric.update(probabilities, images["label"])
 
     def on_validation_epoch_end(self) -> None:
-        matrices = [metric.compute() for metric in self.confusion]
-        for metric in self.confusion:
+        scores = [metric.compute() for metric in self.metrics]
+        for metric in self.metrics:
             metric.reset()
-        miou = [float(iou(matrix).nanmean()) for matrix in matrices]
-        accuracy = [float(m.diag().sum() / m.sum().clamp(min=1)) for m in matrices[1:]]
+        miou = [float(score["miou"]) for score in scores]
+        accuracy = [float(score["accuracy"]) for score in scores[1:]]
         self.figures = {
-            "class_iou": iou(matrices[0]).tolist(),
+            "class_iou": scores[0]["class_iou"].tolist(),
             "label_miou": miou[1:],
             "label_accuracy": accuracy,
             "validated_at": self.global_step,
@@ -143,28 +143,11 @@ class TrainingModule(L.LightningModule):
         self.history.append(row)
 
     def configure_optimizers(self) -> Any:
-        student, s = self.method.student, self.settings
-        encoder = [p for p in student.segmenter.encoder.parameters() if p.requires_grad]
-        corrector = [p for p in student.corrector.parameters() if p.requires_grad]
-        inside = {id(p) for p in student.segmenter.encoder.parameters()}
-        inside |= {id(p) for p in student.corrector.parameters()}
-        heads = [p for p in student.parameters() if id(p) not in inside]
-        groups: list[dict[str, Any]] = [
-            {"params": encoder},
-            {"params": heads, "lr": s.lr * s.head_factor},
-            # It starts as the identity: fast steps, or a pull to zero, would undo that at once.
-            {"params": corrector, "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
-        # Lightning does not clip for fused optimizers under mixed precision.
-        fused = s.clip is None
-        common: dict[str, Any] = {"lr": s.lr, "weight_decay": s.weight_decay, "fused": fused}
-        if s.optimizer == "adamw":
-            optimizer: Any = torch.optim.AdamW(groups, **common)
-        else:
-            optimizer = torch.optim.SGD(groups, momentum=s.momentum, **common)
-        schedule = {"scheduler": LambdaLR(optimizer, self._factor), "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        optimizer, scheduler = build_optimizer(self.method.student, self.config)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Plain containers alone: checkpoints load with weights_only=True.
@@ -174,6 +157,7 @@ class TrainingModule(L.LightningModule):
             "skipped": self.skipped,
             "history": self.history,
             "figures": self.figures,
+            "provenance": self.provenance,
             "times": {"seconds": self.seconds, "step_seconds": self.step_seconds},
         }
 
@@ -181,18 +165,12 @@ class TrainingModule(L.LightningModule):
         run = checkpoint["run"]
         self.batches, self.skipped = run["batches"], run["skipped"]
         self.history, self.figures = run["history"], run["figures"]
-        self.before = run.get("times", self.before)
-
-    def _factor(self, step: int) -> float:
-        """What the learning rates are multiplied by at a step."""
-        done = min(step / self.settings.max_steps, 1.0)
-        if self.settings.schedule == "poly":
-            return (1 - done) ** 0.9
-        return (1 + math.cos(math.pi * done)) / 2 if self.settings.schedule == "cosine" else 1.0
+        self.before = run["times"]
+        self.provenance = provenance(run["provenance"])
 
     @property
     def _memory_format(self) -> torch.memory_format:
-        return torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        return torch.channels_last if self.config.channels_last else torch.contiguous_format
 
     def _beliefs(self, view: Tensor) -> list[Prediction]:
         """Those of the student, then the teacher's before correction and after each round."""
@@ -200,7 +178,7 @@ class TrainingModule(L.LightningModule):
 
     @property
     def _skips(self) -> bool:
-        return self.settings.on_nonfinite == "skip"
+        return self.config.on_nonfinite == "skip"
 
     def _refuse_nonfinite(self, bad: list[str]) -> bool:
         """Whether a process has figures that are not finite; stops all unless they are skipped."""
@@ -209,6 +187,6 @@ class TrainingModule(L.LightningModule):
             names = ", ".join(bad) or "a loss of another process"
             raise InputError(
                 f"step {self.global_step + 1}: not finite: {names}; "
-                f"{MEND}, or pass trainer.on_nonfinite=skip"
+                f"{REMEDY}, or pass trainer.on_nonfinite=skip"
             )
         return found

@@ -19,10 +19,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from pyg_mllc.data import ReadableSet, Splits, eval_loader, infinite_loader
 from pyg_mllc.errors import InputError
-from pyg_mllc.evaluation.results import Run
+from pyg_mllc.evaluation.results import TrainingResult
 from pyg_mllc.methods import Method
-from pyg_mllc.training.callbacks import AtomicCheckpoints, EachStep
-from pyg_mllc.training.config import TrainerSettings
+from pyg_mllc.training.callbacks import LAST, AtomicCheckpoints, step_callbacks
+from pyg_mllc.training.config import TrainerConfig
 from pyg_mllc.training.module import TrainingModule
 
 log = logging.getLogger(__name__)
@@ -38,19 +38,19 @@ class Bar(RichProgressBar):
 def train(
     method: Method,
     splits: Splits,
-    settings: TrainerSettings,
+    config: TrainerConfig,
     seed: int,
     out: Path,
     name: str,
     resume: bool = False,
     network: dict[str, Any] | None = None,
-) -> Run:
+) -> TrainingResult:
     """Train a method, validate it, and keep its checkpoints and log.
 
     Args:
         method: what to train, see `TrainingModule`.
         splits: images.
-        settings: lengths, rates, devices.
+        config: lengths, rates, devices.
         seed: of whatever is drawn.
         out: folder for `last.ckpt`, `best.ckpt` (weights only, of the best mIoU), `result.json`
             and logs.
@@ -68,32 +68,30 @@ def train(
             show one class only, if there are fewer validation images than processes, if a loss is
             not finite, if memory does not suffice, or if the checkpoint is none of ours.
     """
-    last = out / "last.ckpt"
+    last = out / LAST
     if last.exists() and not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
     saved = _saved(last) if resume and last.exists() else None
     for doubt in splits.label_warnings:
         log.warning("doubtful labels: %s", doubt)
-    if len(splits.val) < settings.devices * settings.nodes:
+    if len(splits.val) < config.processes:
         raise InputError(f"data.val={len(splits.val)} is less than one image per process")
     done = 0 if saved is None else saved["run"]["batches"]
-    module = TrainingModule(method, splits.spec.num_classes, settings, network)
-    if settings.channels_last:
+    module = TrainingModule(method, splits.spec.num_classes, config, network)
+    if config.channels_last:
         method.to(memory_format=torch.channels_last)
-    loaders = _loaders(method, splits, settings, seed, done, name)
-    each = settings.batch_size + settings.unlabeled_batch_size
-    val = eval_loader(splits.val, each, settings.workers)
-    every = min(settings.val_every, settings.max_steps)
-    save_every = settings.save_every or settings.val_every
-    step = EachStep(seed, out, save_every, validates=lambda number: number % every == 0)
+    loaders = _loaders(method, splits, config, seed, done, name)
+    each = config.batch_size + config.unlabeled_batch_size
+    val = eval_loader(splits.val, each, config.num_workers)
+    every = min(config.val_check_interval, config.max_steps)
+    save_every = config.save_every or config.val_check_interval
+    callbacks = step_callbacks(seed, out, save_every, lambda step: step % every == 0)
     with warnings.catch_warnings():
         # Of what Lightning warns: the teacher is meant to be in eval mode, few workers suffice, an
         # earlier run's log is meant to be replaced, and loaders start where the checkpoint ended.
         warnings.filterwarnings("ignore", module="lightning")
-        trainer = _trainer(settings, step)
-        own = asdict(settings) | {"loggers": str(settings.loggers)}
-        options = {"seed": seed, "trainer": own, **_parts(network)}
-        trainer.loggers = _loggers(settings, out, saved, options)
+        trainer = _trainer(config, callbacks)
+        trainer.loggers = _loggers(config, out, saved, _hyperparameters(config, seed, network))
         try:
             batches = CombinedLoader(loaders, "min_size")
             trainer.fit(module, batches, val, ckpt_path=last if saved else None, weights_only=True)
@@ -113,7 +111,7 @@ def train(
                 "data.size or corrector.k, or pass trainer.precision=bf16-mixed"
             ) from error
     trainer.save_checkpoint(last)
-    run = Run(
+    run = TrainingResult(
         name=name,
         history=module.history,
         class_iou=module.figures["class_iou"],
@@ -122,6 +120,7 @@ def train(
         seconds=module.seconds,
         step_seconds=module.step_seconds,
         peak_mb=_peak_mb(),
+        provenance=module.provenance,
     )
     if trainer.is_global_zero:
         run.save(out / "result.json")
@@ -131,28 +130,31 @@ def train(
 def _saved(path: Path) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        saved["run"]["batches"]
+        saved["run"]["provenance"]
     except Exception as error:  # whatever a stranger's file makes of torch
-        raise InputError(f"{path} is no checkpoint of a run; remove it to start anew") from error
+        raise InputError(
+            f"{path} is no checkpoint of a run, or one of an earlier version; remove it to start "
+            "anew"
+        ) from error
     return saved
 
 
 def _loaders(
-    method: Method, splits: Splits, settings: TrainerSettings, seed: int, done: int, name: str
+    method: Method, splits: Splits, config: TrainerConfig, seed: int, done: int, name: str
 ) -> dict[str, Any]:
     """Endless batches that go on after those done."""
-    skip, workers = settings.on_unreadable == "skip", settings.workers
+    skip, workers = config.on_unreadable == "skip", config.num_workers
     labeled = ReadableSet(splits.labeled, skip)
-    loaders = {"labeled": infinite_loader(labeled, settings.batch_size, seed, done, workers)}
+    loaders = {"labeled": infinite_loader(labeled, config.batch_size, seed, done, workers)}
     if method.uses_unlabeled:
         if not len(splits.unlabeled):
             raise InputError(
                 f"method={name} needs unlabeled images, and there are none: add some (in a folder "
                 "of one's own, unlabeled/), lower data.labeled, or take method=supervised"
             )
-        if settings.unlabeled_batch_size == settings.devices * settings.nodes:
+        if config.unlabeled_batch_size == config.processes:
             log.warning("one unlabeled image per process: there is none to mix it with")
-        unlabeled, size = ReadableSet(splits.unlabeled, skip), settings.unlabeled_batch_size
+        unlabeled, size = ReadableSet(splits.unlabeled, skip), config.unlabeled_batch_size
         loaders["unlabeled"] = infinite_loader(unlabeled, size, seed + 1, done, workers)
     return loaders
 
@@ -163,54 +165,67 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _trainer(settings: TrainerSettings, step: EachStep) -> L.Trainer:
+def _trainer(config: TrainerConfig, callbacks: list[L.Callback]) -> L.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[L.Callback] = [step]
-    if settings.progress:
+    callbacks = list(callbacks)
+    if config.enable_progress_bar:
         callbacks.append(Bar(theme=RichProgressBarTheme(metrics_format=".3f")))
-    if settings.early_stop is not None:
-        callbacks.append(EarlyStopping("miou", mode="max", patience=settings.early_stop))
-    batches = settings.max_steps * settings.accumulate
-    processes = settings.devices * settings.nodes
+    if config.early_stop is not None:
+        callbacks.append(EarlyStopping("miou", mode="max", patience=config.early_stop))
+    batches = config.max_steps * config.accumulate_grad_batches
+    processes = config.processes
     try:
         return L.Trainer(
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.nodes,
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
             strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
             # Of batch normalization that is shared torch has none for CPUs.
             sync_batchnorm=(
-                processes > 1 and settings.accelerator != "cpu" and torch.cuda.is_available()
+                processes > 1 and config.accelerator != "cpu" and torch.cuda.is_available()
             ),
             use_distributed_sampler=False,
-            precision=settings.precision,
+            precision=config.precision,
             max_epochs=1,
             limit_train_batches=batches,
-            accumulate_grad_batches=settings.accumulate,
-            gradient_clip_val=settings.clip,
-            val_check_interval=min(settings.val_every * settings.accumulate, batches),
+            accumulate_grad_batches=config.accumulate_grad_batches,
+            gradient_clip_val=config.gradient_clip_val,
+            val_check_interval=min(
+                config.val_check_interval * config.accumulate_grad_batches, batches
+            ),
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
-            log_every_n_steps=settings.log_every,
+            log_every_n_steps=config.log_every_n_steps,
             logger=False,
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],
-            enable_progress_bar=settings.progress,
+            enable_progress_bar=config.enable_progress_bar,
             enable_model_summary=False,
             enable_checkpointing=False,
         )
     except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:  # no such thing
-        told = f"trainer.accelerator={settings.accelerator} trainer.precision={settings.precision}"
+        told = f"trainer.accelerator={config.accelerator} trainer.precision={config.precision}"
         raise InputError(f"{told}: {error}") from error
 
 
-def _parts(network: dict[str, Any] | None) -> dict[str, Any]:
-    """The options of what is trained, for loggers that compare runs."""
-    return {part: network[part] for part in ("model", "corrector", "method")} if network else {}
+def _hyperparameters(
+    config: TrainerConfig, seed: int, network: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the options of a run in plain containers, for loggers that compare runs."""
+    trainer = asdict(config) | {"logger": str(config.logger)}
+    factories = {name: _plain(trainer.pop(name)) for name in ("optimizer", "scheduler")}
+    parts = {part: network[part] for part in ("model", "corrector", "method")} if network else {}
+    return {"seed": seed, "trainer": trainer, **factories, **parts}
+
+
+def _plain(factory: Any) -> dict[str, Any]:
+    """Return the name and the options of a factory."""
+    made = getattr(factory, "func", factory)
+    return {"name": getattr(made, "__name__", str(made)), **getattr(factory, "keywords", {})}
 
 
 def _loggers(
-    settings: TrainerSettings, out: Path, saved: dict[str, Any] | None, options: dict[str, Any]
+    config: TrainerConfig, out: Path, saved: dict[str, Any] | None, options: dict[str, Any]
 ) -> list[Any]:
     """The loggers; a resumed run's rows go beside those of before."""
     part = "" if saved is None else f"from_step_{saved['global_step']}"
@@ -223,11 +238,9 @@ def _loggers(
         "wandb": lambda: lightning_loggers.WandbLogger(out.name, save_dir=out),
     }
     try:
-        made = [
-            make[chosen]() if isinstance(chosen, str) else chosen for chosen in settings.loggers
-        ]
+        made = [make[chosen]() if isinstance(chosen, str) else chosen for chosen in config.logger]
     except ModuleNotFoundError as error:
-        raise InputError(f"trainer.loggers: {error}; pip install what it names") from error
+        raise InputError(f"trainer.logger: {error}; pip install what it names") from error
     for logger in made:
         logger.log_hyperparams(options)
     return made

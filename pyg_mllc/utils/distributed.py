@@ -1,4 +1,4 @@
-"""Communication between the processes of one training."""
+"""Sums, means and rows of all processes of a distributed training."""
 
 import torch
 import torch.distributed as dist
@@ -52,15 +52,8 @@ def gather_rows(rows: Tensor) -> Tensor:
     Returns:
         Rows `(sum of N_r, ...)`, in the order of ranks.
     """
-    rank, processes = rank_and_size()
-    if processes == 1:
+    if rank_and_size()[1] == 1:
         return rows
-    counts = rows.new_zeros(processes, dtype=torch.long)
-    counts[rank] = len(rows)
-    sizes = sum_over_processes(counts).tolist()
-    # all_gather hangs on unequal sizes.
-    padded = rows.new_zeros(max(sizes), *rows.shape[1:])
-    padded[: len(rows)] = rows
-    parts = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(parts, padded)
-    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+    from torchmetrics.utilities.distributed import gather_all_tensors  # takes seconds to import
+
+    return torch.cat(gather_all_tensors(rows))

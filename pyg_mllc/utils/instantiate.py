@@ -62,16 +62,20 @@ def make(config: dict[str, Any], name: str = "", **given: Any) -> Any:
         raise InputError(f"{place}: {reason}") from error
 
 
+def make_factory(config: dict[str, Any], name: str = "") -> partial[Any]:
+    """Return a factory of what a checked configuration describes, see `make`."""
+    return partial(_code(config), **_options(config, name))
+
+
 def _made(value: Any, name: str) -> Any:
     """Return what an option stands for; anything but a mapping with `_target_` is itself."""
     if isinstance(value, list | tuple):
         return [_made(entry, name) for entry in value]
     if not isinstance(value, dict):
         return value
-    if "_target_" in value and not value.get("_partial_"):
-        return make(value, name)
-    options = _options(value, name)
-    return partial(_code(value), **options) if "_target_" in value else options
+    if "_target_" not in value:
+        return _options(value, name)
+    return make_factory(value, name) if value.get("_partial_") else make(value, name)
 
 
 def _options(config: dict[str, Any], name: str) -> dict[str, Any]:

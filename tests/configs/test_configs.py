@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from copy import deepcopy
+from dataclasses import fields
 from functools import cache
 from hashlib import sha256
 from inspect import signature
@@ -22,11 +23,12 @@ from pyg_mllc.cli.composition import composing, experiment_rows
 from pyg_mllc.data import SPECS, load_dataset
 from pyg_mllc.data.splits import make_splits
 from pyg_mllc.nn import LabelCorrector, Segmenter
+from pyg_mllc.training import TrainerConfig
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
 DIGESTS = Path(__file__).with_name("digests.json")  # of all experiments
-PARTS = ("data", "model", "corrector", "method", "trainer")
+PARTS = ("data", "model", "corrector", "method", "optimizer", "scheduler", "trainer")
 FILES = [file.stem for file in (CONFIGS / "experiment").glob("*.yaml")]
 EXPERIMENTS = sorted([*FILES, *experiment_rows()])
 
@@ -54,7 +56,7 @@ def test_every_experiment_composes_and_builds_and_begins_with_its_command(name):
     own = {"name", "seed", "output", "overwrite", "allow", "resume", "baseline"}
     assert set(cfg) <= {*own, *PARTS}
     reads_its_data(cfg.data)
-    instantiate(cfg.trainer)
+    settings(cfg)
     segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model, resolve=True))
     corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=segmenter.feature_dim)
     if cfg.method.memory.encoder:
@@ -62,6 +64,12 @@ def test_every_experiment_composes_and_builds_and_begins_with_its_command(name):
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         method = instantiate(config)(segmenter=segmenter, corrector=corrector)
         assert method.student.segmenter is segmenter
+
+
+def settings(cfg):
+    """Build the configuration of the training."""
+    factories = {name: instantiate(cfg[name]) for name in ("optimizer", "scheduler")}
+    return instantiate(cfg.trainer, **factories)
 
 
 def command_of(name):
@@ -112,6 +120,8 @@ def test_no_option_goes_unread(part):
     cfg = composed(f"+{part}.lambda_x=1", "model.encoder=test_resnet", "model.weights=null")
     with pytest.raises((TypeError, InstantiationException), match="lambda_x"):
         built = instantiate(cfg[part])
+        if part in ("optimizer", "scheduler"):
+            settings(cfg)
         if part == "model":
             built(num_classes=3)
         elif part == "corrector":
@@ -199,8 +209,34 @@ def test_every_data_set_asks_for_its_folder_or_builds(name):
 
 @pytest.mark.parametrize("name", group("trainer"))
 def test_every_trainer_builds(name):
-    settings = instantiate(composed(f"trainer={name}").trainer)
-    assert 0 < settings.val_every <= settings.max_steps  # validates at least once
+    config = settings(composed(f"trainer={name}"))
+    assert 0 < config.val_check_interval <= config.max_steps  # validates at least once
+
+
+@pytest.mark.parametrize("name", group("optimizer"))
+@pytest.mark.parametrize("scheduler", group("scheduler"))
+def test_every_optimizer_and_scheduler_builds(name, scheduler):
+    config = settings(composed(f"optimizer={name}", f"scheduler={scheduler}"))
+    made = config.scheduler(config.optimizer([torch.zeros(1)]))
+    assert made.optimizer.param_groups[0]["lr"] == 3e-4
+
+
+def test_a_trainer_may_bring_its_optimizer_and_the_one_given_wins():
+    assert composed("trainer=published").optimizer._target_ == "torch.optim.SGD"
+    given = composed("trainer=published", "optimizer=adamw", "optimizer.lr=0.5").optimizer
+    assert given._target_ == "torch.optim.AdamW" and given.lr == 0.5
+
+
+def test_options_and_signatures_have_the_same_defaults():
+    config, default = settings(composed()), TrainerConfig()
+    assert config.optimizer.func is default.optimizer.func
+    assert config.optimizer.keywords == default.optimizer.keywords
+    assert config.scheduler.keywords == {"power": 0.9, "total_iters": default.max_steps}
+    for field in fields(default):
+        if field.name not in ("optimizer", "scheduler"):
+            value = getattr(default, field.name)
+            given = getattr(config, field.name)
+            assert (tuple(given) if field.name == "logger" else given) == value, field.name
 
 
 def test_values_of_the_command_line_win_over_those_of_a_row():

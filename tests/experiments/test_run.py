@@ -2,23 +2,28 @@
 
 import csv
 import fcntl
-import json
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose
 
 from experiments import table as tables
 from experiments.job import Job, data_root, rows
 from experiments.methods import evaluate, search
-from experiments.run import add, choices, main, note, run
+from experiments.run import add, choices, main, run
+from pyg_mllc import cli
 from pyg_mllc.cli.composition import composing
+from pyg_mllc.cli.run_dir import LOCK
+from pyg_mllc.utils.provenance import commit
 
 TINY = (
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
@@ -39,9 +44,29 @@ def trained(real_data, tmp_path_factory):
     return folder
 
 
+class InProcess:
+    """Trains in this process: to start another one takes longer than these trainings."""
+
+    def __init__(self, options, log):
+        handlers = logging.root.handlers[:]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["mllc", "train", *options])
+            with redirect_stdout(log), redirect_stderr(log):
+                try:
+                    cli.main()
+                    self.returncode = 0
+                except SystemExit as stop:
+                    self.returncode = stop.code
+        logging.root.handlers[:] = handlers  # Hydra's write to the log
+
+    def poll(self):
+        return self.returncode
+
+
 @pytest.fixture
 def table(real_data, tmp_path, monkeypatch):
     """A function that fills a table, and gives its lines."""
+    monkeypatch.setattr("experiments.run.start", InProcess)
     monkeypatch.setenv("MLLC_DATA", str(real_data.absolute()))
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "new folder" / "table.csv"
@@ -93,8 +118,12 @@ def test_a_run_of_other_images_or_options_is_not_taken_for_this_one(
     text = kept.read_text()
     for was, is_now, message in (  # as if the row's file had changed since
         ("stride: 4", "stride: 8", r"trained with model\.stride=8, .* has 4 now"),
-        ("  lr: 0.001", "  lr: 0.001\n  extra: 3", r"trainer\.extra=3, .* has no such option now"),
-        ("  lr: 0.001\n", "", r"trainer\.lr=0.0003, .* has 0.001 now"),  # the group's default
+        (
+            "  lr: 0.001",
+            "  lr: 0.001\n  extra: 3",
+            r"optimizer\.extra=3, .* has no such option now",
+        ),
+        ("  lr: 0.001\n", "", r"optimizer\.lr=0.0003, .* has 0.001 now"),  # the group's default
     ):
         assert was in text
         kept.write_text(text.replace(was, is_now))
@@ -139,7 +168,8 @@ def test_what_is_held_out_has_a_folder_and_lines_of_its_own(table, trained, real
 @pytest.fixture
 def command(real_data, tmp_path):
     """A function that starts a table of two runs, and gives it once the first has a checkpoint."""
-    options = [*TINY[:-2], "trainer.max_steps=150", "trainer.val_every=50", TINY[-1]]
+    steps = "trainer.max_steps=100", "trainer.val_check_interval=100", "trainer.save_every=2"
+    options = [*TINY[:-2], *steps, TINY[-1]]
     job = Job(JOB.config, tuple(options), 0)
     words = [sys.executable, "-m", "experiments.run", "methods", "--rows", "camvid_46_supervised"]
     words += ["--seeds", "0", "1", "--csv", str(tmp_path / "table.csv"), "--set", *options]
@@ -168,15 +198,17 @@ def test_a_table_that_is_stopped_leaves_no_training_behind_and_goes_on(command, 
     process.terminate()
     assert process.wait(timeout=60)
     assert (tmp_path / "log").read_text().endswith("stopped; the same command goes on\n")
-    with (tmp_path / job.folder / "lock").open() as file:
+    with (tmp_path / job.folder / LOCK).open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody trains there
     assert not (tmp_path / job._replace(seed=1).folder).exists()
     assert not job.ended and not (tmp_path / "table.csv").exists()
 
-    made = tmp_path / job.folder / "made.json"
-    made.write_text(json.dumps(json.loads(made.read_text()) | {"commit": ["begun"]}))
+    [last] = (tmp_path / job.folder).glob("*/last.ckpt")
+    saved = torch.load(last, weights_only=True)
+    saved["run"]["provenance"]["commit"] = ["begun"]
+    torch.save(saved, last)
     [line] = table(job)
-    assert line["steps"] == "150" and line["commit"].startswith("begun ")
+    assert line["steps"] == "100" and line["commit"].startswith("begun ")
     assert "going on" in (tmp_path / job.folder / "log.txt").read_text()
 
 
@@ -186,24 +218,32 @@ def test_a_training_whose_table_was_killed_is_left_alone_and_then_counts(command
     start().kill()
     with pytest.raises(SystemExit, match="is being trained by another process"):
         table(job)
-    with (tmp_path / job.folder / "lock").open() as file:
+    with (tmp_path / job.folder / LOCK).open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits for its end
     assert job.ended
     [result] = tmp_path.glob("outputs/tables/**/result.json")
     written = result.stat().st_mtime_ns
     [line] = table(job)
-    assert line["steps"] == "150" and result.stat().st_mtime_ns == written
+    assert line["steps"] == "100" and result.stat().st_mtime_ns == written
 
 
-def test_a_run_counts_for_the_commits_that_trained_it(trained, tmp_path, monkeypatch):
-    shutil.copytree(trained / "outputs", tmp_path / "outputs")
-    monkeypatch.chdir(tmp_path)
-    [now] = JOB.made["commit"]
-    (JOB.folder / "made.json").write_text(json.dumps(JOB.made | {"commit": ["begun"]}))
-    note(JOB, goes_on=True)
-    assert JOB.commit == f"begun {now}"
-    note(JOB, goes_on=False)  # killed before its first checkpoint
-    assert JOB.commit == now
+def test_a_line_says_what_trained_the_run(table, trained):
+    shutil.copytree(trained / "outputs", "outputs")
+    [line] = table(JOB)
+    made = JOB.result.provenance
+    assert line["commit"] == JOB.commit == commit() != ""
+    assert [line[name] for name in ("versions", "machine", "date")] == [
+        made[name][0] for name in ("versions", "machine", "date")
+    ]
+    assert line["machine"].endswith("1 thread a run") and "torch_geometric" in line["versions"]
+
+
+def test_a_run_of_an_earlier_version_is_told(table, trained, tmp_path):
+    shutil.copytree(trained / "outputs", "outputs")
+    [kept] = tmp_path.glob("outputs/tables/**/run.yaml")
+    kept.write_text(kept.read_text().replace("optimizer:", "other:"))
+    with pytest.raises(SystemExit, match=r"run\.yaml is of an earlier version"):
+        table(JOB)
 
 
 def test_a_word_means_the_row_of_that_name_or_all_that_hold_it():
@@ -215,7 +255,7 @@ def test_a_word_means_the_row_of_that_name_or_all_that_hold_it():
         rows("methods", ["voc_54_mllc", "voc_45"])
 
 
-def test_rows_are_files():
+def test_rows_are_those_of_tables():
     assert "methods/voc_54_mllc" in rows("methods") and "layers/voc_gat" in rows("layers")
 
 
@@ -270,18 +310,18 @@ def test_values_are_told_apart_as_hydra_does(option, values):
 def test_a_search_takes_no_run_of_another_seed_or_split_or_without_a_rate_for_its_best(
     tmp_path, monkeypatch
 ):
-    steps, row = "trainer.max_steps=300 trainer.val_every=300", "methods/voc_54_supervised"
+    steps, row = "trainer.max_steps=300 trainer.val_check_interval=300", "methods/voc_54_supervised"
     lines = [
-        f"{row},{steps} trainer.lr=1e-4,0,held_out,30",
-        f"{row},{steps} trainer.lr=3e-4,1,held_out,40",
+        f"{row},{steps} optimizer.lr=1e-4,0,held_out,30",
+        f"{row},{steps} optimizer.lr=3e-4,1,held_out,40",
         f"{row},{steps},0,held_out,50",
-        f"{row},{steps} trainer.lr=1e-4 model.stride=4,0,held_out,60",
-        f"{row},{steps} trainer.lr=3e-4,0,val,70",
+        f"{row},{steps} optimizer.lr=1e-4 model.stride=4,0,held_out,60",
+        f"{row},{steps} optimizer.lr=3e-4,0,val,70",
     ]
     head = "config,overrides,seed,split,miou_last"
     (tmp_path / "search.csv").write_text("\n".join([head, *lines]))
     monkeypatch.setattr(search, "HERE", tmp_path)
-    assert search.best("voc", "supervised") == ("trainer.lr=1e-4",)
+    assert search.best("voc", "supervised") == ("optimizer.lr=1e-4",)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +341,7 @@ def test_rows_train_at_the_rate_and_weight_that_their_search_found(data, method)
     }
     with composing():
         row = compose("train", [f"experiment={search.ROWS[data]}_{method}"])
-    used = (row.trainer.lr, row.method[name]) if name else (row.trainer.lr,)
+    used = (row.optimizer.lr, row.method[name]) if name else (row.optimizer.lr,)
     assert found[used] > max(found.values()) - 1, f"expected {search.best(data, method)}"
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pyg_mllc.evaluation.results import Evaluation, Run
-from pyg_mllc.metrics.segmentation import Measures
+from pyg_mllc.evaluation.results import Evaluation, TrainingResult
+from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.visualization.examples import legend_below
 from pyg_mllc.visualization.report.tables import file_name
@@ -41,7 +41,7 @@ def stage_colors(count: int) -> tuple[str, ...]:
 
 
 def curves_figure(
-    runs: Sequence[Run], unit: str, factor: float, keys: Mapping[str, str]
+    runs: Sequence[TrainingResult], unit: str, factor: float, keys: Mapping[str, str]
 ) -> Figure | None:
     """Draw curves of all runs.
 
@@ -90,24 +90,24 @@ def write_figures(folder: Path, evaluation: Evaluation, classes: Sequence[str]) 
         OSError: If a file cannot be written.
     """
     figures = {"reliability": reliability_figure(evaluation.stages)}
-    for name, measures in evaluation.stages.items():
-        figures[f"confusion_{file_name(name)}"] = confusion_figure(measures, classes)
+    for name, scores in evaluation.stages.items():
+        figures[f"confusion_{file_name(name)}"] = confusion_figure(scores, classes)
     for name, figure in figures.items():
         with atomic_open(folder / f"{name}.png") as file:
             figure.savefig(file, format="png")
 
 
-def confusion_figure(measures: Measures, classes: Sequence[str]) -> Figure:
+def confusion_figure(scores: Scores, classes: Sequence[str]) -> Figure:
     """Draw a confusion matrix, in percent of each true class (row).
 
     Args:
-        measures: Metrics of a stage.
+        scores: Scores of a stage.
         classes: Names of the C classes.
 
     Returns:
         The figure.
     """
-    counts = measures.confusion.double().numpy()
+    counts = scores["confusion"].double().numpy()
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.4 + 0.36 * min(len(classes), 30)
     figure = Figure((side, side), dpi=150, layout="constrained")
@@ -127,11 +127,11 @@ def confusion_figure(measures: Measures, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def reliability_figure(stages: Mapping[str, Measures]) -> Figure:
+def reliability_figure(stages: Mapping[str, Scores]) -> Figure:
     """Draw reliability diagrams: accuracy and number of pixels by confidence.
 
     Args:
-        stages: Metrics by stage.
+        stages: Scores by stage.
 
     Returns:
         The figure.
@@ -139,10 +139,10 @@ def reliability_figure(stages: Mapping[str, Measures]) -> Figure:
     figure = Figure((5.6, 4.6), dpi=150, layout="constrained")
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], ":", color="gray", label="as right as sure")
-    for (name, measures), color in zip(stages.items(), stage_colors(len(stages)), strict=True):
-        pixels, right, confidence = measures.reliability.numpy().T
+    for (name, scores), color in zip(stages.items(), stage_colors(len(stages)), strict=True):
+        pixels, right, confidence = scores["reliability"].numpy().T
         enough = pixels > 1e-4 * pixels.sum()  # the accuracy of a few pixels is chance
-        label = f"{name} (calibration error {100 * measures.calibration_error:.1f}%)"
+        label = f"{name} (calibration error {100 * scores['calibration_error']:.1f}%)"
         accuracy, sure = right[enough] / pixels[enough], confidence[enough] / pixels[enough]
         top.plot(sure, accuracy, "o-", color=color, markersize=4, label=label)
         edges = np.linspace(0, 1, len(pixels) + 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pyg_mllc.evaluation.results import Evaluation, Run
+from pyg_mllc.evaluation.results import Evaluation, TrainingResult
 from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.visualization.examples import (
     CHANGES,
@@ -31,7 +31,7 @@ from pyg_mllc.visualization.report.tables import run_cells, stage_cells
 def write_report(
     path: Path,
     title: str,
-    runs: Sequence[Run],
+    runs: Sequence[TrainingResult],
     evaluation: Evaluation | None,
     classes: Sequence[str],
     colors: Sequence[Color],
@@ -71,8 +71,8 @@ def write_report(
         run_ious=[(r.name, r.class_iou, color) for r, color in colored if r.class_iou],
         classes=list(zip(classes, colors, strict=True)),
         stages=[(stage_cells(name, m), color) for (name, m), color in staged],
-        stage_ious=[(name, m.class_iou, color) for (name, m), color in staged],
-        stage_outlines=[(name, m.class_boundary_f, color) for (name, m), color in staged],
+        stage_ious=[(name, m["class_iou"].tolist(), color) for (name, m), color in staged],
+        stage_outlines=[(name, m["class_boundary_f"].tolist(), c) for (name, m), c in staged],
         matrices=[(name, confusion_figure(m, classes)) for name, m in stages.items()],
         reliability=reliability_figure(stages) if stages else None,
         gallery=gallery(evaluation.examples, colors) if evaluation else None,

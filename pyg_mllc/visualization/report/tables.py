@@ -1,7 +1,7 @@
 """Tables of results for the terminal, the report and CSV files."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -9,20 +9,20 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from pyg_mllc.evaluation.results import Evaluation, ImageFigures, Run
-from pyg_mllc.metrics.segmentation import Measures
+from pyg_mllc.evaluation.results import Evaluation, ImageFigures, TrainingResult
+from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.utils.io import write_csv
 from pyg_mllc.visualization.examples import percent
 
-MEASURES: dict[str, Callable[[Measures], float]] = {
-    "mIoU": lambda m: m.miou,
-    "pixel accuracy": lambda m: m.accuracy,
-    "boundary F": lambda m: m.boundary_f,
-    "calibration error": lambda m: m.calibration_error,
+MEASURES = {  # names of columns, and of scores
+    "mIoU": "miou",
+    "pixel accuracy": "accuracy",
+    "boundary F": "boundary_f",
+    "calibration error": "calibration_error",
 }
 
 
-def comparison_table(runs: Sequence[Run]) -> Table:
+def comparison_table(runs: Sequence[TrainingResult]) -> Table:
     """Build a table for the terminal that compares runs within 80 columns.
 
     Args:
@@ -36,19 +36,19 @@ def comparison_table(runs: Sequence[Run]) -> Table:
     return table
 
 
-def stages_table(stages: Mapping[str, Measures]) -> Table:
+def stages_table(stages: Mapping[str, Scores]) -> Table:
     """Build a table for the terminal of the metrics of stages, in percent.
 
     Args:
-        stages: Metrics by stage.
+        stages: Scores by stage.
     """
     table = plain_table("%", *MEASURES)
-    for name, measures in stages.items():
-        table.add_row(name, *(percent(measure(measures), 1) for measure in MEASURES.values()))
+    for name, scores in stages.items():
+        table.add_row(name, *(percent(float(scores[key]), 1) for key in MEASURES.values()))
     return table
 
 
-def run_cells(run: Run) -> dict[str, str]:
+def run_cells(run: TrainingResult) -> dict[str, str]:
     """Format the row of a run in the report, by column."""
     step = "" if run.best_step is None else f" (step {run.best_step:,})"
     return {
@@ -61,9 +61,9 @@ def run_cells(run: Run) -> dict[str, str]:
     }
 
 
-def stage_cells(name: str, measures: Measures) -> dict[str, str]:
+def stage_cells(name: str, scores: Scores) -> dict[str, str]:
     """Format the row of a stage in the report, by column."""
-    figures = {f"{what} (%)": percent(m(measures), 2) for what, m in MEASURES.items()}
+    figures = {f"{what} (%)": percent(float(scores[key]), 2) for what, key in MEASURES.items()}
     return {"labels": name, **figures}
 
 
@@ -94,11 +94,13 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
         OSError: If a file cannot be written.
     """
     stages = evaluation.stages
-    rows = [[name, *(m(measures) for m in MEASURES.values())] for name, measures in stages.items()]
+    rows = [[name, *(float(s[key]) for key in MEASURES.values())] for name, s in stages.items()]
     write_csv(folder / "measures.csv", ["labels", *map(file_name, MEASURES)], rows)
 
-    pixels = next(iter(stages.values())).confusion.sum(1).tolist()
-    parts = [part for m in stages.values() for part in (m.class_iou, m.class_boundary_f)]
+    pixels = next(iter(stages.values()))["confusion"].sum(1).tolist()
+    parts = [
+        s[part].tolist() for s in stages.values() for part in ("class_iou", "class_boundary_f")
+    ]
     named = [f"{part}_{file_name(name)}" for name in stages for part in ("iou", "boundary_f")]
     write_csv(
         folder / "classes.csv",
@@ -109,8 +111,8 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
     images = [image_row(figures) for figures in evaluation.images]
     write_csv(folder / "images.csv", list(images[0]), (row.values() for row in images))
 
-    for name, measures in stages.items():
-        lines = zip(classes, measures.confusion.tolist(), strict=True)
+    for name, scores in stages.items():
+        lines = zip(classes, scores["confusion"].tolist(), strict=True)
         matrix = ([truth, *counts] for truth, counts in lines)
         write_csv(folder / f"confusion_{file_name(name)}.csv", ["truth", *classes], matrix)
 
@@ -144,7 +146,7 @@ def chain(shares: Sequence[float], digits: int = 1) -> str:
     return " → ".join(percent(share, digits) for share in shares) or "n/a"
 
 
-def _times(run: Run) -> tuple[str, str]:
+def _times(run: TrainingResult) -> tuple[str, str]:
     step = "n/a" if math.isnan(run.step_seconds) else f"{run.step_seconds:.2f}"
     return step, f"{run.seconds:,.0f}"
 

@@ -11,6 +11,8 @@ from pyg_mllc.cli.composition import composing, config_dir
 from pyg_mllc.cli.help import options
 
 GROUPS = {
+    "optimizer": ("adamw", "sgd"),
+    "scheduler": ("poly", "cosine", "constant"),
     "data": ("camvid", "cityscapes", "folder", "textures", "voc", "voc_animals", "voc_aug"),
     "method": ("fixmatch", "mllc_anchors", "mllc_evidence", "supervised", "unimatch"),
 }
@@ -37,7 +39,7 @@ def test_every_option_of_a_part_is_explained(group, choice):
     with composing():
         config = compose("train", overrides=[f"{group}={choice}"])
     parts = OmegaConf.to_container(config, resolve=False)
-    for part in (group, "model", "corrector", "trainer"):
+    for part in (group, "model", "corrector", "trainer", "optimizer", "scheduler"):
         for option in options(parts[part], {}, f"{part}."):
             assert option.meaning, option.name
 

@@ -14,7 +14,8 @@ PLANTED = (
 )  # fmt: skip
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
-    "data.size=[32,48]", "trainer.max_steps=1", "trainer.progress=false", "trainer.accelerator=cpu",
+    "data.size=[32,48]", "trainer.max_steps=1", "trainer.enable_progress_bar=false",
+    "trainer.accelerator=cpu",
     "data.labeled=2", "data.unlabeled=2", "data.val=1", "method=supervised", "corrector.rounds=0",
 ]  # fmt: skip
 

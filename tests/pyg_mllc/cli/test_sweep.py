@@ -5,11 +5,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from pyg_mllc.cli.sweep import Job, Sweep, read, spread, table
-from pyg_mllc.evaluation.results import Run
+from pyg_mllc.evaluation.results import TrainingResult
 
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
-    "data.size=[32,48]", "trainer.max_steps=1", "trainer.progress=false", "trainer.accelerator=cpu",
+    "data.size=[32,48]", "trainer.max_steps=1", "trainer.enable_progress_bar=false",
+    "trainer.accelerator=cpu",
     "data.labeled=2", "data.unlabeled=3", "data.val=1",
 ]  # fmt: skip
 
@@ -34,7 +35,7 @@ def test_a_table_of_means_over_seeds_and_a_line_for_each_run(mllc, tmp_path):
     assert all(line["options"] == f"method={line['method']}" for line in found)
     for line in found:
         [result] = tmp_path.glob(f"outputs/sweep_*/{line['folder']}/*/result.json")
-        assert float(line["last_miou"]) == round(Run.load(result).last_miou, 4)
+        assert float(line["last_miou"]) == round(TrainingResult.load(result).last_miou, 4)
 
 
 def test_one_run_that_fails_does_not_stop_the_others(mllc, tmp_path):
@@ -67,12 +68,12 @@ def test_started_again_a_sweep_goes_on_and_keeps_what_other_options_trained(mllc
 
 def test_a_sweep_that_is_stopped_says_what_its_runs_were(tmp_path):
     (tmp_path / "0/mllc").mkdir(parents=True)
-    (tmp_path / "0/command.txt").write_text("mllc train corrector.rounds=1 trainer.lr=0.1 seed=0")
+    (tmp_path / "0/command.txt").write_text("mllc train corrector.rounds=1 optimizer.lr=0.1 seed=0")
     (tmp_path / "0/run.yaml").write_text("seed: 0")
-    Run("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], 1.0).save(
+    TrainingResult("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], 1.0).save(
         tmp_path / "0/mllc/result.json"
     )
-    given = ["corrector.rounds=1,2", "trainer.lr=0.1", "seed=0"]
+    given = ["corrector.rounds=1,2", "optimizer.lr=0.1", "seed=0"]
     OmegaConf.save({"hydra": {"overrides": {"task": given}}}, tmp_path / "multirun.yaml")
     [job] = read(tmp_path)
     assert job.options == ("corrector.rounds=1",)
@@ -82,7 +83,7 @@ def test_what_may_change_in_a_sweep_that_goes_on_makes_no_group_of_its_own(mllc,
     sweep = ["train", "-m", "method=supervised", "output=mine", *TINY]
     assert mllc(*sweep, "seed=0")[0] == 0
     (tmp_path / "mine/0/report.html").unlink()
-    code, out, err = mllc(*sweep, "seed=0,1", "trainer.loggers=[tensorboard]")
+    code, out, err = mllc(*sweep, "seed=0,1", "trainer.logger=[tensorboard]")
     assert code == 0 and "going on: mine/0" in out, err
     assert [line["options"] for line in lines(tmp_path)] == ["", ""]
     assert list((tmp_path / "mine/0").rglob("events.out.*"))
@@ -91,7 +92,7 @@ def test_what_may_change_in_a_sweep_that_goes_on_makes_no_group_of_its_own(mllc,
 def test_an_overwritten_run_leaves_no_figures_to_other_options(mllc, tmp_path):
     sweep = ["train", "-m", "output=mine", "seed=0", *TINY]
     assert mllc(*sweep, "method=fixmatch")[0] == 0
-    broken = ["method=supervised", "trainer.lr=1e30", "trainer.max_steps=3", "overwrite=true"]
+    broken = ["method=supervised", "optimizer.lr=1e30", "trainer.max_steps=3", "overwrite=true"]
     assert mllc(*sweep, *broken)[0] == 2
     assert lines(tmp_path) == [] and (tmp_path / "mine/0/error.txt").is_file()
 
@@ -112,7 +113,9 @@ def test_options_of_the_swept_experiments_alone(mllc):
 def test_the_best_group_comes_first():
     def job(options, seed, miou):
         labels = [miou, 0.0, miou / 2]
-        run = Run("mllc", [{"step": 1, "miou": miou}], [math.nan], [], labels, seconds=1.0)
+        run = TrainingResult(
+            "mllc", [{"step": 1, "miou": miou}], [math.nan], [], labels, seconds=1.0
+        )
         return Job(options, (options,), seed, run)
 
     jobs = [job("k=5", "0", 0.3), job("k=9", "0", 0.5), job("k=5", "1", 0.4)]
@@ -128,7 +131,7 @@ def test_runs_that_ended_at_the_same_time_are_all_in_the_file(tmp_path):
         (folder / "one").mkdir(parents=True)
         (folder / "command.txt").write_text(f"mllc train seed={number}")
         (folder / "run.yaml").write_text(f"seed: {number}")
-        run = Run("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], seconds=1.0)
+        run = TrainingResult("mllc", [{"step": 1, "miou": 0.5}], [0.5], [], [], seconds=1.0)
         run.save(folder / "one/result.json")
     (tmp_path / "sweep.csv").write_text("what a run wrote that had not seen the other\n")
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
@@ -142,7 +145,9 @@ def test_a_single_value_has_no_spread():
 
 def test_a_run_is_read_as_it_was_written(tmp_path):
     history = [{"step": 1.0, "miou": 0.25, "loss": 2.0}]
-    run = Run("mllc", history, [0.5, math.nan], [0.5, 0.625], [0.25, 0.5], 3.0, 0.5, 100.0)
+    run = TrainingResult(
+        "mllc", history, [0.5, math.nan], [0.5, 0.625], [0.25, 0.5], 3.0, 0.5, 100.0
+    )
     run.save(tmp_path / "result.json")
-    again = Run.load(tmp_path / "result.json")
+    again = TrainingResult.load(tmp_path / "result.json")
     assert repr(again) == repr(run)  # NaN is not equal to itself

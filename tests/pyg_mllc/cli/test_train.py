@@ -14,7 +14,8 @@ import pyg_mllc
 
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
-    "data.size=[32,48]", "trainer.max_steps=2", "trainer.progress=false", "trainer.accelerator=cpu",
+    "data.size=[32,48]", "trainer.max_steps=2", "trainer.enable_progress_bar=false",
+    "trainer.accelerator=cpu",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
@@ -115,7 +116,7 @@ def test_layers_of_ones_own_and_layers_with_options(mllc, own_code, tmp_path):
     code, _, err = mllc(*predict, "correct=true", f"allow=[{own_code}]")
     assert code == 0 and (tmp_path / "labeled/labels/a.png").is_file(), err
     for allow, told in (([], "corrector.conv names"), ([f"allow=[{own_code}]"], "")):
-        code, _, err = mllc("train", "resume=out", "trainer.progress=false", *allow)
+        code, _, err = mllc("train", "resume=out", "trainer.enable_progress_bar=false", *allow)
         assert code == (2 if told else 0) and told in err, err
 
 
@@ -147,7 +148,7 @@ def test_a_method_of_ones_own_beside_the_one_of_its_name(mllc, own_code, tmp_pat
     "method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors", "mllc_evidence"]
 )
 def test_every_method_trains(mllc, method, tmp_path):
-    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_every=1"]
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_check_interval=1"]
     frozen = ["method.memory.encoder.name=test_resnet", "method.memory.encoder.weights=null"]
     frozen += ["method.correct=true"] if method == "fixmatch" else []
     more = frozen if method in ("fixmatch", "mllc_anchors", "mllc_evidence") else []
@@ -168,12 +169,12 @@ def test_a_stopped_run_goes_on_with_its_own_options(mllc, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "output=outputs/mine"]
     assert mllc("train", "method=fixmatch", *TINY, *data)[0] == 0
     (tmp_path / "outputs/mine/report.html").unlink()
-    code, out, err = mllc("train", "resume=outputs/mine", "trainer.progress=false")
+    code, out, err = mllc("train", "resume=outputs/mine", "trainer.enable_progress_bar=false")
     assert code == 0, err
     assert "going on: outputs/mine" in out and "fixmatch" in out
     assert (tmp_path / "outputs/mine/report.html").is_file()
-    code, _, err = mllc("train", "resume=outputs/mine", "trainer.lr=1")
-    assert code == 2 and "resume= takes all options from the run; leave out trainer.lr=1" in err
+    code, _, err = mllc("train", "resume=outputs/mine", "optimizer.lr=1")
+    assert code == 2 and "resume= takes all options from the run; leave out optimizer.lr=1" in err
     code, _, err = mllc("train", "resume=outputs/other")
     assert code == 2 and "resume=outputs/other is no folder of a run: it has no run.yaml" in err
 
@@ -186,7 +187,7 @@ def test_a_resumed_run_has_the_images_of_before(mllc, camvid, tmp_path):
     assert [text.count("\n") for text in lists] == [1, 2, 3]
     (folder / "labeled.txt").write_text(lists[1])  # the lists count, not a new draw
     (folder / "unlabeled.txt").write_text(lists[0])
-    code, out, err = mllc("train", "resume=outputs/mine", "trainer.progress=false")
+    code, out, err = mllc("train", "resume=outputs/mine", "trainer.enable_progress_bar=false")
     assert code == 0, err
     assert "2 labeled images" in out
 
@@ -217,8 +218,8 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", "trainer.max_steps=many"], "trainer.max_steps=many is not a whole number"),
         (["train", *TINY, "trainer.accelerator=tpu"], "trainer.accelerator=tpu "),
         (["train", "seed=1.5"], "seed=1.5 is not a whole number"),
-        (["train", "trainer.lr=fast"], "trainer.lr=fast is not a number"),
-        (["train", "trainer.lr=-1"], "trainer.lr=-1 must be 0 or more"),
+        (["train", "optimizer.lr=fast"], "optimizer.lr=fast is not a number"),
+        (["train", "optimizer.lr=-1"], "optimizer.lr=-1 must be 0 or more"),
         (["train", "trainer.window=64"], "trainer.window=64 must be two positive whole numbers"),
         (["train", *TINY, "trainer.precision=foo"], "trainer.precision=foo"),
         (["train", *TINY, "method.strong.mix=foo"], "method.strong: expected mix to be cutmix"),
@@ -348,7 +349,8 @@ main()
 def test_one_process_trains_in_a_folder_and_who_stops_it_gets_a_checkpoint(
     mllc, fork_server, tmp_path
 ):
-    options = ["trainer.max_steps=100000", "trainer.log_every=1", "trainer.workers=1", "output=out"]
+    options = ["trainer.max_steps=100000", "trainer.log_every_n_steps=1", "trainer.num_workers=1"]
+    options += ["output=out"]
     run = fork_server.Process(target=exec, args=(ALONE, {"options": [*TINY, *options]}))
     run.start()
     while not list(tmp_path.rglob("mllc/metrics.csv")) and run.is_alive():

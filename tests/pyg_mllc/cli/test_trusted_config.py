@@ -8,11 +8,13 @@ import hydra.utils
 import pytest
 from hydra import compose
 from omegaconf import OmegaConf
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from pyg_mllc.cli.composition import composing
 from pyg_mllc.cli.run_dir import kept_options
 from pyg_mllc.cli.train import _train
-from pyg_mllc.cli.trusted_config import checked_parts, trusted
+from pyg_mllc.cli.trusted_config import NAMED, checked_parts, trusted
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.checkpoint import FORMAT
 from pyg_mllc.utils.instantiate import make
@@ -72,9 +74,10 @@ TRAPS = {
 }
 # Where a configuration may hold them.
 PLACES = (
-    "data", "data.root", "data.size", "data.classes.deep", "trainer", "trainer.loggers",
-    "trainer.window", "trainer.optimizer.deep", "model", "model.options", "model.options.deep",
-    "corrector", "corrector.conv", "method", "method.weak", "method.memory", "method.deep.deep",
+    "data", "data.root", "data.size", "data.classes.deep", "trainer", "trainer.logger",
+    "trainer.window", "optimizer", "optimizer.lr", "scheduler", "scheduler.deep", "model",
+    "model.options", "model.options.deep", "corrector", "corrector.conv", "method", "method.weak",
+    "method.memory", "method.deep_supervision.deep",
     "baseline", "baseline.strong",
 )  # fmt: skip
 
@@ -111,7 +114,7 @@ def resume(plain, tmp_path, monkeypatch):
 def test_a_strangers_run_builds_nothing_but_its_parts(resume, tmp_path, number, target):
     trap = {"_target_": target, **TRAPS[target]}
     for place in (PLACES[number % len(PLACES)], PLACES[(number + 7) % len(PLACES)]):
-        for value in (trap, [trap]) if place.split(".")[-1] in ("size", "loggers") else (trap,):
+        for value in (trap, [trap]) if place.split(".")[-1] in ("size", "logger") else (trap,):
             with pytest.raises(InputError) as caught:
                 resume(place, value)
             told = str(caught.value)
@@ -162,13 +165,24 @@ def wait_for(folder):
         (
             "trainer._target_",
             "pyg_mllc.training.train",
-            "none of pyg_mllc.training.TrainerSettings",
+            "none of pyg_mllc.training.TrainerConfig",
         ),
         (
             "trainer._target_",
             "pyg_mllc.data.textures",
-            "none of pyg_mllc.training.TrainerSettings",
+            "none of pyg_mllc.training.TrainerConfig",
         ),
+        ("optimizer._target_", "torch.optim.Nothing", "none of torch.optim.Adadelta, "),
+        ("optimizer._target_", "torch.optim.lr_scheduler.StepLR", "none of torch.optim.Adadelta, "),
+        ("optimizer._target_", "torch.load", "none of torch.optim.Adadelta, "),
+        ("optimizer.params", "x", "optimizer: "),
+        (
+            "scheduler._target_",
+            "torch.optim.AdamW",
+            "none of torch.optim.lr_scheduler.ConstantLR, ",
+        ),
+        ("scheduler._target_", "torch.optim.lr_scheduler.LambdaLR", "allow=[torch]"),
+        ("scheduler", "poly", "scheduler=poly is no part of a run"),
         ("method._target_", "torch.nn.Linear", "allow=[torch]"),
         ("method._target_", "evil_trap.Data", "allow=[evil_trap]"),
         ("method", "os.system", "method=os.system is no part of a run"),
@@ -193,6 +207,12 @@ def test_a_file_that_holds_no_options_gets_one_sentence(mllc, tmp_path, content)
     code, _, err = mllc("train", "resume=run")
     assert code == 2 and "run/run.yaml" in err and err.count("\n") == 1, err
     assert not (tmp_path / MARK).exists()
+
+
+def test_what_a_file_may_name_of_torch_are_optimizers_and_schedulers_of_learning_rates():
+    for part, kind in (("optimizer", Optimizer), ("scheduler", LRScheduler)):
+        for target in NAMED[part]:
+            assert issubclass(resolve_name(target), kind), target
 
 
 OWN = """

@@ -16,7 +16,7 @@ import torch
 from pyg_mllc.data import textures
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
 from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
-from pyg_mllc.training import TrainerSettings, train
+from pyg_mllc.training import TrainerConfig, train
 
 
 class Same(torch.nn.Module):
@@ -62,12 +62,12 @@ def run(name, processes, out):
     model = method(segmenter, corrector, weak=Same(), **options)
     model.train()  # sets the modes; a new module was never told
     splits = textures(labeled=6, unlabeled=7, val=3, size=(32, 48))
-    settings = TrainerSettings(
-        max_steps=6, devices=processes, batch_size=4, unlabeled_batch_size=4, val_every=4,
-        log_every=1, accelerator="cpu", progress=False,
+    config = TrainerConfig(
+        max_steps=6, devices=processes, batch_size=4, unlabeled_batch_size=4, val_check_interval=4,
+        log_every_n_steps=1, accelerator="cpu", enable_progress_bar=False,
         precision="64-true",  # a pixel at a threshold counts or not by rounding in float32
     )  # fmt: skip
-    result = train(model, splits, settings, 0, Path(out), "run")
+    result = train(model, splits, config, 0, Path(out), "run")
     weights = [p.double().sum().item() for p in model.student.parameters()]
     counts = model.memory.class_counts
     return result.history, weights, [] if counts is None else counts.tolist()
@@ -117,8 +117,8 @@ def test_who_stops_one_process_stops_both_and_loses_nothing(tmp_path):
     options = [
         "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
         "data.size=[32,48]", "data.labeled=4", "data.unlabeled=4", "data.val=2", "output=out",
-        "trainer.devices=2", "trainer.max_steps=100000", "trainer.log_every=1",
-        "trainer.progress=false",
+        "trainer.devices=2", "trainer.max_steps=100000", "trainer.log_every_n_steps=1",
+        "trainer.enable_progress_bar=false",
         f"trainer.accelerator={'cpu' if torch.cuda.is_available() else 'auto'}",
     ]  # fmt: skip
     command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pyg_mllc.cli"]

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.evaluation.results import Run
+from pyg_mllc.evaluation.results import TrainingResult
 from pyg_mllc.visualization.examples import CHANGES, draw_label
 from pyg_mllc.visualization.report import comparison_table, write_report
 
@@ -21,7 +21,7 @@ CLASSES = ["sky", "<b>road</b>"]
 COLORS = [(10, 20, 30), (200, 100, 0)]
 HOSTILE = ("</script><script>alert(1)</script>", "<b>road</b>", "'\"&amp;${1+1}{{2}}")
 COLORS3 = [(10, 20, 30), (200, 100, 0), (0, 90, 0)]
-SUPERVISED = Run(
+SUPERVISED = TrainingResult(
     "supervised",
     [{"step": 1, "loss": 2.0}, {"step": 2, "miou": 0.4567, "loss": 1.0}, {"step": 3, "miou": 0.4}],
     [0.5123, math.nan],
@@ -29,7 +29,7 @@ SUPERVISED = Run(
     [],
     61.4,
 )
-CORRECTED = Run(
+CORRECTED = TrainingResult(
     "mllc [2 rounds]",
     [{"step": 10 * i, "loss": 1 / i, "confident": 0.5, "miou": i / 200} for i in range(1, 101)],
     [0.6, 0.7],

@@ -25,15 +25,16 @@ def rows(path):
 def test_measures_and_classes(folder, evaluation):
     head, *measures = rows(folder / "measures.csv")
     assert head == ["labels", "miou", "pixel_accuracy", "boundary_f", "calibration_error"]
-    for row, (name, found) in zip(measures, evaluation.stages.items(), strict=True):
-        expected = [found.miou, found.accuracy, found.boundary_f, found.calibration_error]
+    for row, (name, scores) in zip(measures, evaluation.stages.items(), strict=True):
+        keys = ("miou", "accuracy", "boundary_f", "calibration_error")
+        expected = [float(scores[key]) for key in keys]
         assert row[0] == name and [float(v) for v in row[1:]] == expected
     head, *classes = rows(folder / "classes.csv")
     assert head[:4] == ["class", "pixels", "iou_before_correction", "boundary_f_before_correction"]
     assert [row[0] for row in classes] == list(CLASSES)
     after = evaluation.stages["after correction"]
-    assert [float(row[4]) for row in classes] == after.class_iou
-    assert [int(row[1]) for row in classes] == after.confusion.sum(1).tolist()
+    assert [float(row[4]) for row in classes] == after["class_iou"].tolist()
+    assert [int(row[1]) for row in classes] == after["confusion"].sum(1).tolist()
 
 
 def test_a_row_for_every_image(folder, evaluation):
@@ -51,7 +52,7 @@ def test_confusion_matrices_as_numbers_and_picture(folder, evaluation, stage):
     head, *lines = rows(folder / f"{name}.csv")
     assert head == ["truth", *CLASSES] and [line[0] for line in lines] == list(CLASSES)
     counts = np.array([line[1:] for line in lines], dtype=int)
-    assert np.array_equal(counts, evaluation.stages[stage].confusion.numpy())
+    assert np.array_equal(counts, evaluation.stages[stage]["confusion"].numpy())
     for picture in (name, "reliability"):
         assert min(Image.open(folder / f"{picture}.png").size) > 300
 

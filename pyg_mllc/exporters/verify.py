@@ -6,6 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_mllc.errors import InputError
+
+
+class MismatchError(InputError):
+    """An exported network does not compute what torch computes."""
+
 
 class Comparison(NamedTuple):
     """The differences of two networks' logits."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.export.model import ExportableNetwork
+from pyg_mllc.exporters.model import ExportableNetwork
 from pyg_mllc.inference.predictor import Predictor
 
 LARGEST = 4096  # pixels of a side

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.export import ExportableNetwork, compare, views
+from pyg_mllc.exporters import ExportableNetwork, compare, views
 from pyg_mllc.inference.checkpoint import build_method, describe
 from pyg_mllc.inference.predictor import Predictor, Saved
 from pyg_mllc.typing import IGNORE
