@@ -39,7 +39,7 @@ def dense_crf(logits: Tensor, image: Tensor, extent: float = 80) -> Tensor:
 
 def label_propagation(logits: Tensor, x: Tensor, anchors: AnchorMemory | None = None) -> Tensor:
     """PyG's `LabelPropagation` over the graph that the corrector uses."""
-    y, graph = _beliefs(logits, x, anchors)
+    y, graph = _labels_and_graph(logits, x, anchors)
     propagate = LabelPropagation(num_layers=10, alpha=0.9)
     post_step = _keep(y, len(x))
     out = propagate(y, graph.edge_index, edge_weight=graph.edge_weight, post_step=post_step)
@@ -52,7 +52,7 @@ def correct_and_smooth(logits: Tensor, x: Tensor, anchors: AnchorMemory, opinion
     `opinion (M, C)` is what the source of the labels says of the anchors: its errors there are what
     is spread. Known nodes stay what they are in both steps, for nothing flows to anchors.
     """
-    y, graph = _beliefs(logits, x, anchors)
+    y, graph = _labels_and_graph(logits, x, anchors)
     known = torch.arange(len(y)) >= len(x)
     model = CorrectAndSmooth(10, 0.9, 10, 0.9, autoscale=False)
     guess = torch.cat([y[~known], opinion.softmax(1)[graph.used]])
@@ -68,7 +68,7 @@ def _keep(y: Tensor, n: int) -> Callable[[Tensor], Tensor]:
     return lambda out: torch.cat([out[:n], y[n:]])
 
 
-def _beliefs(logits: Tensor, x: Tensor, anchors: AnchorMemory | None):
+def _labels_and_graph(logits: Tensor, x: Tensor, anchors: AnchorMemory | None):
     """Probabilities of pixels and anchors, and the graph over both."""
     y = logits.flatten(1).T.softmax(1)
     graph = label_graph(x, torch.zeros(len(x), dtype=torch.long), K)

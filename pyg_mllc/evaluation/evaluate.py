@@ -65,17 +65,17 @@ def evaluate(
             )
             for _ in range(stages.size(1))
         ]
-        for i, belief in enumerate(stages.float().cpu()):  # (stages, C, H, W)
+        for i, steps in enumerate(stages.float().cpu()):  # (stages, C, H, W)
             name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
             if not isinstance(samples, OriginalSizeDataset):  # which pads nothing
                 h, w = _without_padding(image, truth)
-                image, truth, belief = (part[..., :h, :w] for part in (image, truth, belief))
+                image, truth, steps = (part[..., :h, :w] for part in (image, truth, steps))
             scores = [  # of this image, which the metrics add to their totals
                 metric(probabilities[None], truth[None])
-                for metric, probabilities in zip(metrics, belief, strict=True)
+                for metric, probabilities in zip(metrics, steps, strict=True)
             ]
-            confidence, after = belief[-1].max(0)
-            example = Example(name, image, truth, belief[0].argmax(0), after, confidence)
+            confidence, after = steps[-1].max(0)
+            example = Example(name, image, truth, steps[0].argmax(0), after, confidence)
             rows.append(_figures(len(rows), example, scores))
             selector.add(rows[-1], example)
         advance(len(stages))

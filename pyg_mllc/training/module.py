@@ -49,7 +49,7 @@ class TrainingModule(L.LightningModule):
         self.provenance = provenance()
         self.began, self.step_ends = time.perf_counter(), list[float]()
         self.before = {"seconds": 0.0, "step_seconds": math.nan}  # of the parts of a resumed run
-        self.metrics: Any = nn.ModuleList(  # one for each of `_beliefs`
+        self.metrics: Any = nn.ModuleList(  # one for each of `_predictions`
             SegmentationMetrics(num_classes)
             for _ in range(len(method.student.corrector.rounds) + 2)
         )
@@ -115,7 +115,7 @@ class TrainingModule(L.LightningModule):
 
     def validation_step(self, batch: Sample) -> None:
         images = make_batch(batch, memory_format=self._memory_format)
-        predict = full_size(self._beliefs, self.config.window)
+        predict = full_size(self._predictions, self.config.window)
         for metric, probabilities in zip(self.metrics, predict(images["image"]), strict=True):
             metric.update(probabilities, images["label"])
 
@@ -172,7 +172,7 @@ class TrainingModule(L.LightningModule):
     def _memory_format(self) -> torch.memory_format:
         return torch.channels_last if self.config.channels_last else torch.contiguous_format
 
-    def _beliefs(self, view: Tensor) -> list[Prediction]:
+    def _predictions(self, view: Tensor) -> list[Prediction]:
         """Those of the student, then the teacher's before correction and after each round."""
         return [self.method.student.segmenter(view), *self.method.predict_teacher(view)]
 
