@@ -6,7 +6,7 @@ What is searched for is scored there, and the validation split is not looked at.
 from collections import defaultdict
 from pathlib import Path
 
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 FOLDER = Path("outputs/held_out")
 
@@ -53,7 +53,7 @@ def _hold_out_photographs(source: Path, target: Path) -> Path:
 def _write(path: Path, text: str) -> None:
     if path.exists() and path.read_text() == text:
         return  # another search may be reading it
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         file.write(text.encode())
 
 

@@ -30,7 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.job import Job, lines_of, rows, tables
 from pyg_mllc.cli.composition import composing
-from pyg_mllc.cli.run_dir import RUN, alone, check_names, read_run
+from pyg_mllc.cli.run_dir import RUN, alone, check_format, read_run
 from pyg_mllc.visualization.examples import percent
 
 HERE = Path(__file__).parent
@@ -55,7 +55,7 @@ def train(job: Job, stop: Event) -> None:
     with alone(job.folder):  # which the training holds next
         if kept.exists():
             earlier = read_run(job.folder)
-            check_names(earlier, job.folder)
+            check_format(earlier, job.folder)
             _compare(job, earlier)
         if job.ended:
             return  # but its line was not written

@@ -14,13 +14,13 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 import pyg_mllc
 from experiments.job import Job
 from pyg_mllc.cli.composition import composing
-from pyg_mllc.data import DatasetSpec, Sample, SegmentationDataset, Splits
-from pyg_mllc.data.image_layout import picture_size
-from pyg_mllc.data.mask_io import fitted_size
+from pyg_mllc.data import DatasetSpec, Sample, SegmentationDataset, Splits, to_float
+from pyg_mllc.data.image_file import read_image_size
+from pyg_mllc.data.image_io import fitted_size
 from pyg_mllc.inference.predictor import Predictor
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.resize import upsample
-from pyg_mllc.utils.validation import evenly_spaced
+from pyg_mllc.utils.sampling import evenly_spaced
 
 MLLC_RUNS = (  # whose corrections are looked into
     "methods/camvid_23_mllc",
@@ -98,7 +98,7 @@ def unlabeled_with_truth(
 
 
 @torch.no_grad()
-def beliefs(
+def logits_of(
     predictor: Predictor, images: SegmentationDataset, places: Sequence[int]
 ) -> Iterator[tuple[Sample, Tensor]]:
     """For each image its sample and the logits `(K + 1, C, H, W)` before and after each round.
@@ -107,10 +107,10 @@ def beliefs(
     """
     for i in places:
         sample: Sample = images[i]
-        history = predictor.method.predict(predictor.seeing, sample["image"][None] / 255)
+        output = predictor.network(to_float(sample["image"])[None], predictor.memory)
         size = sample["label"].shape
-        logits = torch.cat([upsample(p.logits.float(), size) for p in history])
-        h, w = fitted_size(*picture_size(images.images[i]), images.size)
+        logits = torch.cat([upsample(p.logits.float(), size) for p in output])
+        h, w = fitted_size(*read_image_size(images.images[i]), images.size)
         cut: Sample = {
             "name": sample["name"],
             "image": sample["image"][:, :h, :w],

@@ -123,7 +123,9 @@ def propagate(
         if (edge_index[1].diff() < 0).any():
             order = edge_index[1].argsort(stable=True)
             edge_index, edge_weight = edge_index[:, order], edge_weight[order]
-        neighbor_sum = _BACKENDS["bag" if backend == "auto" else backend]
+        # On empty matrices torch-sparse divides by zero, which ends the process.
+        is_empty = not (edge_index.numel() and x.numel())
+        neighbor_sum = _BACKENDS["bag" if backend == "auto" or is_empty else backend]
         return neighbor_sum(edge_index, edge_weight.to(x.dtype), x, n)
 
 

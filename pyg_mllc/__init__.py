@@ -1,13 +1,47 @@
 """Learn semantic segmentation from few labels, by correcting labels with graphs."""
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyg_mllc.cli.correct import correct_masks
+    from pyg_mllc.cli.evaluate import evaluate
+    from pyg_mllc.cli.explain import explain
+    from pyg_mllc.cli.export import export
+    from pyg_mllc.cli.predict import predict
+    from pyg_mllc.cli.train import train
+    from pyg_mllc.inference.mask_corrector import MaskCorrector
     from pyg_mllc.inference.predictor import Predictor, load
+    from pyg_mllc.nn import LabelCorrector, Segmenter
 
-__all__ = ["Predictor", "load"]
+_MODULES = {  # imported when asked for, so that `import pyg_mllc` stays quick
+    "LabelCorrector": "nn",
+    "MaskCorrector": "inference.mask_corrector",
+    "Predictor": "inference.predictor",
+    "Segmenter": "nn",
+    "correct_masks": "cli.correct",
+    "evaluate": "cli.evaluate",
+    "explain": "cli.explain",
+    "export": "cli.export",
+    "load": "inference.predictor",
+    "predict": "cli.predict",
+    "train": "cli.train",
+}
+__all__ = [
+    "LabelCorrector",
+    "MaskCorrector",
+    "Predictor",
+    "Segmenter",
+    "correct_masks",
+    "evaluate",
+    "explain",
+    "export",
+    "load",
+    "predict",
+    "train",
+]
 
 
 def _check_graphs() -> None:
@@ -31,8 +65,10 @@ _check_graphs()
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # imported when asked for: `import pyg_mllc` stays quick
-        from pyg_mllc.inference import predictor as prediction
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
-        return getattr(prediction, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

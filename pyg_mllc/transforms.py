@@ -36,7 +36,7 @@ class WeakView(nn.Module):
 
     @torch.no_grad()
     def forward(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Give a view of each, of the same size.
+        """Return a view of image and label, of the same size.
 
         Args:
             image: `(B, 3, H, W)`.
@@ -70,7 +70,7 @@ class StrongView(nn.Module):
 
     @torch.no_grad()
     def forward(self, image: Tensor, label: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-        """Give a strong view of `image (B, 3, H, W)`, `label` and `weight` `(B, H, W)`."""
+        """Return a strong view of `image (B, 3, H, W)`, `label` and `weight` `(B, H, W)`."""
         with torch.autocast(image.device.type, enabled=False):
             image = self.color(at_least_float32(image))
         if self.mix == "none":
@@ -81,7 +81,7 @@ class StrongView(nn.Module):
 
 
 def paste(mask: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
-    """Put the image before it in the batch (before the first: the last) where the mask is true.
+    """Paste each image's predecessor in the batch (of the first, the last) where the mask is true.
 
     Args:
         mask: `(B, H, W)` bool.

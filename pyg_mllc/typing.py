@@ -13,4 +13,4 @@ IGNORE = 255
 Color = tuple[int, int, int]  # red, green, blue, 0-255
 
 
-Picture = str | Path | Image.Image | NDArray | Tensor
+ImageLike = str | Path | Image.Image | NDArray | Tensor

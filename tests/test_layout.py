@@ -13,7 +13,7 @@ FLOORS = (  # a room imports only from floors below its own
     {"nn", "data", "losses"},
     {"methods", "evaluation"},
     {"inference"},
-    {"training", "export", "visualization"},
+    {"training", "exporters", "visualization"},
     {"cli"},
 )
 MODULES = {

@@ -19,7 +19,7 @@ from experiments.job import data_root
 from experiments.keep import extend
 from experiments.scores import scores
 from graphs import AnchorMemory, maps_to_nodes
-from pyg_mllc.data import camvid
+from pyg_mllc.data import load_dataset, to_float
 from pyg_mllc.data.dataset import SegmentationDataset
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods import Supervised
@@ -35,23 +35,23 @@ SIZE, CLASSES = (180, 240), 11
 class Images:
     """Images with labels, a network's prediction for them, and what they look like."""
 
-    def __init__(self, samples: Any, network: Segmenter, sight: FrozenFeatures) -> None:
+    def __init__(self, samples: Any, network: Segmenter, encoder: FrozenFeatures) -> None:
         every = [samples[i] for i in range(len(samples))]
-        image = torch.stack([sample["image"] for sample in every]) / 255
+        image = to_float(torch.stack([sample["image"] for sample in every]))
         self.label = torch.stack([sample["label"] for sample in every])
         with torch.no_grad():
             parts = [network(some) for some in image.split(8)]
             self.prediction = Prediction(*(torch.cat(part) for part in zip(*parts, strict=True)))
-        looks = map(sight, image.split(8), self.prediction.features.split(8))
-        self.look = torch.cat(list(looks))
+        maps = map(encoder, image.split(8), self.prediction.features.split(8))
+        self.graph_features = torch.cat(list(maps))
 
 
 def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
     """23 labeled and 40 unlabeled images, seen by a network trained for a few steps."""
     torch.manual_seed(seed)
     network = Segmenter(CLASSES, weights="package")
-    sight = FrozenFeatures(network.feature_dim)
-    splits = camvid(data_root("camvid"), labeled=23, size=SIZE, seed=seed, val=2)
+    encoder = FrozenFeatures(network.feature_dim)
+    splits = load_dataset("camvid", data_root("camvid"), labeled=23, size=SIZE, seed=seed, val=2)
     config = TrainerConfig(max_steps=steps, val_check_interval=steps, accelerator="cpu")
     out = Path("outputs/anchors") / f"{steps}_{seed}"
     train(Supervised(network), splits, config, seed=seed, out=out, name="anchors")
@@ -60,13 +60,13 @@ def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
     masks = [data_root("camvid") / "trainannot" / f"{path.stem}.png" for path in drawn]
     unlabeled = SegmentationDataset(drawn, masks, splits.spec, SIZE)
     network.eval()
-    return Images(splits.labeled, network, sight), Images(unlabeled, network, sight)
+    return Images(splits.labeled, network, encoder), Images(unlabeled, network, encoder)
 
 
 def fill(labeled: Images) -> AnchorMemory:
     """All labeled pixels at the prediction's size, and which image each is from."""
-    x, image = maps_to_nodes(labeled.look)
-    label = resize_labels(labeled.label, labeled.look.shape[-2:]).flatten()
+    x, image = maps_to_nodes(labeled.graph_features)
+    label = resize_labels(labeled.label, labeled.graph_features.shape[-2:]).flatten()
     memory = AnchorMemory(CLASSES, x.size(1), budget=60_000)
     memory.add(x[label != IGNORE], label[label != IGNORE], image[label != IGNORE])
     return memory
@@ -81,14 +81,14 @@ def trained(
     optimizer = torch.optim.AdamW(corrector.parameters(), lr=3e-3, weight_decay=0)
     for _ in range(steps):
         some = torch.randperm(len(labeled.label))[:4]
-        history = corrector(
+        output = corrector(
             labeled.prediction.logits[some],
             labeled.prediction.features[some],
             anchors=memory,
             image=some if memory else None,
-            graph_features=labeled.look[some],
+            graph_features=labeled.graph_features[some],
         )
-        losses = [masked_cross_entropy(p.logits, labeled.label[some]) for p in history[1:]]
+        losses = [masked_cross_entropy(p.logits, labeled.label[some]) for p in output.rounds]
         optimizer.zero_grad()
         torch.stack(losses).sum().backward()
         optimizer.step()
@@ -111,8 +111,8 @@ def rows(steps: int, seed: int) -> Iterator[tuple[str, ...]]:
     }
     for name, (corrector, anchors) in variants.items():
         logits, features = unlabeled.prediction
-        look = {"graph_features": unlabeled.look}
-        result = corrector.correct(logits, features, size=SIZE, anchors=anchors, **look)
+        context = {"anchors": anchors, "graph_features": unlabeled.graph_features}
+        result = corrector.correct(logits, features, size=SIZE, **context)
         accuracy, miou = scores(result.label, unlabeled.label, CLASSES)
         yield str(steps), str(seed), name, f"{accuracy:.2f}", f"{miou:.2f}"
 

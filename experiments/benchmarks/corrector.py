@@ -59,8 +59,8 @@ def prepare(form: str) -> Callable[[], Any]:
 
     def run() -> list[Tensor]:
         if form != "dense as published":
-            history = corrector(logits, features)[1:]
-            rounds = [tuple(maps_to_nodes(part)[0] for part in p) for p in history]
+            output = corrector(logits, features)
+            rounds = [tuple(maps_to_nodes(part)[0] for part in p) for p in output.rounds]
         else:
             rounds = dense(corrector, logits, features)
         target = torch.arange(len(rounds[0][0])) % CLASSES

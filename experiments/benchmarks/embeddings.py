@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from experiments.job import data_root
-from pyg_mllc.data import camvid
+from pyg_mllc.data import load_dataset, to_float
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import Prediction, Segmenter
 from pyg_mllc.training import TrainerConfig, train
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 CACHE = Path("outputs/benchmarks")
 
@@ -22,10 +22,10 @@ def trained_segmenter(steps: int = 100) -> Segmenter:
     segmenter = Segmenter(11, weights="package", stride=4)
     file = CACHE / f"segmenter_{steps}.pt"
     if not file.exists():
-        splits = camvid(data_root("camvid"), labeled=23, val=8)
+        splits = load_dataset("camvid", data_root("camvid"), 23, (180, 240), val=8)
         config = TrainerConfig(max_steps=steps, val_check_interval=steps, accelerator="cpu")
         train(Supervised(segmenter), splits, config, seed=0, out=CACHE / "camvid", name="camvid")
-        with whole_file(file) as opened:
+        with atomic_open(file) as opened:
             torch.save(segmenter.state_dict(), opened)
     segmenter.load_state_dict(torch.load(file, weights_only=True))
     return segmenter.eval()
@@ -34,9 +34,9 @@ def trained_segmenter(steps: int = 100) -> Segmenter:
 @torch.no_grad()
 def predict(height: int, width: int, image: int = 0) -> tuple[Prediction, Tensor]:
     """Logits and embeddings `(1, ., height, width)` of a resized validation image; its label."""
-    splits = camvid(data_root("camvid"), labeled=1, size=(360, 480))
+    splits = load_dataset("camvid", data_root("camvid"), labeled=1, size=(360, 480))
     sample = splits.val[image]
     picture = F.interpolate(
-        sample["image"][None] / 255, (4 * height, 4 * width), mode="bilinear", antialias=True
+        to_float(sample["image"])[None], (4 * height, 4 * width), mode="bilinear", antialias=True
     )
     return trained_segmenter()(picture), sample["label"]

@@ -14,7 +14,7 @@ import torch
 from experiments.benchmarks.measure import memory
 from experiments.job import data_root
 from experiments.keep import keep
-from pyg_mllc.data import camvid, endless_loader, eval_loader
+from pyg_mllc.data import eval_loader, infinite_loader, load_dataset
 
 HERE = Path(__file__).parent
 EPOCHS = 8
@@ -26,7 +26,7 @@ def epochs(cache: str | None, workers: int) -> tuple[list[float], list[float], f
     The second list is of this process's own time on a core, which other programs do not disturb.
     """
     root = data_root("camvid")
-    samples = camvid(root, labeled=367, size=(180, 240), cache=cache).labeled
+    samples = load_dataset("camvid", root, labeled=367, size=(180, 240), cache=cache).labeled
     loader = eval_loader(samples, batch_size=8, workers=workers)
     seconds, own, used = [], [], []
     for _ in range(EPOCHS):
@@ -42,8 +42,8 @@ def epochs(cache: str | None, workers: int) -> tuple[list[float], list[float], f
 def steady(cache: str | None, workers: int, batches: int = 120) -> float:
     """Images a second from the loader of training, once its workers run."""
     root = data_root("camvid")
-    samples = camvid(root, labeled=367, size=(180, 240), cache=cache).labeled
-    loader = iter(endless_loader(samples, batch_size=8, seed=0, workers=workers))
+    samples = load_dataset("camvid", root, labeled=367, size=(180, 240), cache=cache).labeled
+    loader = iter(infinite_loader(samples, batch_size=8, seed=0, workers=workers))
     for _ in range(10):
         next(loader)
     begun = time.perf_counter()

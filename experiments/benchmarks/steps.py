@@ -8,6 +8,7 @@ both rounds, for student and teacher, backward too).
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -16,15 +17,22 @@ import torch
 from experiments.benchmarks.measure import measure
 from experiments.job import data_root
 from experiments.keep import keep
-from pyg_mllc.data import ReadableSet, camvid, endless_loader
+from pyg_mllc.data import Batch, ReadableSet, infinite_loader, load_dataset, make_batch
 from pyg_mllc.methods import MLLC, FixMatch, Method, Supervised, UniMatch
-from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Prediction, Segmenter
+from pyg_mllc.nn import (
+    CorrectionMemory,
+    FrozenFeatures,
+    LabelCorrector,
+    Prediction,
+    Segmenter,
+)
 
 HERE = Path(__file__).parent
 BATCHES, REPEATS, THREADS = 4, 12, 2
 LAYOUT = torch.channels_last  # as training has it
 
 NOW = {"warmup": 0.0, "contrast_from": 0.0}
+ANCHORS = partial(CorrectionMemory, anchors=4000)
 METHODS = {
     "supervised": (Supervised, {}),
     "fixmatch": (FixMatch, {}),
@@ -33,27 +41,24 @@ METHODS = {
     "mllc at stride 16": (MLLC, NOW),
     "fixmatch, logits of stride 4": (FixMatch, {}),
     "mllc, logits of stride 4": (MLLC, NOW),
-    "mllc, anchors": (MLLC, NOW | {"anchors": 4000}),
-    "mllc, anchors, frozen features": (MLLC, NOW | {"anchors": 4000, "sight": FrozenFeatures}),
+    "mllc, anchors": (MLLC, NOW | {"memory": ANCHORS}),
+    "mllc, anchors, frozen features": (
+        MLLC,
+        NOW | {"memory": partial(ANCHORS, encoder=FrozenFeatures)},
+    ),
 }
 
 
-def load() -> Callable[[], list[dict]]:
+def load() -> Callable[[], Batch]:
     """Read a batch of 4 + 4 images."""
-    splits = camvid(data_root("camvid"), labeled=46, size=(180, 240))
+    splits = load_dataset("camvid", data_root("camvid"), labeled=46, size=(180, 240))
     known, rest = (
-        iter(endless_loader(ReadableSet(part), 4, 0)) for part in (splits.labeled, splits.unlabeled)
+        iter(infinite_loader(ReadableSet(part), 4, 0))
+        for part in (splits.labeled, splits.unlabeled)
     )
 
-    def run() -> dict:
-        labeled, unlabeled = next(known), next(rest)
-        return {
-            "image": (labeled["image"] / 255).contiguous(memory_format=LAYOUT),
-            "label": labeled["label"],
-            "index": labeled["index"],
-            "unlabeled": (unlabeled["image"] / 255).contiguous(memory_format=LAYOUT),
-            "valid": unlabeled["valid"],
-        }
+    def run() -> Batch:
+        return make_batch(next(known), next(rest), LAYOUT)
 
     return run
 
@@ -95,8 +100,8 @@ def prepare_correction(name: str) -> Callable[[], None]:
     z, f = z.requires_grad_(), f.requires_grad_()
 
     def run() -> None:
-        history = student.correct(Prediction(z, f))
-        sum(p.logits.sum() + p.features.sum() for p in history[1:]).backward()
+        output = student.correct(Prediction(z, f))
+        sum(p.logits.sum() + p.features.sum() for p in output.rounds).backward()
         with torch.no_grad():
             student.correct(Prediction(z[4:], f[4:]))
 

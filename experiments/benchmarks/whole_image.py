@@ -27,7 +27,7 @@ def prepare(rounds: int) -> Callable[[], Any]:
 
     @torch.no_grad()
     def run() -> float:
-        after = corrector(logits, prediction.features)[-1].logits.argmax(1)
+        after = corrector(logits, prediction.features).logits.argmax(1)
         return float((after != logits.argmax(1)).float().mean())
 
     return run

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from experiments.job import Job
 from experiments.trained import data_of, key, trained
-from pyg_mllc.data import DatasetSpec
+from pyg_mllc.data import DatasetSpec, to_float
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.io import write_csv
 from pyg_mllc.utils.resize import resize_labels
@@ -42,7 +42,7 @@ def embeddings(job: Job) -> tuple[Tensor, Tensor, DatasetSpec]:
     features, labels = [], []
     for i in range(len(images)):
         sample = images[i]
-        maps = predictor.seeing.segmenter(sample["image"][None] / 255).features
+        maps = predictor.segmenter(to_float(sample["image"])[None]).features
         label = resize_labels(sample["label"][None], maps.shape[-2:])
         features.append(F.normalize(maps, dim=1)[0].flatten(1).T)  # (D, h, w) -> (h * w, D)
         labels.append(label.flatten())

@@ -36,6 +36,7 @@ from graphs import (
     semantic_graph,
     symmetric_norm,
 )
+from pyg_mllc.data import to_float
 from pyg_mllc.nn.correction_round import trust
 from pyg_mllc.utils.resize import upsample
 
@@ -98,14 +99,14 @@ def sampled(logits: Tensor, features: Tensor, way: Way) -> Tensor:
 def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Logits `(1, C, h, w)`, features `(1, D, h, w)` and truth `(H, W)` of unlabeled images."""
     predictor = trained(JOB)
-    segmenter = predictor.seeing.segmenter
+    segmenter = predictor.segmenter
     segmenter.feature_stride = segmenter.stride
     samples, places, _ = unlabeled_with_truth(JOB, IMAGES, size=SIZE)
     size = [n // STRIDE for n in SIZE]
     for i in places:
         sample = samples[i]
         with torch.no_grad():
-            prediction = segmenter(sample["image"][None] / 255)
+            prediction = segmenter(to_float(sample["image"])[None])
         logits, features = (
             F.interpolate(maps, size, mode="bilinear")
             for maps in (prediction.logits, prediction.features)

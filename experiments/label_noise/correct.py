@@ -23,7 +23,7 @@ from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
 from experiments.scores import scores
 from graphs import AnchorMemory, join_features
-from pyg_mllc.data import camvid, textures
+from pyg_mllc.data import load_dataset, textures, to_float
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
     image: Tensor  # (3, H, W), 0 to 255
     truth: Tensor  # (H, W)
-    look: Tensor  # (D, H, W), frozen features
+    features: Tensor  # (D, H, W), frozen features
     logits: Tensor  # (C, H, W), what an under-trained network says
 
 
@@ -51,7 +51,7 @@ class Setting:
         torch.manual_seed(0)
         if name == "camvid":
             root = data_root("camvid")
-            self.splits: Splits = camvid(root, labeled=23, size=SIZE, val=IMAGES)
+            self.splits: Splits = load_dataset("camvid", root, labeled=23, size=SIZE, val=IMAGES)
         else:
             self.splits = textures(labeled=8, unlabeled=0, val=IMAGES, size=SIZE)
         self.classes = self.splits.spec.num_classes
@@ -64,9 +64,9 @@ class Setting:
         self.labeled = [self.case(s) for s in self.splits.labeled]
         self.cases = [self.case(s) for s in self.splits.val]
         self.told = torch.empty(0)  # what is said of the anchors, under the noise at hand
-        self.memory = AnchorMemory(self.classes, len(self.cases[0].look), budget=40_000)
+        self.memory = AnchorMemory(self.classes, len(self.cases[0].features), budget=40_000)
         for number, case in enumerate(self.labeled):
-            x, label = case.look[:, ::4, ::4].flatten(1).T, case.truth[::4, ::4].flatten()
+            x, label = case.features[:, ::4, ::4].flatten(1).T, case.truth[::4, ::4].flatten()
             self.memory.add(x[label != IGNORE], label[label != IGNORE], number)
 
     def opinion(self, kind: str, share: float) -> Tensor:
@@ -81,12 +81,12 @@ class Setting:
     @torch.no_grad()
     def case(self, sample: Any) -> Case:
         """A sample with what is needed to correct its mask."""
-        image = sample["image"][None] / 255
+        image = to_float(sample["image"])[None]
         stages = self.frozen.encode(image)[1:4]
         first = F.interpolate(stages[0], SIZE, mode="bilinear")  # the others follow its size
-        look = join_features([first, *stages[1:]])[0]
+        features = join_features([first, *stages[1:]])[0]
         logits = F.interpolate(self.network(image).logits, SIZE, mode="bilinear")[0]
-        return Case(sample["image"], sample["label"], look, logits)
+        return Case(sample["image"], sample["label"], features, logits)
 
 
 def noisy_logits(case: Case, kind: str, share: float, rng: np.random.Generator, c: int) -> Tensor:
@@ -102,7 +102,7 @@ def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) ->
     """A corrector trained on crops of the labeled images, with all kinds of noise."""
     torch.manual_seed(0)
     rng, c = np.random.default_rng(0), setting.classes
-    dim = len(setting.labeled[0].look)
+    dim = len(setting.labeled[0].features)
     corrector = LabelCorrector(c, dim, learn_blend=True, anchor_share=0.2)
     optimizer = torch.optim.AdamW(corrector.parameters(), lr=3e-3, weight_decay=0)
     kinds = [*KINDS, "network"]
@@ -114,12 +114,12 @@ def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) ->
             z = noisy_logits(case, kind, share, rng, c)
             top, left = rng.integers(SIZE[0] // 2), rng.integers(SIZE[1] // 2)
             crop = (..., slice(top, top + SIZE[0] // 2), slice(left, left + SIZE[1] // 2))
-            parts.append((z[crop], case.look[crop], case.truth[crop], torch.tensor(number)))
-        z, look, truth, number = (torch.stack(part) for part in zip(*parts, strict=True))
+            parts.append((z[crop], case.features[crop], case.truth[crop], torch.tensor(number)))
+        z, features, truth, number = (torch.stack(part) for part in zip(*parts, strict=True))
         if (truth == IGNORE).all():
             continue
-        history = corrector(z.float(), look, anchors=anchors, image=number if anchors else None)
-        loss = sum(F.cross_entropy(p.logits, truth, ignore_index=IGNORE) for p in history[1:])
+        output = corrector(z.float(), features, anchors=anchors, image=number if anchors else None)
+        loss = sum(F.cross_entropy(p.logits, truth, ignore_index=IGNORE) for p in output.rounds)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -134,12 +134,12 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
         made = cache(make)  # at the first image, for some must be trained
 
         def run(z: Tensor, case: Case) -> Tensor:
-            return made().correct(z[None], case.look[None], anchors=anchors).label[0]
+            return made().correct(z[None], case.features[None], anchors=anchors).label[0]
 
         return run
 
     def nodes(case: Case) -> Tensor:
-        return case.look.flatten(1).T
+        return case.features.flatten(1).T
 
     return {
         "none": lambda z, case: z.argmax(0),

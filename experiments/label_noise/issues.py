@@ -1,4 +1,4 @@
-"""Are wrong masks found? Ten CamVid masks, five with wrong regions, ranked by `find_issues`.
+"""Are wrong masks found? Ten CamVid masks, five with wrong regions, ranked by `find_label_issues`.
 
 MLLC_DATA=... python -m experiments.label_noise.issues
 
@@ -15,7 +15,7 @@ from PIL import Image
 from experiments.job import data_root
 from experiments.keep import keep
 from experiments.label_noise.noise import KINDS
-from pyg_mllc.inference.label_issues import Region, find_issues
+from pyg_mllc.inference.label_issues import Region, find_label_issues
 from pyg_mllc.inference.mask_corrector import MaskCorrection, MaskCorrector
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ def is_wrong(region: Region, correction: MaskCorrection, truth: np.ndarray) -> b
 
 def row(truth: list, masks: list, found: list[MaskCorrection]) -> list[Any]:
     """Whether wrong masks rank first, how many of the first regions are wrong, and accuracy."""
-    issues = [find_issues(correction) for correction in found]
+    issues = [find_label_issues(correction) for correction in found]
     order = sorted(range(len(found)), key=lambda n: -issues[n].score)
     wrong = {n for n in range(len(found)) if (masks[n] != truth[n]).any()}
     first = len(wrong & set(order[: len(wrong)]))

@@ -38,8 +38,8 @@ def prepare(layer: str) -> Callable[[], None]:
     features = torch.randn(IMAGES, DIM, SIDE, SIDE, requires_grad=True)
 
     def step() -> None:
-        history = corrector(logits, features)[1:]
-        loss = sum(p.logits.square().mean() + p.features.square().mean() for p in history)
+        rounds = corrector(logits, features).rounds
+        loss = sum(p.logits.square().mean() + p.features.square().mean() for p in rounds)
         loss.backward()
 
     return step

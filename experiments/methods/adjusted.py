@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyg_mllc.methods import FixMatch
-from pyg_mllc.nn import Prediction
+from pyg_mllc.nn import CorrectionOutput, Prediction
 from pyg_mllc.typing import IGNORE
 
 
@@ -42,8 +42,8 @@ class AdjustedFixMatch(FixMatch):
         return super().forward(batch)
 
     @torch.no_grad()
-    def teach(self, images: Tensor) -> list[Prediction]:
-        """Give the teacher's labels, adjusted."""
-        [belief] = super().teach(images)
+    def predict_teacher(self, images: Tensor) -> CorrectionOutput:
+        """Return the teacher's prediction, adjusted."""
+        logits, features = super().predict_teacher(images).after
         log_prior = (self.counts / self.counts.sum()).log().view(1, -1, 1, 1)
-        return [Prediction(belief.logits - self.power * log_prior, belief.features)]
+        return CorrectionOutput(Prediction(logits - self.power * log_prior, features))

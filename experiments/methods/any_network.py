@@ -25,8 +25,16 @@ from experiments.job import Job
 from experiments.keep import extend
 from experiments.scores import scores
 from experiments.trained import data_of, finished, key, trained
-from pyg_mllc.methods import Method, Supervised
-from pyg_mllc.nn import CorrectedSegmenter, FrozenFeatures, LabelCorrector, Prediction, Segmenter
+from pyg_mllc.data import to_float
+from pyg_mllc.nn import (
+    CorrectedSegmenter,
+    CorrectionMemory,
+    CorrectionOutput,
+    FrozenFeatures,
+    LabelCorrector,
+    Prediction,
+    Segmenter,
+)
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.resize import upsample
 
@@ -46,22 +54,18 @@ FIELDS = ("config", "seed", "encoder", "rule", "accuracy", "miou", "commit")
 
 
 @torch.no_grad()
-def gather(segmenter: Segmenter, encoder: str, strides: tuple[int, ...], labeled: Any) -> Method:
-    """A method that has seen the labeled images: their anchors, and their confident pixels."""
-    sight = partial(FrozenFeatures, encoder=encoder, strides=strides, embedding=False)
-    method = Supervised(
-        segmenter,
-        LabelCorrector(segmenter.num_classes),
-        correct=True,
-        sight=sight,
-        anchors=4000,
-        thresholds="counts",
-    )
+def gather(
+    segmenter: Segmenter, encoder: str, strides: tuple[int, ...], labeled: Any
+) -> CorrectionMemory:
+    """Return a memory of the labeled images: their anchors, and their confident pixels."""
+    frozen = partial(FrozenFeatures, name=encoder, strides=strides, embedding=False)
+    corrector = LabelCorrector(segmenter.num_classes)
+    memory = CorrectionMemory(segmenter, corrector, frozen, anchors=4000)
     for number in range(len(labeled)):
         sample = labeled[number]
-        image, label = sample["image"][None] / 255, sample["label"][None]
-        method.remember(image, segmenter(image), label, {"index": torch.tensor([number])})
-    return method
+        image, label = to_float(sample["image"])[None], sample["label"][None]
+        memory.update(image, segmenter(image), label, torch.tensor([number]))
+    return memory
 
 
 def prior(labeled: Any, classes: int) -> Tensor:
@@ -75,7 +79,7 @@ def prior(labeled: Any, classes: int) -> Tensor:
 @torch.no_grad()
 def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Give a line for each rule: accuracy and mIoU (%) before correction and after each round."""
-    segmenter, splits = trained(job, "student").seeing.segmenter, data_of(job)
+    segmenter, splits = trained(job, "student").segmenter, data_of(job)
     classes = splits.spec.num_classes
     labeled = instantiate(OmegaConf.load(job.folder / "run.yaml").data).labeled
     val = [splits.val[number] for number in range(len(splits.val))]
@@ -90,32 +94,29 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         return upsample(logits, truth.shape[-2:])
 
     strides = STRIDES[job.data]
-    images = [sample["image"][None] / 255 for sample in val]
+    images = [to_float(sample["image"])[None] for sample in val]
     predictions = [segmenter(i) for i in images]
     log_prior = prior(labeled, classes).log().view(1, -1, 1, 1)
 
-    def adjusted(history: list[Prediction], power: float) -> list[Tensor]:
-        return [full(history[0].logits), full(history[-1].logits - power * log_prior)]
+    def adjusted(output: CorrectionOutput, power: float) -> list[Tensor]:
+        return [full(output.before.logits), full(output.logits - power * log_prior)]
 
     for power in POWERS:
-        yield line("", f"prior {power}", [adjusted([p], power) for p in predictions])
+        steps = [adjusted(CorrectionOutput(p), power) for p in predictions]
+        yield line("", f"prior {power}", steps)
     for encoder in ENCODERS:
-        method = gather(segmenter, encoder, strides, labeled)
-        memory, counts = method.active_anchors, method.class_counts
-        looks = [method.graph_features(i, p) for i, p in zip(images, predictions, strict=True)]
+        memory = gather(segmenter, encoder, strides, labeled)
+        contexts = [memory.context(i, p) for i, p in zip(images, predictions, strict=True)]
         blind = [Prediction(log_prior.expand_as(p.logits), p.features) for p in predictions]
         given = {name: predictions for name in CORRECTORS}
         given |= {f"{name}, blind": blind for name in BLIND}
         for name, seen in given.items():
             corrector = LabelCorrector(classes, **CORRECTORS[name.removesuffix(", blind")])
             network = CorrectedSegmenter(segmenter, corrector)
-            histories = [
-                network.correct(p, counts, anchors=memory, graph_features=look)
-                for p, look in zip(seen, looks, strict=True)
-            ]
-            yield line(encoder, name, [[full(p.logits) for p in history] for history in histories])
+            outputs = [network.correct(*pair) for pair in zip(seen, contexts, strict=True)]
+            yield line(encoder, name, [[full(p.logits) for p in output] for output in outputs])
             if name == "evidence alone":
-                steps = [adjusted(history, JOINT) for history in histories]
+                steps = [adjusted(output, JOINT) for output in outputs]
                 yield line(encoder, f"{name}, prior {JOINT}", steps)
 
 

@@ -20,7 +20,7 @@ from experiments.job import Job, lines_of, named, rows
 from experiments.keep import extend
 from experiments.table import CORRECTED, over
 from experiments.trained import data_of, finished, key, trained
-from pyg_mllc.data import OwnSizes, SegmentationDataset
+from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset
 from pyg_mllc.evaluation.evaluate import evaluate
 from pyg_mllc.utils.resize import upsample
 
@@ -37,7 +37,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         found = predictor.logits(images, correct=True)
         return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
 
-    stages = evaluate(predict, OwnSizes(val), gallery=1).stages.values()
+    stages = evaluate(predict, OriginalSizeDataset(val), gallery=1).stages.values()
     student, corrected = (f"{100 * m['miou']:.2f}" for m in stages)
     yield *key(job), student, corrected, job.commit
 

@@ -7,6 +7,7 @@ the training images that the search holds out. Adds to `shares.csv` what it lack
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -16,7 +17,7 @@ from experiments.job import Job
 from experiments.keep import extend
 from experiments.methods.search import ROWS, budget
 from experiments.scores import of_confusion
-from experiments.trained import beliefs, confusions, data_of, trained
+from experiments.trained import confusions, data_of, logits_of, trained
 from pyg_mllc.data import SegmentationDataset
 from pyg_mllc.inference.predictor import Predictor
 
@@ -49,18 +50,18 @@ WAYS = [
 
 def measure(predictor: Predictor, val: SegmentationDataset, way: Way) -> Iterator[tuple[str, ...]]:
     """Give accuracy and mIoU (%) of the labels, before correction and after each round."""
-    method, corrector = predictor.method, predictor.seeing.corrector
+    memory, corrector = predictor.memory, predictor.corrector
     corrector.anchor_rule, corrector.anchor_share = way.anchor_rule, way.anchor_share
-    corrector.k = way.k
+    options = replace(corrector.options, k=way.k, threshold=way.tau)
     for part in (corrector, *corrector.rounds):
-        part.threshold = way.tau
-    known = method.thresholds
-    method.thresholds = known if way.class_thresholds else None
+        part.options = options
+    known = memory.class_thresholds
+    memory.class_thresholds = known if way.class_thresholds else None
     found = sum(
         confusions(logits, sample["label"])
-        for sample, logits in beliefs(predictor, val, range(len(val)))
+        for sample, logits in logits_of(predictor, val, range(len(val)))
     )
-    method.thresholds = known
+    memory.class_thresholds = known
     each = zip(*(of_confusion(m) for m in found), strict=True)
     yield *map(str, way), *(" ".join(f"{value:.2f}" for value in values) for values in each)
 

@@ -24,21 +24,25 @@ from experiments.keep import extend
 from experiments.scores import of_confusion
 from experiments.trained import (
     MLLC_RUNS,
-    beliefs,
     confusions,
+    file_of,
     finished,
     key,
-    trained,
+    logits_of,
     unlabeled_with_truth,
 )
+from pyg_mllc.inference.checkpoint import load_method
+from pyg_mllc.inference.predictor import Predictor
 from pyg_mllc.losses import pseudo_label_weight
+from pyg_mllc.methods import MLLC
+from pyg_mllc.methods.mllc import LossOptions
 from pyg_mllc.typing import IGNORE
 
 HERE = Path(__file__).parent
 CONFIGS = (*MLLC_RUNS, "methods/camvid_46_fixmatch_corrector")
 IMAGES, NEAR, SMALL = 60, 3, 400  # images; pixels to a boundary; pixels of a region
 FIELDS = (
-    "config", "seed", "group", "share", "right", "mended", "spoiled", "weight_of_changed", "commit",
+    "config", "seed", "group", "share", "right", "fixed", "broken", "weight_of_changed", "commit",
 )  # fmt: skip
 
 
@@ -77,16 +81,17 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
     """
     images, places, spec = unlabeled_with_truth(job, IMAGES)
     found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0))
-    matrices, predictor = [], trained(job)
-    method = predictor.method
-    for sample, logits in beliefs(predictor, images, places):
+    saved = load_method(file_of(job, "last.ckpt"))
+    matrices, predictor, method = [], Predictor(saved, "teacher"), saved.method
+    losses = method.losses if isinstance(method, MLLC) else LossOptions(weighting="hard")
+    for sample, logits in logits_of(predictor, images, places):
         truth, labels = sample["label"], logits.argmax(1)
         right = (labels == truth).numpy()  # (K + 1, H, W)
         confidence = logits[[0, -1]].softmax(1).amax(1)
         changes = [~right[0] & right[-1], right[0] & ~right[-1]]
-        rule = getattr(method, "weighting", "hard")  # FixMatch has no other
-        power = getattr(method, "power", 6.0)
-        weight = pseudo_label_weight(confidence[1:], rule, method.threshold, power)
+        weight = pseudo_label_weight(
+            confidence[1:], losses.weighting, method.threshold, losses.power
+        )
         weight, changed = weight[0].numpy(), (labels[0] != labels[-1]).numpy()
         for name, mask in groups(truth.numpy(), confidence.numpy(), spec.classes).items():
             counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]
@@ -100,9 +105,9 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Give a line for each group of pixels, and one for mIoU (%), before and after each round."""
     found, miou = count(job)
     for name, counts in found.items():
-        pixels, *right, mended, spoiled, changed, weight = counts
+        pixels, *right, fixed, broken, changed, weight = counts
         if pixels:
-            shares = [f"{100 * n / pixels:.2f}" for n in (*right, mended, spoiled)]
+            shares = [f"{100 * n / pixels:.2f}" for n in (*right, fixed, broken)]
             shares = [" ".join(shares[:-2]), *shares[-2:], f"{100 * changed / weight:.2f}"]
             yield *key(job), name, f"{100 * pixels / found['all'][0]:.2f}", *shares, job.commit
     yield *key(job), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", "", "", job.commit

@@ -7,7 +7,7 @@ Unlabeled images of a run of the table `methods`, evenly spaced; none is picked 
 
 from pathlib import Path
 
-from experiments.trained import MLLC_RUNS, beliefs, finished, trained, unlabeled_with_truth
+from experiments.trained import MLLC_RUNS, finished, logits_of, trained, unlabeled_with_truth
 from pyg_mllc.evaluation.results import Example
 from pyg_mllc.visualization.examples import example_figure
 
@@ -20,9 +20,9 @@ def main() -> None:
     for job in finished(MLLC_RUNS):
         images, places, spec = unlabeled_with_truth(job, ROWS)
         examples = []
-        for sample, logits in beliefs(trained(job), images, places):
-            belief, truth = logits.softmax(1), sample["label"]
-            (confidence, after), before = belief[-1].max(0), belief[0].argmax(0)
+        for sample, logits in logits_of(trained(job), images, places):
+            probabilities, truth = logits.softmax(1), sample["label"]
+            (confidence, after), before = probabilities[-1].max(0), probabilities[0].argmax(0)
             maps = sample["image"], truth, before, after, confidence
             examples.append(Example(sample["name"], *maps))
         figure = example_figure(examples, spec.classes, spec.colors)

@@ -13,7 +13,7 @@ from torch import Tensor
 from experiments.job import data_root
 from experiments.label_noise.noise import KINDS
 from graphs import join_features
-from pyg_mllc.data import camvid, textures, voc
+from pyg_mllc.data import load_dataset, textures, to_float
 from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerConfig, train
@@ -83,14 +83,13 @@ def scenes(classes: int, size: int, height: int, width: int, noise: float, image
 def _splits(name: str, labeled: int, images: int, size: tuple[int, int]) -> Any:
     if name == "textures":
         return textures(labeled=labeled, unlabeled=12, val=images, size=size)
-    load = {"camvid": camvid, "voc": voc}[name]
-    return load(data_root(name), labeled=labeled, val=images, size=size)
+    return load_dataset(name, data_root(name), labeled=labeled, val=images, size=size)
 
 
 def _stack(samples: Any) -> tuple[Tensor, Tensor]:
     parts = [samples[i] for i in range(len(samples))]
     image, label = (torch.stack([part[key] for part in parts]) for key in ("image", "label"))
-    return image / 255, label
+    return to_float(image), label
 
 
 @torch.no_grad()

@@ -69,17 +69,15 @@ def correct(group: Group, form: str, change: Callable[[Tensor], Tensor] = lambda
     z, f = change(group.logits), change(group.features)
     if z.dtype == torch.float64:
         corrector, memory = corrector.double(), None if memory is None else memory.double()
-    each = [corrector(z[i : i + 1], f[i : i + 1], anchors=memory)[1:] for i in range(len(z))]
+    each = [corrector(z[i : i + 1], f[i : i + 1], anchors=memory).rounds for i in range(len(z))]
     return [torch.cat([p.logits for p in part]).double() for part in zip(*each, strict=True)]
 
 
 @torch.no_grad()
 def in_batches(group: Group, form: str) -> Logits:
     """Correct all images of a group at once."""
-    history = corrector_of(group, form)(
-        group.logits, group.features, anchors=memory_of(group, form)
-    )
-    return [p.logits.double() for p in history[1:]]
+    output = corrector_of(group, form)(group.logits, group.features, anchors=memory_of(group, form))
+    return [p.logits.double() for p in output.rounds]
 
 
 def onnx(group: Group, form: str) -> Logits:

@@ -20,7 +20,7 @@ from experiments.stability.inputs import KINDS_OF_SCENES, ROUNDS, Group, scenes,
 from experiments.stability.measure import noisy
 from graphs import maps_to_nodes, nodes_to_maps
 from graphs.maps import pixel_positions
-from pyg_mllc.nn.correction_round import CorrectionRound
+from pyg_mllc.nn.correction_round import CorrectionRound, RoundOptions
 from pyg_mllc.nn.label_graph import label_graph
 
 HERE = Path(__file__).parent
@@ -38,18 +38,15 @@ def correct(z: Tensor, f: Tensor, both: bool, falling: bool, ramps: bool) -> lis
     """Logits `(1, C, h, w)` of one image after each round."""
     size, pos = z.shape[-2:], pixel_positions(*z.shape[-2:])
     (z, batch), (f, _) = maps_to_nodes(z), maps_to_nodes(f)
-    first, history = f, []
-    step = CorrectionRound(
-        z.size(1), None, k=20, threshold=0.95, blend=(0.2, 0.8), learn_blend=False,
-        conv="affinity", feature_conv="affinity", levels="both", smooth=ramps,
-    )  # fmt: skip
+    first, rounds = f, []
+    step = CorrectionRound(z.size(1), None, RoundOptions(smooth=ramps))
     for r in range(ROUNDS):
         maps = [first, f] if both and r else [f]
         if not falling:  # side by side, so that the cosine is the mean of both
             maps = [torch.cat([F.normalize(m, dim=1) for m in maps], 1)]
         z, f = step(z, f, batch, label_graph(maps, batch, 20, pos, smooth=falling), None)
-        history.append(nodes_to_maps(z, *size))
-    return history
+        rounds.append(nodes_to_maps(z, *size))
+    return rounds
 
 
 def of_group(group: Group, parts: tuple[bool, bool, bool]) -> tuple[list[Tensor], Tensor]:

@@ -70,5 +70,5 @@ def main() -> None:
     try:
         with one_sentence():
             import_module(f"pyg_mllc.cli.{name}").run()  # only what it needs is imported
-    except KeyboardInterrupt:
-        refuse("stopped", 130)
+    except KeyboardInterrupt as stop:
+        refuse(str(stop) or "stopped", 130)

@@ -48,16 +48,19 @@ def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
     """Give patterns of options that have no effect, and why."""
     if not cfg.method.get("correct", True):
         why = f"{method_name(cfg.method)} corrects nothing unless method.correct=true"
-        yield r"corrector|method\.(sight|anchors|thresholds)", why
-    levels, anchors = cfg.corrector.get("levels", "both"), cfg.method.get("anchors")
+        yield r"corrector|method\.memory", why
+    levels, anchors = (
+        cfg.corrector.get("levels", "both"),
+        cfg.method.get("memory", {}).get("anchors"),
+    )
     if not anchors:
-        options = r"corrector=bayes|corrector\.(anchor_rule|anchor_share|temperature)"
-        why = "there are no anchors; method.anchors=4000 keeps some"
+        options = r"corrector=bayes|corrector\.(anchor_rule|anchor_share|anchor_temperature)"
+        why = "there are no anchors; method.memory.anchors=4000 keeps some"
         yield rf"{options}|method\.student_anchors", why
     if levels in ("class", "none"):
         if not anchors and (levels == "none" or cfg.corrector.get("feature_conv") == "affinity"):
             yield r"corrector\.k", f"corrector.levels={levels} looks for no neighbors"
-        options = r"corrector\.(conv|blend|learn_blend|rebuild)"
+        options = r"corrector\.(conv|blend|learn_blend|dynamic_graph)"
         yield options, f"corrector.levels={levels} moves no labels"
     if levels in ("semantic", "none"):
         yield r"corrector\.feature_conv", f"corrector.levels={levels} moves no features"

@@ -1,21 +1,32 @@
 """`mllc correct`: find and correct wrong labels in masks or predictions."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.common import FolderReport, digest, print_report, write_classes
 from pyg_mllc.cli.composition import hydra_command
-from pyg_mllc.cli.correct_outputs import kept, summarize, write
+from pyg_mllc.cli.correct_outputs import MaskReport, kept, print_findings, write, write_tables
 from pyg_mllc.cli.errors import one_sentence
 from pyg_mllc.cli.options import plain_options
-from pyg_mllc.cli.predict import digest, tell_left_out, tell_others, write_classes
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from pyg_mllc.data import DatasetSpec
+    from pyg_mllc.inference.mask_corrector import Labels, MaskCorrector
+    from pyg_mllc.inference.predictor import Predictor
+    from pyg_mllc.utils.files import Source
+
+log = logging.getLogger(__name__)
 
 KINDS = ("labels", "changes", "confidence", "found")
 
@@ -24,46 +35,125 @@ KINDS = ("labels", "changes", "confidence", "found")
 def run(cfg: DictConfig) -> None:
     """Correct the masks of a folder."""
     with one_sentence():
-        _correct(plain_options(cfg))
+        report = correct_masks(**plain_options(cfg, correct_masks), tell=print)
+        print_findings(report)
+        print_report(report.files, "masks")
 
 
-def _correct(cfg: dict[str, Any]) -> None:
+def correct_masks(
+    input: str | Path,
+    images: str | Path,
+    output: str | Path,
+    *,
+    classes: int | str | Sequence[str] | None = None,
+    void: Sequence[int] = (255,),
+    exif: str = "auto",
+    checkpoint: str | Path | None = None,
+    encoder: str = "tf_efficientnet_lite0",
+    weights: str | None = "package",
+    anchors: str | Path | None = "input",
+    anchor_images: str | Path | None = None,
+    anchor_rule: str = "mean",
+    anchor_share: float | None = None,
+    label_confidence: float = 0.8,
+    rounds: int = 2,
+    k: int = 20,
+    pixels: int = 16_384,
+    allow: Sequence[str] = (),
+    device: str | None = None,
+    progress: bool = False,
+    tell: Callable[[str], None] = log.warning,
+) -> MaskReport:
+    """Find and correct wrong labels in masks or predictions of a folder, without any training.
+
+    Masks that are corrected already are left as they are, unless something they rest on changed.
+
+    Args:
+        input: masks (PNG with class numbers or colors) or probabilities (`.npy` or `.npz`,
+            `(C, H, W)` or `(H, W, C)`): a file, a folder (with those inside it) or a pattern.
+        images: their images, under the same names up to the suffix.
+        output: folder for `issues.csv`, `confusions.csv`, `classes.csv`, and of each mask
+            `labels/`, `changes/`, `confidence/` and `found/`.
+        classes: how many there are, their names, or the path of a table; by default the largest
+            number that the masks hold tells.
+        void: numbers that mean void; they come out as 255.
+        exif: how masks lie over photographs that EXIF turns: `turn`, if they fit these as shown,
+            `stored`, if they fit the stored pixels; `auto` tells by the sizes.
+        checkpoint: a run's `best.ckpt`, whose network looks at the images.
+        encoder: without a checkpoint, the timm encoder that looks at them.
+        weights: of the encoder: `package`, `timm` (a download) or a file.
+        anchors: what tells how classes look in other images: `input`, the masks themselves; a
+            folder of trusted masks, which is better; or nothing.
+        anchor_images: images of the trusted masks; by default `images`.
+        anchor_rule: `mean`, among a pixel's neighbors, or `bayes`, as evidence for classes.
+        anchor_share: weight of the anchors, more where labels are worse; by default 0.2, or 1 by
+            Bayes' rule.
+        label_confidence: how likely a label of a mask is right, in (0, 1).
+        rounds: of correction.
+        k: neighbors of a pixel.
+        pixels: of the map at which an image is corrected; finer errors stay.
+        allow: packages of your own that the checkpoint may build layers or methods of.
+        device: by default a GPU where there is one, else the CPU.
+        progress: whether to show bars.
+        tell: called with each sentence on what is doubtful about the masks, before correction.
+
+    Returns:
+        What was done. Masks that cannot be read or do not fit their image are left out, and listed.
+
+    Raises:
+        InputError: if input, images, output or an option cannot be used.
+    """
     from pyg_mllc.cli.output_dir import Results
-    from pyg_mllc.data.label_files import SUFFIXES, read_given
-    from pyg_mllc.data.orientation import mask_orientation
-    from pyg_mllc.inference.predictor import choose_device
+    from pyg_mllc.data.exif import mask_orientation
+    from pyg_mllc.data.label_files import SUFFIXES, read_labels
+    from pyg_mllc.inference.predictor import choose_device, load
     from pyg_mllc.utils.files import find_files
 
-    sources, passed = find_files("input", cfg["input"], SUFFIXES)
-    photos = _images(cfg["images"], sources, "input")
-    device = choose_device(cfg["device"])
-    trusted, of_trusted, more = _trusted(cfg, sources, photos)
+    depends_on: dict[str, Any] = {  # what results in the folder must have been made with
+        "void": list(void), "encoder": encoder, "weights": weights, "anchors": _text(anchors),
+        "anchor_images": _text(anchor_images), "anchor_rule": anchor_rule,
+        "anchor_share": anchor_share, "label_confidence": label_confidence, "rounds": rounds,
+        "k": k, "pixels": pixels, "allow": list(allow),
+    }  # fmt: skip
+    sources, unsupported = find_files("input", input, SUFFIXES)
+    photos, told = _images(images, sources, "input")
+    for note in told:
+        tell(note)
+    place = choose_device(device)
+    own = anchors == "input"
+    trusted, of_trusted, more = _trusted(anchors, anchor_images or images, sources, photos)
     pictures = {*photos.values(), *of_trusted.values()}
-    passed = [path for path in (*passed, *more) if path not in pictures]
-    predictor, spec = _seen(cfg, sources, device)
+    unsupported = [path for path in (*unsupported, *more) if path not in pictures]
+    predictor = load(checkpoint, device=place, allow=allow) if checkpoint else None
+    spec = _spec(classes, void, predictor, [source.path for source in sources], progress)
 
     photo_of = {source.path: photos[source.name] for source in sources}
     photo_of |= {source.path: of_trusted[source.name] for source in trusted}
-    exif = _exif(cfg["exif"], photo_of, spec)
+    exif = _exif(exif, photo_of, spec)
 
-    def given(source: Any) -> Any:
-        return read_given(source.path, spec, mask_orientation(photo_of[source.path], exif))
+    def given(source: "Source") -> "Labels":
+        return read_labels(source.path, spec, mask_orientation(photo_of[source.path], exif))
 
-    options = {k: v for k, v in cfg.items() if k not in ("images", "output", "device", "progress")}
-    options["input"], options["exif"] = sources[0].root, exif
-    options["classes"] = list(spec.classes)
-    options["checkpoint"] = digest(Path(cfg["checkpoint"])) if cfg["checkpoint"] else None
-    results = Results(cfg["output"], KINDS, options)
-    corrector = _corrector(cfg, predictor, spec.num_classes, device)
-    _tell_doubts([source.path for source in sources], spec)
+    depends_on |= {
+        "input": sources[0].root, "exif": exif, "classes": list(spec.classes),
+        "checkpoint": digest(Path(checkpoint)) if checkpoint else None,
+    }  # fmt: skip
+    results = Results(output, KINDS, depends_on)
+    if anchor_share is None and anchor_rule == "mean":
+        anchor_share = 0.2
+    corrector = _corrector(
+        predictor, encoder, weights, spec.num_classes, place, label_confidence=label_confidence,
+        rounds=rounds, k=k, pixels=pixels, anchor_rule=anchor_rule, anchor_share=anchor_share,
+    )  # fmt: skip
+    _tell_doubts([source.path for source in sources], spec, tell)
     results.begin(sources, [*photo_of, *pictures])
-    anchors = [p for source in trusted for p in (source.path, of_trusted[source.name])]
-    shared = _state(anchors, spec.ids, spec.palette, spec.colors)
+    anchor_files = [p for source in trusted for p in (source.path, of_trusted[source.name])]
+    shared = _state(anchor_files, spec.ids, spec.palette, spec.colors)
     rests_on = {
         source.name: f"{_state([source.path, photos[source.name]])} {shared}" for source in sources
     }
 
-    def done(source: Any) -> bool:
+    def done(source: "Source") -> bool:
         return (
             results.done(source) and kept(results, source).get("rests_on") == rests_on[source.name]
         )
@@ -72,56 +162,62 @@ def _correct(cfg: dict[str, Any]) -> None:
     write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
     left_out: dict[Path, str] = {}
 
-    def fits(source: Any) -> bool:
+    def fits(source: "Source") -> bool:
         try:
             corrector.check(of_trusted[source.name], given(source))
         except InputError as error:
             left_out[source.path] = _naming(source.path, error)
         return source.path not in left_out
 
-    if _own(cfg) and todo:
+    if own and todo:
         trusted = [source for source in trusted if fits(source)]
     if trusted and todo:
-        with bar("anchors", len(trusted), cfg["progress"]) as advance:
+        with bar("anchors", len(trusted), progress) as advance:
             masks = (_then(given(source), advance) for source in trusted)
             corrector.fit((of_trusted[source.name] for source in trusted), masks)
-    number = {source.name: n for n, source in enumerate(trusted)} if _own(cfg) else {}
-    with bar("correct", len(todo), cfg["progress"]) as advance:
+    number = {source.name: n for n, source in enumerate(trusted)} if own else {}
+    with bar("correct", len(todo), progress) as advance:
         for source in todo:
             photo = photos[source.name]
             try:
-                found = corrector.correct(photo, given(source), number.get(source.name))
+                correction = corrector.correct(photo, given(source), number.get(source.name))
             except InputError as error:
                 left_out[source.path] = _naming(source.path, error)
             else:
-                write(results.paths(source.name), photo, found, spec, rests_on[source.name])
+                write(results.paths(source.name), photo, correction, spec, rests_on[source.name])
             advance(1)
     there = [source for source in sources if done(source)]
-    if there:
-        summarize(results, there, spec.classes, len(todo) - len(sources) + len(there))
-    tell_others(results, sources)
-    tell_left_out(list(left_out.values()), "masks", passed)
+    fresh = len(todo) - len(sources) + len(there)
+    report = FolderReport(
+        results.folder, fresh, len(there) - fresh, len(sources), list(left_out.values()),
+        unsupported, results.others(sources),
+    )  # fmt: skip
+    return write_tables(results, there, spec.classes, report)
 
 
-def _tell_doubts(paths: list[Path], spec: Any) -> None:
-    from pyg_mllc.data.label_files import given_doubts
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)
 
-    doubts, notes = given_doubts(paths, spec)
+
+def _tell_doubts(paths: list[Path], spec: "DatasetSpec", tell: Callable[[str], None]) -> None:
+    from pyg_mllc.data.label_files import find_label_file_warnings
+
+    doubts, notes = find_label_file_warnings(paths, spec)
     for kind, sentences in (("warning", doubts), ("note", notes)):
         for sentence in sentences:
-            print(f"{kind}: {sentence}")
+            tell(f"{kind}: {sentence}")
 
 
-def _exif(given: str, photo_of: dict[Path, Path], spec: Any) -> str:
-    """How the masks lie over photos that EXIF turns, once their palettes have passed a check."""
-    from pyg_mllc.data.label_files import given_layout
-    from pyg_mllc.data.orientation import choose_exif
-    from pyg_mllc.data.palette_order import check_palettes
+def _exif(exif: str, photo_of: dict[Path, Path], spec: "DatasetSpec") -> str:
+    """Return how masks lie over photos that EXIF turns, after a check of their palettes."""
+    from pyg_mllc.data.exif import resolve_exif
+    from pyg_mllc.data.label_files import read_stored_label_size
+    from pyg_mllc.data.palette_consistency import check_palettes
 
     if not spec.has_colors:
         check_palettes(photo_of)
     pairs = [(photo, mask) for mask, photo in photo_of.items()]
-    return choose_exif(pairs, given, "exif", partial(given_layout, spec=spec))
+    return resolve_exif(pairs, exif, "exif", partial(read_stored_label_size, spec=spec))
 
 
 def _naming(path: Path, error: InputError) -> str:
@@ -129,103 +225,104 @@ def _naming(path: Path, error: InputError) -> str:
     return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
-def _own(cfg: dict[str, Any]) -> bool:
-    return cfg["anchors"] == "input"
-
-
-def _images(given: str, sources: list[Any], option: str) -> dict[str, Path]:
-    """The image of each mask, by name."""
+def _images(
+    images: str | Path, sources: "list[Source]", option: str
+) -> tuple[dict[str, Path], list[str]]:
+    """Return the image of each mask, by name, and what is worth knowing."""
     from pyg_mllc.utils.files import find_files
-    from pyg_mllc.utils.suffixes import image_suffixes, passed_over
+    from pyg_mllc.utils.suffixes import describe_skipped, image_suffixes
 
-    found, passed = find_files("images", given, image_suffixes())
-    there = {source.name: source.path for source in found}
+    files, unsupported = find_files("images", images, image_suffixes())
+    there = {source.name: source.path for source in files}
     missing = [source for source in sources if source.name not in there]
     if missing:
-        told = f"; {passed_over(passed)}" if passed else ""
+        told = f"; {describe_skipped(unsupported)}" if unsupported else ""
         raise InputError(
-            f"images={given} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
+            f"images={images} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
             f"of {option} have none): names must be the same up to the suffix{told}"
         )
-    images = {source.name: there[source.name] for source in sources}
-    spare = [path for name, path in there.items() if name not in images]
-    if spare and option == "input" and len(sources) > 1:
-        print(f"note: {len(spare)} of the images have no mask in input, such as {spare[0]}")
-    return images
+    chosen = {source.name: there[source.name] for source in sources}
+    spare = [path for name, path in there.items() if name not in chosen]
+    if not spare or option != "input" or len(sources) == 1:
+        return chosen, []
+    return chosen, [f"note: {len(spare)} of the images have no mask in input, such as {spare[0]}"]
 
 
-def _seen(cfg: dict[str, Any], sources: list[Any], device: Any) -> tuple[Any, Any]:
-    """The network of the checkpoint, if any, and what the numbers in masks mean."""
+def _spec(
+    classes: int | str | Sequence[str] | None,
+    void: Sequence[int],
+    predictor: "Predictor | None",
+    paths: list[Path],
+    progress: bool,
+) -> "DatasetSpec":
+    """Return what the numbers in masks mean."""
     from pyg_mllc.data import DatasetSpec
     from pyg_mllc.data.class_table import read_as_binary, read_classes
-    from pyg_mllc.data.label_files import colors_of, count_classes, read_numbers
-    from pyg_mllc.inference.predictor import load
+    from pyg_mllc.data.label_files import count_classes, read_colors, read_label_values
 
-    predictor, has_colors = None, False
-    paths = [source.path for source in sources]
-    if cfg["checkpoint"]:
-        predictor = load(cfg["checkpoint"], device=device, allow=cfg["allow"])
-    names = cfg["classes"]
-    if isinstance(names, str):
-        table = Path(names).expanduser()
+    if isinstance(classes, str):
+        table = Path(classes).expanduser()
         if not table.is_file():
             raise InputError(
-                f"classes={names} is no number, no list of names, such as [road,car], and no table"
+                f"classes={classes} is no number, no list of names, such as [road,car], and no "
+                "table"
             )
-        spec = read_as_binary(read_classes(table, cfg["void"]), paths, read_numbers)
-        return predictor, replace(spec, name="the input")
-    if predictor is not None and names is None:
+        spec = read_as_binary(read_classes(table, void), paths, read_label_values)
+        return replace(spec, name="the input")
+    if predictor is not None and classes is None:
         names, colors, has_colors = predictor.classes, predictor.colors, True
     else:
-        if names is None:
-            with bar("read", len(sources), cfg["progress"]) as advance:
-                names = count_classes(paths, cfg["void"], advance)
-        names = [str(n) for n in (range(names) if isinstance(names, int) else names)]
-        colors = colors_of(paths[0], len(names))
-    void = tuple(dict.fromkeys((255, *cfg["void"])))
+        if classes is None:
+            with bar("read", len(paths), progress) as advance:
+                classes = count_classes(paths, void, advance)
+        names = tuple(str(n) for n in (range(classes) if isinstance(classes, int) else classes))
+        colors, has_colors = read_colors(paths[0], len(names)), False
+    all_void = tuple(dict.fromkeys((255, *void)))
     spec = DatasetSpec(
         "the input",
-        tuple(names),
+        names,
         colors,
-        void=void,
-        assumes_void=void == (255,),
+        void=all_void,
+        assumes_void=all_void == (255,),
         has_colors=has_colors,
     )
-    return predictor, read_as_binary(spec, paths, read_numbers)
+    return read_as_binary(spec, paths, read_label_values)
 
 
-def _corrector(cfg: dict[str, Any], predictor: Any, classes: int, device: Any) -> Any:
+def _corrector(
+    predictor: "Predictor | None",
+    encoder: str,
+    weights: str | None,
+    classes: int,
+    device: "torch.device",
+    **options: Any,
+) -> "MaskCorrector":
     from pyg_mllc.inference.mask_corrector import MaskCorrector
-    from pyg_mllc.nn.frozen_features import EncoderFeatures
+    from pyg_mllc.nn import EncoderFeatures
 
-    look: Any = None
-    if predictor is None:
-        look = EncoderFeatures(cfg["encoder"], cfg["weights"])
-    else:
-        look = predictor.features
-    names = "belief", "rounds", "k", "pixels", "anchor_rule", "anchor_share"
-    options = {name: cfg[name] for name in names}
-    if options["anchor_share"] is None and options["anchor_rule"] == "mean":
-        options["anchor_share"] = 0.2
-    return MaskCorrector(classes, look, device=device, **options)
+    extractor = EncoderFeatures(encoder, weights) if predictor is None else predictor.features
+    return MaskCorrector(classes, extractor, device=device, **options)
 
 
 def _trusted(
-    cfg: dict[str, Any], sources: list[Any], photos: dict[str, Path]
-) -> tuple[list[Any], dict[str, Path], list[Path]]:
-    """The masks that anchors come from, their images, and what is passed over."""
+    anchors: str | Path | None,
+    anchor_images: str | Path,
+    sources: "list[Source]",
+    photos: dict[str, Path],
+) -> "tuple[list[Source], dict[str, Path], list[Path]]":
+    """Return the masks that anchors come from, their images, and files of unknown formats."""
     from pyg_mllc.data.label_files import SUFFIXES
     from pyg_mllc.utils.files import find_files
 
-    if _own(cfg):  # a single mask has no other
+    if anchors == "input":  # a single mask has no other
         return (sources, photos, []) if len(sources) > 1 else ([], {}, [])
-    if not cfg["anchors"]:
+    if not anchors:
         return [], {}, []
-    found, passed = find_files("anchors", cfg["anchors"], SUFFIXES)
-    return found, _images(cfg["anchor_images"] or cfg["images"], found, "anchors"), passed
+    masks, unsupported = find_files("anchors", anchors, SUFFIXES)
+    return masks, _images(anchor_images, masks, "anchors")[0], unsupported
 
 
-def _then(value: Any, advance: Callable[[int], None]) -> Any:
+def _then(value: "Labels", advance: Callable[[int], None]) -> "Labels":
     advance(1)
     return value
 

@@ -1,20 +1,34 @@
 """What `mllc correct` leaves of each mask, and tells of all of them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyg_mllc.cli.common import FolderReport
 from pyg_mllc.cli.errors import short
 
-MUCH = 0.25  # share of doubted labels that makes one doubt the doubt
+if TYPE_CHECKING:
+    from pyg_mllc.cli.output_dir import Results
+    from pyg_mllc.data import DatasetSpec
+    from pyg_mllc.inference.mask_corrector import MaskCorrection
+    from pyg_mllc.utils.files import Source
+
+MAX_ISSUE_RATE = 0.25  # share of suspected labels above which the suspicion itself is doubtful
 
 
-def kept(results: Any, source: Any) -> dict[str, Any]:
+def kept(results: "Results", source: "Source") -> dict[str, Any]:
     """What was found in a mask, as `write` left it."""
     return json.loads(results.paths(source.name)["found"].read_text())
 
 
-def write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: str) -> None:
+def write(
+    paths: dict[str, Path],
+    photo: Path,
+    found: "MaskCorrection",
+    spec: "DatasetSpec",
+    rests_on: str,
+) -> None:
     """Write the pictures of a corrected mask, and what was found in it.
 
     Args:
@@ -25,9 +39,9 @@ def write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: 
         rests_on: digest of all files that it rests on: when it changes, the mask is done anew.
     """
     from pyg_mllc.data.image_io import as_tensor
-    from pyg_mllc.inference.label_issues import find_issues
+    from pyg_mllc.inference.label_issues import find_label_issues
     from pyg_mllc.typing import IGNORE
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.masks import (
         changes_picture,
         gray_picture,
@@ -41,56 +55,91 @@ def write(paths: dict[str, Path], photo: Path, found: Any, spec: Any, rests_on: 
     save_picture(paths["changes"], picture)
     save_picture(paths["confidence"], gray_picture(found.confidence))
     known = found.given != IGNORE
-    left = {**find_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
+    left = {**find_label_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
     left["changed"] = int((found.changed & known).sum())
-    with whole_file(paths["found"]) as file:
+    with atomic_open(paths["found"]) as file:
         file.write(json.dumps(left).encode())
 
 
-def summarize(results: Any, sources: list[Any], classes: Any, fresh: int) -> None:
-    """Write both tables from what each image left, and print their heads."""
-    import rich
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+class MaskReport(NamedTuple):
+    """Outcome of a correction of masks."""
 
+    files: FolderReport
+    issues: list[tuple[Any, ...]]  # rows of issues.csv, the likeliest wrong first
+    changed: int  # labeled pixels whose label changed
+    suspected: int  # pixels whose label is more likely wrong than right
+    labeled: int  # pixels
+
+
+def write_tables(
+    results: "Results", sources: "Sequence[Source]", classes: Sequence[str], files: FolderReport
+) -> MaskReport:
+    """Write `issues.csv` and `confusions.csv` of all masks that are corrected.
+
+    Args:
+        results: the folder.
+        sources: the corrected masks.
+        classes: names.
+        files: what was done.
+
+    Returns:
+        What was done, and what was found.
+    """
     from pyg_mllc.inference.label_issues import (
         COLUMNS,
         ImageIssues,
         Region,
-        confused_pairs,
+        common_label_issues,
         issue_rows,
     )
     from pyg_mllc.utils.io import write_csv
 
-    found, changed, known = [], 0, 0
+    issues, changed, known = [], 0, 0
     for source in sources:
         left = kept(results, source)
         del left["rests_on"]
         regions = [Region(*region) for region in left.pop("regions")]
         changed, known = changed + left.pop("changed"), known + left.pop("known")
-        found.append((source.name, ImageIssues(**left, regions=regions)))
-    rows = list(issue_rows(found, classes))
-    pairs = [(classes[g], classes[s], n, images) for g, s, n, images in confused_pairs(found)]
-    write_csv(results.folder / "issues.csv", COLUMNS, rows)
-    write_csv(results.folder / "confusions.csv", ("given", "suggested", "pixels", "images"), pairs)
+        issues.append((source.name, ImageIssues(**left, regions=regions)))
+    rows = list(issue_rows(issues, classes))
+    if sources:
+        pairs = [
+            (classes[g], classes[s], n, images) for g, s, n, images in common_label_issues(issues)
+        ]
+        write_csv(results.folder / "issues.csv", COLUMNS, rows)
+        columns = ("given", "suggested", "pixels", "images")
+        write_csv(results.folder / "confusions.csv", columns, pairs)
+    suspected = sum(found.pixels for _, found in issues)
+    return MaskReport(files, rows, changed, suspected, known)
+
+
+def print_findings(report: MaskReport) -> None:
+    """Print the likeliest wrong masks and regions, and what was changed."""
+    import rich
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    count = report.files.done + report.files.skipped
+    if not count:
+        return
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for column in ("likeliest wrong", "score", "given", "suggested", "suspected pixels"):
         table.add_column(
             column, justify="right" if column in ("score", "suspected pixels") else "left"
         )
     for kind in ("image", "region"):
-        for row in [row for row in rows if row[1] == kind][:5]:
+        for row in [row for row in report.issues if row[1] == kind][:5]:
             place = f" at x={row[8]} y={row[7]}" if kind == "region" else ""
             table.add_row(*(Text(str(v)) for v in (f"{row[2]}{place}", *row[3:7])))
     rich.print(table)
-    there = f" ({len(sources) - fresh} were there already)" if fresh < len(sources) else ""
-    told = f"{changed / max(known, 1):.2%} of their labeled pixels changed"
-    print(f"{len(sources)} masks corrected{there}, {told}: {short(results.folder)}")
+    there = f" ({report.files.skipped} were there already)" if report.files.skipped else ""
+    told = f"{report.changed / max(report.labeled, 1):.2%} of their labeled pixels changed"
+    print(f"{count} masks corrected{there}, {told}: {short(report.files.folder)}")
     print("suspected: the label is more likely wrong than right; changed: one other is likelier")
     # Of labels of which so many were wrong, few would be kept at all.
-    if sum(issues.pixels for _, issues in found) > MUCH * known:
+    if report.suspected > MAX_ISSUE_RATE * report.labeled:
         print(
-            f"more than {MUCH:.0%} of all labels are doubted: the other masks may tell too little; "
-            "try anchors=<folder of trusted masks>, or anchors=null"
+            f"more than {MAX_ISSUE_RATE:.0%} of all labels are doubted: the other masks may tell "
+            "too little; try anchors=<folder of trusted masks>, or anchors=null"
         )

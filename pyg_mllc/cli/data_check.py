@@ -16,11 +16,11 @@ from pyg_mllc.cli.config_checks import check_choices
 from pyg_mllc.cli.data_info import swatch
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 if TYPE_CHECKING:
     from pyg_mllc.data import DatasetSpec, Splits
-    from pyg_mllc.data.sanity_check import Seen
+    from pyg_mllc.data.sanity_check import SampleReport
 
 SHOWN = 5  # problems of a kind that the terminal shows
 
@@ -40,7 +40,11 @@ def _check(cfg: DictConfig) -> int:
     from rich.markup import escape
     from rich.progress import track
 
-    from pyg_mllc.data.sanity_check import problems, problems_of_labels, read_all
+    from pyg_mllc.data.sanity_check import (
+        find_labeling_problems,
+        find_sample_problems,
+        inspect_samples,
+    )
     from pyg_mllc.utils.instantiate import make
     from pyg_mllc.utils.targets import packages, resolve
 
@@ -53,9 +57,9 @@ def _check(cfg: DictConfig) -> int:
         splits = make(parts["data"], "data")
     total = len(splits.labeled) + len(splits.unlabeled) + len(splits.val)
     silent = not sys.stdout.isatty()
-    seen = list(track(read_all(splits), "reading", total, transient=True, disable=silent))
-    found, more = problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
-    of_labels, doubts = problems_of_labels(seen, splits)
+    seen = list(track(inspect_samples(splits), "reading", total, transient=True, disable=silent))
+    found, more = find_sample_problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
+    of_labels, doubts = find_labeling_problems(seen, splits)
     found = warned | found | of_labels
     if method.uses_unlabeled and not len(splits.unlabeled):
         found["unlabeled images, of which there are none"] = [
@@ -113,7 +117,7 @@ def _warnings() -> Iterator[tuple[dict[str, list[str]], list[str]]]:
         logger.propagate = True
 
 
-def _parts(seen: list["Seen"]) -> Any:
+def _parts(seen: list["SampleReport"]) -> Any:
     from rich.table import Table
 
     from pyg_mllc.data.sanity_check import PARTS, common_sizes
@@ -125,7 +129,7 @@ def _parts(seen: list["Seen"]) -> Any:
     return table
 
 
-def _classes(seen: list["Seen"], spec: "DatasetSpec") -> Any:
+def _classes(seen: list["SampleReport"], spec: "DatasetSpec") -> Any:
     """How often each class is, of the pixels that have one."""
     import numpy as np
     from rich.table import Table
@@ -147,9 +151,9 @@ def _classes(seen: list["Seen"], spec: "DatasetSpec") -> Any:
     return table
 
 
-def _sheet(splits: "Splits", seen: list["Seen"]) -> bytes:
+def _sheet(splits: "Splits", seen: list["SampleReport"]) -> bytes:
     """Samples that can be read, evenly spaced, as PNG; empty without any."""
-    from pyg_mllc.utils.validation import evenly_spaced
+    from pyg_mllc.utils.sampling import evenly_spaced
     from pyg_mllc.visualization.samples import sample_sheet
 
     samples = []
@@ -166,5 +170,5 @@ def _sheet(splits: "Splits", seen: list["Seen"]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         file.write(content)

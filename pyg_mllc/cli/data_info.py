@@ -49,13 +49,13 @@ def print_classes(name: str) -> None:
     import rich
     from rich.table import Table
 
-    from pyg_mllc.data import TEXTURES, spec_named
+    from pyg_mllc.data import TEXTURES, get_spec
     from pyg_mllc.typing import IGNORE
 
     if name == "voc_animals":
-        spec = replace(spec_named("voc").only(_classes_of(name)), name=name)
+        spec = replace(get_spec("voc").only(_classes_of(name)), name=name)
     else:
-        spec = TEXTURES if name == TEXTURES.name else spec_named(name)
+        spec = TEXTURES if name == TEXTURES.name else get_spec(name)
     stored: dict[int, list[str]] = {}
     for code, label in spec.ids.items():
         stored.setdefault(label, []).append(str(code))

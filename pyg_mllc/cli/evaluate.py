@@ -1,8 +1,10 @@
 """`mllc evaluate`: measure a checkpoint on a labeled split, before and after correction."""
 
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -10,65 +12,146 @@ from omegaconf import DictConfig
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
-from pyg_mllc.cli.predict import SEEN
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.trusted_config import allowed, checked_parts
 from pyg_mllc.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pyg_mllc.data import DatasetSpec, SampleSet, Splits
+    from pyg_mllc.evaluation.results import Evaluation
+    from pyg_mllc.inference.predictor import Predictor
 
 PAGE = "evaluation.html"  # written last
 
 
 @hydra_command("evaluate")
 def run(cfg: DictConfig) -> None:
-    """Measure the checkpoint that `cfg` names, and write what was found."""
-    with one_sentence():
-        _evaluate(cfg, plain_options(cfg))
-
-
-def _evaluate(cfg: DictConfig, given: dict[str, Any]) -> None:
+    """Measure a checkpoint on a data set, and write what was measured."""
     import rich
 
-    from pyg_mllc import load
-    from pyg_mllc.cli.output_dir import check_output
-    from pyg_mllc.data import OwnSizes, SegmentationDataset
-    from pyg_mllc.data.label_doubts import label_doubts
-    from pyg_mllc.evaluation.evaluate import evaluate
-    from pyg_mllc.utils.files import CLASSES
     from pyg_mllc.utils.instantiate import make
-    from pyg_mllc.utils.resize import upsample
     from pyg_mllc.visualization.report import stages_table
 
-    if cfg.get("data") is None:
-        raise InputError("data is not given: pass data=camvid data.root=path/to/camvid, or another")
-    out = Path(given["output"]).expanduser()
-    check_output(out, (CLASSES,) if _is_ours(out / CLASSES) else ())
-    data = checked_parts(cfg, allowed(cfg))["data"]
-    predictor = load(given["checkpoint"], given["network"], given["device"], allow=given["allow"])
-    splits = make(data, "data")
-    if given["split"] not in ("val", "labeled"):
-        raise InputError(f"split={given['split']} is none of val, labeled")
-    _check_classes(predictor.classes, splits.spec)
-    samples = getattr(splits, given["split"])
-    if isinstance(samples, SegmentationDataset):
-        samples = OwnSizes(samples)
-    for doubt in label_doubts(None, getattr(splits, given["split"])):
-        print(f"warning: {doubt}", file=sys.stderr)
-    if given["split"] == "val":
-        _warn_of_known(samples, Path(given["checkpoint"]))
-    given["correct"] = bool(given["correct"] and len(predictor.seeing.corrector.rounds))
-    options = {name: given[name] for name in SEEN}
-
-    def predict(images: Any) -> list[Any]:
-        found = predictor.logits(images, **options)[: 1 + given["correct"]]
-        return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
-
-    with bar("evaluate", len(samples), given["progress"]) as advance:
+    with one_sentence():
+        if cfg.get("data") is None:
+            raise InputError(
+                "data is not given: pass data=camvid data.root=path/to/camvid, or another"
+            )
+        options = plain_options(cfg, evaluate)
+        check_evaluation_output(Path(options["output"]))  # before anything is read
+        data = checked_parts(cfg, allowed(cfg))["data"]
+        command = " ".join(["mllc evaluate", *HydraConfig.get().overrides.task])
         evaluation = evaluate(
-            predict, samples, workers=given["workers"], gallery=given["gallery"], advance=advance
+            **{**options, "data": partial(make, data, "data"), "command": command}
         )
-    rich.print(stages_table(evaluation.stages))
-    _write(out, evaluation, predictor, _facts(given, splits.spec.name, len(samples)))
-    print(f"evaluation: {short(out / PAGE)}")
+        rich.print(stages_table(evaluation.stages))
+        print(f"evaluation: {short(Path(options['output']).expanduser() / PAGE)}")
+
+
+def evaluate(
+    checkpoint: str | Path,
+    data: "Splits | Callable[[], Splits]",
+    output: str | Path | None = None,
+    *,
+    split: str = "val",
+    network: str = "student",
+    correct: bool = True,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    fit: bool = True,
+    window: Sequence[int] | None = None,
+    overlap: float = 0.5,
+    gallery: int = 60,
+    allow: Sequence[str] = (),
+    device: str | None = None,
+    workers: int = 0,
+    progress: bool = False,
+    command: str = "",
+) -> "Evaluation":
+    """Measure a trained network on labeled images, before and after correction.
+
+    Images of a data set in files are measured at their own size.
+
+    Args:
+        checkpoint: `best.ckpt` or `last.ckpt` of a run.
+        data: labeled images, such as `pyg_mllc.data.folder` returns, or a function that reads them.
+        output: folder for `evaluation.html`, tables and pictures; by default nothing is written.
+        split: `val`, or `labeled`, of the training images.
+        network: `student`, or `teacher`, its average over the training.
+        correct: whether to measure the corrected labels as well, if the network corrects any.
+        scales: sizes at which the images are seen, relative to that of training.
+        flip: whether to look at the mirrored image, too.
+        fit: whether to see images at the scale that training saw; else pixel by pixel.
+        window: height and width of the sliding window; by default the size of training.
+        overlap: share of a window that the next one covers, too, in [0, 1).
+        gallery: number of images whose pictures are kept, those most worth a look.
+        allow: packages of your own that the checkpoint may build layers or methods of.
+        device: by default a GPU where there is one, else the CPU.
+        workers: number of processes that load images.
+        progress: whether to show a bar.
+        command: shown at the head of the page.
+
+    Returns:
+        Figures of each stage and each image.
+
+    Raises:
+        InputError: if checkpoint, data, output or an option cannot be used, or their classes
+            differ.
+    """
+    from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset
+    from pyg_mllc.data.label_warnings import find_label_warnings
+    from pyg_mllc.evaluation.evaluate import evaluate as measure
+    from pyg_mllc.inference.predictor import load
+    from pyg_mllc.utils.resize import upsample
+
+    if output is not None:
+        check_evaluation_output(Path(output))
+    if split not in ("val", "labeled"):
+        raise InputError(f"split={split} is none of val, labeled")
+    predictor = load(checkpoint, network, device, allow=allow)
+    splits = data() if callable(data) else data
+    _check_classes(predictor.classes, splits.spec)
+    images = getattr(splits, split)
+    samples = OriginalSizeDataset(images) if isinstance(images, SegmentationDataset) else images
+    for doubt in find_label_warnings(None, images):
+        print(f"warning: {doubt}", file=sys.stderr)
+    if split == "val":
+        _warn_of_known(samples, Path(checkpoint))
+    correct = bool(correct and len(predictor.corrector.rounds))
+
+    def predict(batch: "Tensor") -> "list[Tensor]":
+        stages = predictor.logits(
+            batch, correct=correct, scales=scales, flip=flip, fit=fit, window=window,
+            overlap=overlap,
+        )  # fmt: skip
+        return [upsample(z, batch.shape[-2:]).softmax(1) for z in stages[: 1 + correct]]
+
+    with bar("evaluate", len(samples), progress) as advance:
+        evaluation = measure(predict, samples, workers=workers, gallery=gallery, advance=advance)
+    if output is not None:
+        facts = {
+            "checkpoint": str(checkpoint),
+            "data": f"{splits.spec.name}: {len(samples)} images of {split}, at their own size",
+            "network": f"{network}, {'with' if correct else 'without'} correction",
+            **({"command": command} if command else {}),
+        }
+        _write(Path(output).expanduser(), evaluation, predictor, facts)
+    return evaluation
+
+
+def check_evaluation_output(folder: Path) -> None:
+    """Raise if an evaluation cannot be written to a folder.
+
+    Raises:
+        InputError: as `check_output`.
+    """
+    from pyg_mllc.cli.output_dir import check_output
+    from pyg_mllc.utils.files import CLASSES
+
+    folder = folder.expanduser()
+    check_output(folder, (CLASSES,) if _is_ours(folder / CLASSES) else ())
 
 
 def _is_ours(table: Path) -> bool:
@@ -79,7 +162,7 @@ def _is_ours(table: Path) -> bool:
         return file.readline().startswith(b"class,pixels,")
 
 
-def _warn_of_known(samples: Any, checkpoint: Path) -> None:
+def _warn_of_known(samples: "SampleSet", checkpoint: Path) -> None:
     """Say so where images to measure on taught the network, by the lists of its run."""
     from pyg_mllc.cli.run_dir import PARTITION, RUN, read_run
     from pyg_mllc.data import SegmentationDataset
@@ -101,7 +184,9 @@ def _warn_of_known(samples: Any, checkpoint: Path) -> None:
         )
 
 
-def _write(out: Path, evaluation: Any, predictor: Any, facts: dict[str, str]) -> None:
+def _write(
+    out: Path, evaluation: "Evaluation", predictor: "Predictor", facts: dict[str, str]
+) -> None:
     from pyg_mllc.visualization.report import write_figures, write_report, write_tables
 
     classes, colors = predictor.classes, predictor.colors
@@ -113,7 +198,7 @@ def _write(out: Path, evaluation: Any, predictor: Any, facts: dict[str, str]) ->
     write_report(out / PAGE, "evaluation", [], evaluation, classes, colors, facts)
 
 
-def _check_classes(known: tuple[str, ...], spec: Any) -> None:
+def _check_classes(known: tuple[str, ...], spec: "DatasetSpec") -> None:
     """Refuse a data set whose classes are not those of the checkpoint."""
     if known == tuple(spec.classes):
         return
@@ -123,13 +208,3 @@ def _check_classes(known: tuple[str, ...], spec: Any) -> None:
         f"the checkpoint knows {len(known)} classes and {spec.name} has {spec.num_classes}{first}; "
         "give the data set that it was trained for"
     )
-
-
-def _facts(given: dict[str, Any], name: str, images: int) -> dict[str, str]:
-    """What made the results, for the head of the page."""
-    return {
-        "checkpoint": given["checkpoint"],
-        "data": f"{name}: {images} images of {given['split']}, at their own size",
-        "network": f"{given['network']}, {'with' if given['correct'] else 'without'} correction",
-        "command": " ".join(["mllc evaluate", *HydraConfig.get().overrides.task]),
-    }

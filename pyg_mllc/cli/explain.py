@@ -1,8 +1,9 @@
 """`mllc explain`: what a pixel's neighbors are, and how they moved its label."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -11,36 +12,68 @@ from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.errors import InputError
 
+if TYPE_CHECKING:
+    from pyg_mllc.inference.explain import Explanation
+
 
 @hydra_command("explain")
 def run(cfg: DictConfig) -> None:
     """Explain the label of one pixel."""
-    with one_sentence():
-        _explain(plain_options(cfg))
-
-
-def _explain(cfg: dict[str, Any]) -> None:
     import rich
 
-    from pyg_mllc.inference.explain import explain
+    with one_sentence():
+        options = plain_options(cfg, explain)
+        x, y = _pixel(cfg["pixel"])
+        output = options["output"] or f"explain_{Path(options['image']).stem}_{x}_{y}.png"
+        explanation = explain(**{**options, "x": x, "y": y, "output": output})
+        rich.print(_table(explanation, explanation.classes))
+        print(f"picture: {short(Path(output))}")
+
+
+def explain(
+    checkpoint: str | Path,
+    image: str | Path,
+    x: int,
+    y: int,
+    output: str | Path | None = None,
+    *,
+    network: str = "student",
+    allow: Sequence[str] = (),
+    device: str | None = None,
+) -> "Explanation":
+    """Show what the neighbors of a pixel are, and how they moved its label.
+
+    Args:
+        checkpoint: `best.ckpt` or `last.ckpt` of a run whose method corrects labels.
+        image: path of an image.
+        x: column of the pixel, from 0.
+        y: row of the pixel, from 0.
+        output: name of a picture to write, ending in `.png`; by default none.
+        network: `student`, or `teacher`, its average over the training.
+        allow: packages of your own that the checkpoint may build layers or methods of.
+        device: by default a GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: if the pixel lies outside, nothing corrects, or a file cannot be used.
+    """
+    from pyg_mllc.inference.explain import explain as follow
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.explanation import explanation_figure
 
-    x, y = _pixel(cfg["pixel"])
-    image = Path(cfg["image"])
-    output = Path(cfg["output"] or f"explain_{image.stem}_{x}_{y}.png")
-    if output.suffix.lower() != ".png" or output.is_dir():
-        raise InputError(f"output={output} must be the name of a picture, ending in .png")
-    if any(output.resolve() == Path(given).resolve() for given in (image, cfg["checkpoint"])):
-        raise InputError(f"{output} is an input and would be overwritten; give another output")
-    predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"], allow=cfg["allow"])
-    found = explain(predictor, image, x, y)
-    rich.print(_table(found, predictor.classes))
-    figure = explanation_figure(found, predictor.classes, predictor.colors)
-    with whole_file(output) as file:
-        figure.savefig(file, format="png")
-    print(f"picture: {short(output)}")
+    picture = None if output is None else Path(output)
+    if picture is not None and (picture.suffix.lower() != ".png" or picture.is_dir()):
+        raise InputError(f"output={picture} must be the name of a picture, ending in .png")
+    inputs = (Path(image), Path(checkpoint))
+    if picture is not None and any(picture.resolve() == path.resolve() for path in inputs):
+        raise InputError(f"{picture} is an input and would be overwritten; give another output")
+    predictor = load(checkpoint, network, device, allow=allow)
+    explanation = follow(predictor, image, x, y)
+    if picture is not None:
+        figure = explanation_figure(explanation, predictor.classes, predictor.colors)
+        with atomic_open(picture) as file:
+            figure.savefig(file, format="png")
+    return explanation
 
 
 def _pixel(given: Any) -> tuple[int, int]:
@@ -57,8 +90,8 @@ def _table(found: Any, classes: Any) -> Any:
 
     from pyg_mllc.inference.explain import class_shares
 
-    def told(belief: Any) -> str:
-        share, label = belief.max(0)
+    def likeliest(probabilities: Any) -> str:
+        share, label = probabilities.max(0)
         return f"{classes[int(label)]} {100 * float(share):.1f}"
 
     def listed(shares: Any) -> str:
@@ -67,15 +100,15 @@ def _table(found: Any, classes: Any) -> Any:
         return ", ".join(f"{classes[c]} {share:.2f}" for share, c in pairs if share >= 0.005)
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    for column in ("", "label (%)", "heeds", "neighbors by label", "anchors", "agree"):
+    for column in ("", "label (%)", "neighbor weight", "neighbors by label", "anchors", "agree"):
         table.add_column(column)
-    for name, belief in list(found.path.items())[: -len(found.rounds)]:
+    for name, probabilities in list(found.path.items())[: -len(found.rounds)]:
         anchors = listed(found.evidence) if name == "with anchors" else ""
-        table.add_row(*map(Text, (name, told(belief), "", "", anchors, "")))
+        table.add_row(*map(Text, (name, likeliest(probabilities), "", "", anchors, "")))
     for number, view in enumerate(found.rounds, start=1):
         own, other = class_shares(view, len(classes))
         agree = f"{int((view.agreement > 0).sum())} pixels"
-        heeds = f"{view.heed:.2f}" + (", trusted" if view.trusted else "")
-        row = (f"round {number}", told(view.after), heeds, listed(own), listed(other), agree)
+        weight = f"{view.neighbor_weight:.2f}" + (", confident" if view.is_confident else "")
+        row = (f"round {number}", likeliest(view.after), weight, listed(own), listed(other), agree)
         table.add_row(*map(Text, row))
     return table

@@ -1,81 +1,152 @@
 """`mllc export`: bring a trained network to ONNX or torch.export, and check what it computes."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.common import need_correction
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, refuse, short
 from pyg_mllc.cli.options import plain_options
-from pyg_mllc.cli.predict import need_correction
 from pyg_mllc.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pyg_mllc.exporters import Comparison, ExportableNetwork
+    from pyg_mllc.inference.predictor import Predictor
+
 NONE = "nothing is kept"
+DOUBLE = "in double precision"
 FORMATS = {"onnx": ".onnx", "torch_export": ".pt2"}
 
 
 @hydra_command("export")
 def run(cfg: DictConfig) -> None:
     """Export a checkpoint's network."""
+    from pyg_mllc.exporters import MismatchError
+
     with one_sentence():
-        _export(plain_options(cfg))
+        try:
+            report = export(**plain_options(cfg, export))
+        except MismatchError as error:
+            refuse(str(error), 1)
+        size = Path(report.file).stat().st_size / 1e6
+        print(f"exported: {short(report.file)}, {size:.1f} MB; {report.input}")
 
 
-def _export(cfg: dict[str, Any]) -> None:
-    from pyg_mllc import export
+class ExportReport(NamedTuple):
+    """What was exported, and how far it agrees with torch."""
+
+    file: Path
+    input: str  # what the network takes
+    comparisons: "dict[str, Comparison]"  # by the size of the images
+
+
+def export(
+    checkpoint: str | Path,
+    output: str | Path,
+    *,
+    format: str | None = None,
+    network: str = "student",
+    correct: bool = False,
+    image: str | Path | None = None,
+    tolerance: float = 0.001,
+    labels: float = 0.01,
+    allow: Sequence[str] = (),
+) -> ExportReport:
+    """Export a trained network to ONNX or torch.export, and compare it with torch.
+
+    Args:
+        checkpoint: `best.ckpt` or `last.ckpt` of a run.
+        output: file to write, ending in `.onnx` or `.pt2`; an earlier one is replaced.
+        format: `onnx` or `torch_export`; by default what the file's name ends on.
+        network: `student`, or `teacher`, its average over the training.
+        correct: whether to export the correction of labels, too.
+        image: path of a photograph to compare with; by default one that is there anyhow.
+        tolerance: largest difference of the logits. For correction as published
+            (`corrector.smooth=false`): of their mean, in double precision.
+        labels: for correction as published, largest share of pixels with another label.
+        allow: packages of your own that the checkpoint may build layers or methods of.
+
+    Raises:
+        InputError: if checkpoint, output or an option cannot be used.
+        MismatchError: if the exported network does not compute what torch does; no file is kept.
+    """
+    from pyg_mllc import exporters
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.io import whole_file
+    from pyg_mllc.utils.io import atomic_open
 
-    out = Path(cfg["output"])
-    chosen = _format(out, cfg["format"])
-    if out.resolve() == Path(cfg["checkpoint"]).resolve():
+    out = Path(output)
+    chosen = _format(out, format)
+    if out.resolve() == Path(checkpoint).resolve():
         raise InputError(f"output={out} is the checkpoint itself; give another name")
-    predictor = load(cfg["checkpoint"], cfg["network"], device="cpu", allow=cfg["allow"])
-    if cfg["correct"]:
+    predictor = load(checkpoint, network, device="cpu", allow=allow)
+    if correct:
         need_correction(predictor)
-    image = _image(cfg["image"])
-    network = export.ExportableNetwork(predictor, cfg["correct"])
-    program, facts = export.trace(network), export.about(predictor, network)
+    photograph = _image(image)
+    module = exporters.ExportableNetwork(predictor, correct)
+    program, facts = exporters.trace(module), exporters.about(predictor, module)
     if chosen == "onnx":
-        exported = export.to_onnx(program, facts)
-        run = export.run_onnx(exported)
+        content = exporters.to_onnx(program, facts)
+        run_exported = exporters.run_onnx(content)
     else:
-        exported = export.to_pt2(program, facts)
-        run = export.run_pt2(exported)
-    _check(predictor, network, run, image, cfg)
-    with whole_file(out) as file:
-        file.write(exported)
-    print(f"exported: {short(out)}, {len(exported) / 1e6:.1f} MB; {facts['input']}")
+        content = exporters.to_pt2(program, facts)
+        run_exported = exporters.run_pt2(content)
+    comparisons = _compare(predictor, module, run_exported, photograph, correct)
+    _check(comparisons, correct and not predictor.corrector.options.smooth, tolerance, labels)
+    with atomic_open(out) as file:
+        file.write(content)
+    return ExportReport(out, facts["input"], comparisons)
 
 
-def _check(predictor: Any, network: Any, run: Any, image: Any, cfg: dict[str, Any]) -> None:
-    """Compare with torch on a photograph of three sizes; exit with 1 if they differ too much."""
-    from pyg_mllc.export import Comparison, compare, views
+def _compare(
+    predictor: "Predictor",
+    network: "ExportableNetwork",
+    run_exported: "Callable[[Tensor], Tensor]",
+    image: "Tensor",
+    correct: bool,
+) -> "dict[str, Comparison]":
+    """Compare with torch on a photograph of three sizes, and print how far they agree."""
+    from pyg_mllc.exporters import compare, views
 
-    found: list[tuple[str, Comparison]] = []
-    for view in views(image, predictor.size, network.multiple, network.smallest):
+    comparisons = {}
+    looks = list(views(image, predictor.size, network.multiple, network.smallest))
+    for view in looks:
         size = " x ".join(map(str, view.shape))
-        found.append((size, compare(run(view), predictor(view, cfg["correct"])[1])))
-        print(f"{size}: {found[-1][1]}")
-    apart = [f.largest for _, f in found]
-    published = cfg["correct"] and not predictor.seeing.corrector.smooth
-    if published:  # rounding decides between neighbors that look nearly alike
-        view = views(image, predictor.size, network.multiple, network.smallest)[0].double()
+        comparisons[size] = compare(run_exported(view), predictor(view, correct)[1])
+        print(f"{size}: {comparisons[size]}")
+    if correct and not predictor.corrector.options.smooth:
+        # In single precision rounding decides between neighbors that look nearly alike.
+        view = looks[0].double()
         exact = compare(network.double()(view), predictor.double()(view, correct=True)[1])
-        print(f"in double precision: {exact}")
-        found.append(("", exact))
-        apart = [exact.mean]
-    if far := [gap for gap in apart if not gap <= cfg["tolerance"]]:  # NaN is far, too
-        differs = f"logits differ by {far[0]:.2g}, more than tolerance={cfg['tolerance']}"
-        refuse(f"the exported network does not compute what torch does: {differs}; {NONE}", 1)
-    other = max(f.other for _, f in found)
-    if published and other > cfg["labels"]:
-        refuse(
-            f"{other:.2%} of the labels differ, more than labels={cfg['labels']}: rounding decides "
+        comparisons[DOUBLE] = exact
+        print(f"{DOUBLE}: {exact}")
+    return comparisons
+
+
+def _check(
+    comparisons: "dict[str, Comparison]", published: bool, tolerance: float, labels: float
+) -> None:
+    """Raise if the exported network differs too much."""
+    from pyg_mllc.exporters import MismatchError
+
+    apart = [c.largest for c in comparisons.values()]
+    if published:
+        apart = [comparisons[DOUBLE].mean]
+    if far := [gap for gap in apart if not gap <= tolerance]:  # NaN is far, too
+        differs = f"logits differ by {far[0]:.2g}, more than tolerance={tolerance}"
+        raise MismatchError(
+            f"the exported network does not compute what torch does: {differs}; {NONE}"
+        )
+    other = max(c.other for c in comparisons.values())
+    if published and other > labels:
+        raise MismatchError(
+            f"{other:.2%} of the labels differ, more than labels={labels}: rounding decides "
             "in the published form of correction (corrector.smooth=false); train with smooth=true, "
-            f"or raise labels; {NONE}",
-            1,
+            f"or raise labels; {NONE}"
         )
 
 
@@ -88,8 +159,8 @@ def _format(out: Path, given: str | None) -> str:
     return chosen
 
 
-def _image(path: str | None) -> Any:
-    """A real image `(3, H, W)` in [0, 1]."""
+def _image(path: str | Path | None) -> "Tensor":
+    """Return a real image `(3, H, W)` in [0, 1]."""
     from skimage.data import chelsea
 
     from pyg_mllc.data.image_io import as_tensor

@@ -1,41 +1,51 @@
-"""The options of a command, as plain values of the kinds that its file of defaults has."""
+"""The options of a command, as the plain values that its function takes."""
 
 import os
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pyg_mllc.cli.composition import config_dir
 from pyg_mllc.cli.trusted_config import allowed
 from pyg_mllc.utils.user_code import find_named
-from pyg_mllc.utils.validation import check_kind
+from pyg_mllc.utils.validation import TYPES, check_type
 
 
-def plain_options(cfg: DictConfig) -> dict[str, Any]:
-    """Give the options of the command that runs, each of the kind of its default.
+def plain_options(cfg: DictConfig, function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options of a command, each of the type that its function declares for it.
 
-    One value stands for a list of it, null for an empty list. Defaults of null take anything. From
-    here on, modules that `allow` names are found in the current folder, too.
+    A single value stands for a list of it, null for an empty list. From here on, modules that
+    `allow` names are found in the current folder, too.
+
+    Args:
+        cfg: of the command; what the function has no parameter for is left out.
+        function: that the command calls.
 
     Raises:
-        InputError: if an option is of another kind.
+        InputError: if an option is of another type.
     """
-    file = config_dir() / f"{HydraConfig.get().job.config_name}.yaml"
     values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    defaults: Any = OmegaConf.to_container(OmegaConf.load(file))
-    for name in values.keys() & {n for n, default in defaults.items() if default != "???"}:
-        values[name] = _fitting(name, values[name], defaults[name])
+    types = {name: kind for name, kind in function.__annotations__.items() if name != "return"}
+    options = {name: _fit(name, values[name], types[name]) for name in types.keys() & values.keys()}
     find_named(os.getcwd(), allowed(cfg))
-    return values
+    return options
 
 
-def _fitting(name: str, value: Any, default: Any) -> Any:
-    if isinstance(default, list):
+def _fit(name: str, value: Any, declared: Any) -> Any:
+    kinds = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
+    if value is None and NoneType in kinds:
+        return None
+    if Path in kinds and type(value) is int:  # a folder may be called 2024
+        return str(value)
+    lists = [get_args(kind)[0] for kind in kinds if get_origin(kind) is Sequence]
+    scalars = [kind for kind in kinds if kind in TYPES]
+    if lists and not (len(scalars) and scalars != lists):
         parts = value if isinstance(value, list) else [] if value is None else [value]
         for part in parts:
-            check_kind(name, part, type(default[0]) if default else None)
+            check_type(name, part, lists[0])
         return parts
-    if not (value is None and isinstance(default, str)):  # a word may be left out
-        check_kind(name, value, type(default))
+    if len(scalars) == 1 and not lists and set(kinds) <= {*scalars, NoneType, Path}:
+        check_type(name, value, scalars[0])
     return value

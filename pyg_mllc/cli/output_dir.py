@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.files import CLASSES, KINDS, OPTIONS, TABLES, Source
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.files import CLASSES, OPTIONS, RESULT_FOLDERS, TABLES, Source
+from pyg_mllc.utils.io import atomic_open
 
 
 def check_output(folder: Path, own: Collection[str] = ()) -> None:
@@ -41,7 +41,7 @@ class Results:
 
     Args:
         folder: for all of it; made when the first file is written.
-        kinds: subfolders, some of `KINDS`.
+        kinds: subfolders, some of `RESULT_FOLDERS`.
         options: what the results depend on. A folder that was begun with others is refused.
 
     Raises:
@@ -52,7 +52,7 @@ class Results:
         self, folder: str | Path, kinds: Iterable[str], options: Mapping[str, Any]
     ) -> None:
         self.folder = Path(folder).expanduser()
-        self.kinds = {kind: KINDS[kind] for kind in kinds}
+        self.kinds = {kind: RESULT_FOLDERS[kind] for kind in kinds}
         self.options = json.loads(json.dumps(dict(options)))
         earlier = self.folder / OPTIONS
         check_output(self.folder, (CLASSES,) if earlier.exists() else ())
@@ -88,13 +88,13 @@ class Results:
                     raise InputError(
                         f"{path} is an input and would be overwritten; give another output"
                     )
-        with whole_file(self.folder / OPTIONS) as file:
+        with atomic_open(self.folder / OPTIONS) as file:
             file.write(json.dumps(self.options, indent=1, ensure_ascii=False).encode())
         return [source for source in sources if not self.done(source)]
 
     def _begun(self) -> bool:
         """Whether there is a result of any kind."""
-        files = (file for kind in KINDS for file in (self.folder / kind).rglob("*"))
+        files = (file for kind in RESULT_FOLDERS for file in (self.folder / kind).rglob("*"))
         return any(file.is_file() for file in files)
 
     def paths(self, name: str) -> dict[str, Path]:

@@ -1,22 +1,25 @@
 """`mllc predict`: label images with a trained network."""
 
-import hashlib
-import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from pyg_mllc.cli.common import FolderReport, digest, need_correction, print_report, write_classes
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.errors import InputError
 
+if TYPE_CHECKING:
+    from pyg_mllc.cli.output_dir import Results
+    from pyg_mllc.inference.predictor import Predictor
+    from pyg_mllc.utils.files import Source
+
 KINDS = ("labels", "overlays", "confidence")
-SEEN = ("correct", "scales", "flip", "fit", "window", "overlap")  # options of `Predictor.logits`
 AT_ONCE = 4_000_000  # pixels of a batch, so that large images do not fill the memory
 
 
@@ -24,51 +27,100 @@ AT_ONCE = 4_000_000  # pixels of a batch, so that large images do not fill the m
 def run(cfg: DictConfig) -> None:
     """Label the images of a folder."""
     with one_sentence():
-        _predict(plain_options(cfg))
+        report = predict(**plain_options(cfg, predict))
+        before = f", {report.skipped} were there already" if report.skipped else ""
+        print(f"{report.done} images labeled{before}: {short(report.folder)}")
+        print_report(report, f"of {report.total} images")
 
 
-def _predict(cfg: dict[str, Any]) -> None:
+def predict(
+    checkpoint: str | Path,
+    input: str | Path,
+    output: str | Path,
+    *,
+    network: str = "student",
+    correct: bool = False,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    fit: bool = True,
+    window: Sequence[int] | None = None,
+    overlap: float = 0.5,
+    save: Sequence[str] = KINDS,
+    batch_size: int = 4,
+    allow: Sequence[str] = (),
+    device: str | None = None,
+    progress: bool = False,
+) -> FolderReport:
+    """Label the images of a folder, as `mllc predict` does; a second call goes on.
+
+    Args:
+        checkpoint: `best.ckpt` or `last.ckpt` of a run.
+        input: an image, a folder (with those inside it), or a pattern such as `photos/**/*.jpg`.
+        output: folder for `labels/` (PNG: class numbers, shown in colors), `overlays/`,
+            `confidence/` (gray, 255 is certain) and `classes.csv`.
+        network: `student`, or `teacher`, its average over the training.
+        correct: whether to correct the labels by graphs, as the method did in training.
+        scales: sizes at which the images are seen, relative to that of training.
+        flip: whether to look at the mirrored image, too.
+        fit: whether to see images at the scale that training saw; else pixel by pixel.
+        window: height and width of the sliding window; by default the size of training.
+        overlap: share of a window that the next one covers, too, in [0, 1).
+        save: folders to write, some of `labels`, `overlays` and `confidence`.
+        batch_size: images of one size at once.
+        allow: packages of your own that the checkpoint may build layers or methods of.
+        device: by default a GPU where there is one, else the CPU.
+        progress: whether to show a bar.
+
+    Returns:
+        What was done. Images that cannot be read are left out, and listed.
+
+    Raises:
+        InputError: if checkpoint, input, output or an option cannot be used.
+    """
     from pyg_mllc.cli.output_dir import Results
     from pyg_mllc.inference.predictor import load
     from pyg_mllc.utils.files import find_files
     from pyg_mllc.utils.suffixes import image_suffixes
 
-    unknown = [kind for kind in cfg["save"] if kind not in KINDS]
-    if unknown or not cfg["save"] or cfg["batch_size"] < 1:
+    look: dict[str, Any] = {
+        "correct": correct, "scales": list(scales), "flip": flip, "fit": fit,
+        "window": window, "overlap": overlap,
+    }  # fmt: skip
+    if not save or not set(save) <= set(KINDS) or batch_size < 1:
         raise InputError(
             f"expected save to list some of {', '.join(KINDS)} and batch_size of 1 or more, "
-            f"got save={cfg['save']} and batch_size={cfg['batch_size']}"
+            f"got save={list(save)} and batch_size={batch_size}"
         )
-    sources, passed = find_files("input", cfg["input"], image_suffixes())
-    predictor = load(cfg["checkpoint"], cfg["network"], cfg["device"], allow=cfg["allow"])
-    if cfg["correct"]:
+    sources, unsupported = find_files("input", input, image_suffixes())
+    predictor = load(checkpoint, network, device, allow=allow)
+    if correct:
         need_correction(predictor)
-    options = {key: cfg[key] for key in ("network", *SEEN)}
-    options["checkpoint"] = digest(Path(cfg["checkpoint"]))
+    options = {"network": network, **look, "checkpoint": digest(Path(checkpoint))}
     options["input"] = sources[0].root
-    results = Results(cfg["output"], cfg["save"], options)
+    results = Results(output, save, options)
     todo = results.begin(sources, [source.path for source in sources])
     write_classes(results.folder / "classes.csv", predictor.classes, predictor.colors)
     unreadable: list[str] = []
-    with bar("predict", len(todo), cfg["progress"]) as advance:
-        for batch in _batches(todo, cfg["batch_size"], unreadable):
-            _label(predictor, batch, results, {key: cfg[key] for key in SEEN}, unreadable)
+    with bar("predict", len(todo), progress) as advance:
+        for batch in _batches(todo, batch_size, unreadable):
+            _label(predictor, batch, results, look, unreadable)
             advance(len(batch))
-    done = len(todo) - len(unreadable)
-    before = f", {len(sources) - len(todo)} were there already" if len(sources) > len(todo) else ""
-    print(f"{done} images labeled{before}: {short(results.folder)}")
-    tell_others(results, sources)
-    tell_left_out(unreadable, f"of {len(sources)} images", passed)
+    return FolderReport(
+        results.folder, len(todo) - len(unreadable), len(sources) - len(todo), len(sources),
+        unreadable, unsupported, results.others(sources),
+    )  # fmt: skip
 
 
-def _batches(sources: list[Any], batch_size: int, unreadable: list[str]) -> Iterator[list[Any]]:
-    """Batches of images of one size, by what the files' heads say."""
-    from pyg_mllc.data.image_layout import picture_size
+def _batches(
+    sources: "list[Source]", batch_size: int, unreadable: list[str]
+) -> "Iterator[list[Source]]":
+    """Yield batches of images of one size, by what the files' headers say."""
+    from pyg_mllc.data.image_file import read_image_size
 
     by_size = defaultdict(list)
     for source in sources:
         try:
-            by_size[picture_size(source.path)].append(source)
+            by_size[read_image_size(source.path)].append(source)
         except InputError as error:
             unreadable.append(str(error))
     for (height, width), same in by_size.items():
@@ -78,7 +130,11 @@ def _batches(sources: list[Any], batch_size: int, unreadable: list[str]) -> Iter
 
 
 def _label(
-    predictor: Any, batch: list[Any], results: Any, options: dict[str, Any], unreadable: list[str]
+    predictor: "Predictor",
+    batch: "list[Source]",
+    results: "Results",
+    look: Mapping[str, Any],
+    unreadable: list[str],
 ) -> None:
     import torch
 
@@ -100,7 +156,7 @@ def _label(
             unreadable.append(str(error))
     if not images:
         return
-    _, logits = predictor.logits(torch.stack(images), **options)
+    _, logits = predictor.logits(torch.stack(images), **look)
     for name, image, z in zip(named, images, logits, strict=True):
         label, confidence = label_map(z, (image.shape[1], image.shape[2]))
         make = {
@@ -110,57 +166,3 @@ def _label(
         }
         for kind, path in results.paths(name).items():
             save_picture(path, make[kind]())
-
-
-def tell_others(results: Any, sources: Sequence[Any]) -> None:
-    """Say which results in the folder are of none of the inputs: these may have been removed."""
-    if others := results.others(sources):
-        one = short(others[0])
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        print(f"not of this input, left as it was: {one}{more}")
-
-
-def tell_left_out(reasons: Sequence[str], of: str, passed: Sequence[Path] = ()) -> None:
-    """Name what was left out, each with its reason, and stop with an error if there is anything.
-
-    Args:
-        reasons: why each of the files that were tried was left out.
-        of: how many of what they are, for the sentence.
-        passed: files of formats that are not read; if there is nothing else, the exit code is 1.
-
-    Raises:
-        InputError: if there are reasons.
-    """
-    if passed:
-        from pyg_mllc.utils.suffixes import passed_over
-
-        print(f"mllc: {passed_over(passed)}", file=sys.stderr)
-    for reason in reasons[1:]:
-        print(f"left out: {reason}", file=sys.stderr)
-    if reasons:
-        raise InputError(f"{len(reasons)} {of} were left out: {reasons[0]}")
-    if passed:
-        sys.exit(1)
-
-
-def need_correction(predictor: Any) -> None:
-    """Refuse a network that has nothing to correct by."""
-    if not len(predictor.seeing.corrector.rounds):
-        raise InputError(
-            "this network was trained without correction, so correct=true has nothing to correct "
-            "by; leave it out, or train with method=mllc or method.correct=true"
-        )
-
-
-def digest(path: Path) -> str:
-    """Give what tells a file's content from any other."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def write_classes(path: Path, classes: Any, colors: Any) -> None:
-    """Write what the numbers in labels mean."""
-    from pyg_mllc.utils.io import write_csv
-
-    rows = ([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
-    write_csv(path, ["id", "name", "r", "g", "b"], rows)  # as a table of classes is read

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from pyg_mllc.cli.errors import short
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
@@ -72,6 +72,7 @@ def alone(out: Path) -> Iterator[None]:
 def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
     """Write what the run is, and put away what is left of one that it takes the place of."""
     from pyg_mllc.data import write_partition
+    from pyg_mllc.inference.checkpoint import FORMAT
 
     for old in (out / RUN, out / REPORT, *out.glob("*/result.json")):
         old.unlink(missing_ok=True)
@@ -85,8 +86,9 @@ def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
     own = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
     words = [*(f"--config-dir={folder}" for folder in own), *hydra.overrides.task]
     command = shlex.join(["mllc", "train", *words])
-    for name, text in ((COMMAND, command), (RUN, OmegaConf.to_yaml(cfg, resolve=True))):
-        with whole_file(out / name) as file:  # the last of them makes it a run
+    options = f"format: {FORMAT}  # of this file\n{OmegaConf.to_yaml(cfg, resolve=True)}"
+    for name, text in ((COMMAND, command), (RUN, options)):
+        with atomic_open(out / name) as file:  # the last of them makes it a run
             file.write(text.encode())
 
 
@@ -106,10 +108,11 @@ def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
     """Return the options of an earlier run, with changes.
 
     Raises:
-        InputError: as `read_run` and `check_names`.
+        InputError: as `read_run` and `check_format`.
     """
     cfg = read_run(out)
-    check_names(cfg, out)
+    check_format(cfg, out)
+    del cfg["format"]
     cfg.pop("allow", None)  # the author of the file allows no code, only the command line does
     for change in OverridesParser.create().parse_overrides(list(changed)):
         OmegaConf.update(cfg, change.key_or_group, change.value())
@@ -139,16 +142,18 @@ def read_run(out: Path) -> DictConfig:
     return cast(DictConfig, cfg)
 
 
-def check_names(cfg: DictConfig, out: Path) -> None:
-    """Raise if the options of a run are those of an earlier version.
+def check_format(cfg: DictConfig, out: Path) -> None:
+    """Raise if another version of pyg_mllc began a run.
 
     Raises:
         InputError: saying what to do.
     """
-    if "optimizer" not in cfg:
+    from pyg_mllc.inference.checkpoint import FORMAT
+
+    if cfg.get("format") != FORMAT:
         raise InputError(
-            f"{out / RUN} is of an earlier version, whose options had other names: go on with that "
-            "version, or train anew with the names that mllc train --help lists"
+            f"{short(out / RUN)} is of another version of pyg_mllc, such as 0.1, whose options "
+            "have other names; train anew, or go on with that version"
         )
 
 
@@ -162,7 +167,7 @@ def same_run(cfg: DictConfig, other: Any) -> bool:
     """Whether two runs differ in nothing but where they lie, and what may change."""
     both: list[Any] = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, other)]
     for each in both:
-        for option in ("output", "overwrite", "resume", *CHANGEABLE):
+        for option in ("output", "overwrite", "resume", "format", *CHANGEABLE):
             OmegaConf.update(each, option, None)
     return bool(both[0] == both[1])
 

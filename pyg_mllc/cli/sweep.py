@@ -20,7 +20,7 @@ from rich.text import Text
 from pyg_mllc.cli.errors import sentence_of, short
 from pyg_mllc.cli.run_dir import CHANGEABLE, COMMAND, ERROR, RUN, OccupiedError, read_run
 from pyg_mllc.evaluation.results import TrainingResult
-from pyg_mllc.utils.io import whole_file, write_csv
+from pyg_mllc.utils.io import atomic_open, write_csv
 from pyg_mllc.visualization.report.tables import chain, plain_table, spread
 
 HEADER = (
@@ -73,7 +73,7 @@ def _tell(config: DictConfig, error: BaseException) -> None:
     told = sentence_of(error)
     folder = Path(config.hydra.runtime.output_dir)
     if not isinstance(error, OccupiedError):  # else the folder is another's
-        with whole_file(folder / ERROR) as file:
+        with atomic_open(folder / ERROR) as file:
             file.write((told or "".join(traceback.format_exception(error))).encode())
     why = told or f"{type(error).__name__}: {error}, see {short(folder / ERROR)}"
     print(f"mllc: run {config.hydra.job.num} failed: {why}", file=sys.stderr)

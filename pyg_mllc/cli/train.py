@@ -6,16 +6,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
-from pyg_mllc.cli.composition import hydra_command
+from pyg_mllc.cli.composition import composing, hydra_command
 from pyg_mllc.cli.config_checks import check_choices, method_name, tell_unread
-from pyg_mllc.cli.errors import one_sentence, refuse, short
+from pyg_mllc.cli.errors import one_sentence, sentence_of, short
+from pyg_mllc.cli.overrides import in_quotes, quoted
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.run_dir import (
     CHANGEABLE,
@@ -36,7 +40,10 @@ from pyg_mllc.cli.run_dir import (
 from pyg_mllc.cli.trusted_config import TRAINED, allowed, checked_parts, trusted
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.distributed import rank_and_size
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
+
+if TYPE_CHECKING:
+    from pyg_mllc.evaluation.results import TrainingResult
 
 
 def run() -> None:
@@ -59,6 +66,60 @@ def run() -> None:
     _run()
 
 
+class Stopped(KeyboardInterrupt):
+    """A run was stopped, and can go on."""
+
+    code = 130
+
+
+def train(
+    *overrides: str,
+    output: str | Path | None = None,
+    resume: str | Path | None = None,
+    allow: Sequence[str] = (),
+) -> "list[TrainingResult]":
+    """Train as `mllc train` does, and write checkpoints, curves and a report.
+
+    `pyg_mllc.train("experiment=demo", "seed=1", output="outputs/demo")` is the same as
+    `mllc train experiment=demo seed=1 output=outputs/demo`. For parts made in Python there is
+    `pyg_mllc.training.train`.
+
+    Args:
+        *overrides: options, as on the command line.
+        output: folder of the run; by default a new one in `outputs/`.
+        resume: folder of a run to go on with, whose options it takes.
+        allow: packages or modules whose code may run, such as your own layers and methods.
+
+    Returns:
+        Curves and figures of what was trained: of the baseline, if any, and of the method.
+
+    Raises:
+        InputError: if an option cannot be used.
+        Stopped: at Ctrl-C or SIGTERM, once the run is saved.
+    """
+    folders = [f"output={in_quotes(str(output))}"] if output is not None else []
+    folders += [f"resume={in_quotes(str(resume))}"] if resume is not None else []
+    words = [*map(quoted, overrides), *folders, f"allow=[{','.join(allow)}]"]
+    earlier = HydraConfig.instance().cfg
+    try:
+        with composing():
+            cfg = compose("train", words, return_hydra_config=True)
+            HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        out = Path(str(resume if resume is not None else cfg.output)).absolute()
+        if resume is None:
+            out.mkdir(parents=True, exist_ok=True)
+            with alone(out):
+                return _train(cfg, out, trusted(cfg))
+        with alone(out):
+            return _train(kept_options(out, given_changes()), out, allowed(cfg), resume=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(sentence_of(error) or str(error)) from error
+    finally:
+        HydraConfig.instance().cfg = earlier
+
+
 @hydra_command("train")
 def _run(cfg: DictConfig) -> float:
     """Train what `cfg` says, and its baseline if it names one; return the last mIoU."""
@@ -73,8 +134,8 @@ def _run(cfg: DictConfig) -> float:
             with one_sentence():  # here, before Hydra adds lines of its own
                 if resume:  # others may have written the run: only the command line allows code
                     kept = kept_options(out, given_changes())
-                    return _train(kept, out, allowed(cfg), resume)
-                return _train(cfg, out, trusted(cfg))
+                    return _train(kept, out, allowed(cfg), resume)[-1].last_miou
+                return _train(cfg, out, trusted(cfg))[-1].last_miou
         except (SystemExit, KeyboardInterrupt) as stop:
             if fresh and getattr(stop, "code", 2) == 2:
                 clear_run(out)
@@ -86,7 +147,7 @@ def _member(cfg: DictConfig, out: Path) -> float:
     from pyg_mllc.evaluation.results import TrainingResult
 
     if cfg.overwrite or not (out / RUN).is_file():
-        return _train(cfg, out, trusted(cfg))
+        return _train(cfg, out, trusted(cfg))[-1].last_miou
     if not same_run(cfg, read_run(out)):
         raise InputError(
             f"{short(out)} holds a run of other options, and a sweep goes on with the very same "
@@ -98,7 +159,7 @@ def _member(cfg: DictConfig, out: Path) -> float:
         return TrainingResult.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
     given = HydraConfig.get().overrides.task
     changed = [option for option in given if option.split("=")[0] in CHANGEABLE]
-    return _train(kept_options(out, changed), out, trusted(cfg), resume=True)
+    return _train(kept_options(out, changed), out, trusted(cfg), resume=True)[-1].last_miou
 
 
 def _methods(cfg: DictConfig) -> dict[str, str]:
@@ -110,8 +171,10 @@ def _methods(cfg: DictConfig) -> dict[str, str]:
     return {f"{name}_baseline" if name == own else name: "baseline", own: "method"}
 
 
-def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = False) -> float:
-    """Train what options say, with code of the packages allowed; return the last mIoU."""
+def _train(
+    cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = False
+) -> "list[TrainingResult]":
+    """Train what options say, with code of the packages allowed."""
     import lightning as L
     import rich
     from lightning.pytorch.utilities import rank_zero_only
@@ -158,32 +221,33 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
     trained = _methods(cfg)
     networks = {name: _described(parts, part, splits) for name, part in trained.items()}
     methods = {name: build(part) for name, part in trained.items()}
-    splits.doubts  # noqa: B018 - refuses labels of a single class; `train` logs the rest
+    splits.label_warnings  # noqa: B018 - refuses labels of a single class; `train` logs the rest
     if begins:
         tell_unread(cfg, HydraConfig.get().overrides.task)
         begin_run(out, cfg, splits)  # all could be built: what was there before may go
     with _goes_on(out, allow):
-        runs: list[Any] = []
+        runs: list[TrainingResult] = []
         for name in trained:
             method = methods.pop(name)  # one network at a time takes a device's memory
             more = f", {len(splits.unlabeled)} unlabeled" if method.uses_unlabeled else ""
             rich.print(f"[bold]{name}[/]: {len(splits.labeled)} labeled images{more}")
-            found = training.train(
+            result = training.train(
                 method, splits, config, cfg.seed, out / name, name, resume, networks[name]
             )
-            runs.append(found)
+            runs.append(result)
         if rank_and_size()[0]:
-            return runs[-1].last_miou  # one process reports
+            return runs  # one process reports
         rich.print(comparison_table(runs))
 
-        predict, device = full_size(method.teach, config.window), next(method.parameters()).device
+        predict = full_size(method.predict_teacher, config.window)
+        device = next(method.parameters()).device
         with bar("report", len(splits.val), config.enable_progress_bar) as advance:
             evaluation = evaluate(
                 predict, splits.val, workers=config.num_workers, device=device, advance=advance
             )
         spec, examples = splits.spec, [example for _, example in evaluation.examples]
         chosen = examples[:: max(1, len(examples) // 4)][:4]
-        with whole_file(out / "examples.png") as file:
+        with atomic_open(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
         facts = _facts(cfg, config, splits, runs[-1].provenance) | {
             "command": (out / COMMAND).read_text(encoding="utf-8")
@@ -192,19 +256,19 @@ def _train(cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = Fals
             out / REPORT, str(cfg.get("name")), runs, evaluation, spec.classes, spec.colors, facts
         )
         print(f"report: {short(out / REPORT)}")
-        return runs[-1].last_miou
+        return runs
 
 
 @contextmanager
 def _goes_on(out: Path, allow: Sequence[str]) -> Iterator[None]:
-    """At Ctrl-C, say how the run goes on."""
+    """Raise `Stopped` at Ctrl-C, which says how the run goes on."""
     try:
         yield
     except KeyboardInterrupt:
         again = resuming(out, allow)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             again = f"the same command with output={short(Path(HydraConfig.get().sweep.dir))}"
-        refuse(f"stopped; {again} goes on", 130)
+        raise Stopped(f"stopped; {again} goes on") from None
 
 
 def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any]:

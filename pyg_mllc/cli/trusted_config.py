@@ -11,9 +11,7 @@ from pyg_mllc.utils.user_code import find_named
 
 NETWORK = ("model", "corrector", "method", "baseline")
 NAMED = {  # what parts that are no networks are made by
-    "data": tuple(
-        f"pyg_mllc.data.{name}" for name in ("camvid", "folder", "published", "textures", "voc")
-    ),
+    "data": tuple(f"pyg_mllc.data.{name}" for name in ("folder", "load_dataset", "textures")),
     "trainer": ("pyg_mllc.training.TrainerConfig",),
     "optimizer": tuple(
         f"torch.optim.{name}"

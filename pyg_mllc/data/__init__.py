@@ -1,6 +1,7 @@
-"""Data sets, their labeled and unlabeled splits, and loaders."""
+"""Data sets, their labeled and unlabeled splits, loaders and batches."""
 
 from pyg_mllc.data.base import ReadableSet, Sample, SampleSet
+from pyg_mllc.data.batch import Batch, make_batch, to_float
 from pyg_mllc.data.catalog import (
     CAMVID,
     CAMVID32,
@@ -10,12 +11,12 @@ from pyg_mllc.data.catalog import (
     SPECS,
     VOC,
     VOC_AUG,
-    spec_named,
+    get_spec,
 )
-from pyg_mllc.data.dataset import OwnSizes, SegmentationDataset
-from pyg_mllc.data.datasets import camvid, published, voc
+from pyg_mllc.data.dataset import OriginalSizeDataset, SegmentationDataset
+from pyg_mllc.data.datasets import load_dataset
 from pyg_mllc.data.folder import folder
-from pyg_mllc.data.loaders import EndlessBatches, endless_loader, eval_loader
+from pyg_mllc.data.loaders import InfiniteBatchSampler, eval_loader, infinite_loader
 from pyg_mllc.data.spec import DatasetSpec, Protocol
 from pyg_mllc.data.splits import Splits, make_splits, write_partition
 from pyg_mllc.data.synthetic.textures import TEXTURES, Textures, textures
@@ -30,9 +31,10 @@ __all__ = [
     "TEXTURES",
     "VOC",
     "VOC_AUG",
+    "Batch",
     "DatasetSpec",
-    "EndlessBatches",
-    "OwnSizes",
+    "InfiniteBatchSampler",
+    "OriginalSizeDataset",
     "Protocol",
     "ReadableSet",
     "Sample",
@@ -40,14 +42,14 @@ __all__ = [
     "SegmentationDataset",
     "Splits",
     "Textures",
-    "camvid",
-    "endless_loader",
     "eval_loader",
     "folder",
+    "get_spec",
+    "infinite_loader",
+    "load_dataset",
+    "make_batch",
     "make_splits",
-    "published",
-    "spec_named",
     "textures",
-    "voc",
+    "to_float",
     "write_partition",
 ]

@@ -1,4 +1,4 @@
-"""What every data set of this package is: a list of samples of one size."""
+"""Base classes of data sets."""
 
 import logging
 from typing import Any
@@ -10,15 +10,22 @@ from pyg_mllc.errors import InputError
 
 log = logging.getLogger(__name__)
 
-Sample = dict[str, Any]  # tensors and a name
-"""``image`` uint8 (3, H, W) and ``name``, with ``label`` int64 (H, W) or ``valid`` bool (H, W)."""
+Sample = dict[str, Any]
+"""``image`` uint8 (3, H, W) and ``name``, with ``label`` int64 (H, W) or ``valid`` bool (H, W).
+
+Collated samples have the same keys and a leading dimension.
+"""
 
 
 class SampleSet(Dataset[Sample]):
-    """Samples of one size, with the metadata that travels along.
+    """Samples of one size.
 
-    Labeled samples have a ``label`` (`IGNORE` in void and padding); unlabeled ones have ``valid``
-    instead (False in padding).
+    Labeled samples have a ``label``, `IGNORE` in void and padding. Unlabeled ones have ``valid``,
+    False in padding.
+
+    Attributes:
+        spec: Classes and colors.
+        size: Height and width (H, W) of the samples.
     """
 
     spec: DatasetSpec
@@ -32,12 +39,12 @@ class SampleSet(Dataset[Sample]):
 
 
 class ReadableSet(SampleSet):
-    """A data set whose samples carry their position, and that may pass over unreadable ones.
+    """Data set that adds ``index`` to its samples and can skip unreadable ones.
 
     Args:
         samples: Data set.
-        skip: Whether the next readable sample takes the place of an unreadable one, with a warning
-            that names the file; else reading it raises `InputError`.
+        skip: Whether the next readable sample replaces an unreadable one, with a warning that names
+            the file. Otherwise reading it raises `InputError`.
     """
 
     def __init__(self, samples: SampleSet, skip: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Decoded samples kept on disk, so that no pass but the first decodes."""
+"""Cache of decoded samples on disk."""
 
 import hashlib
 import logging
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 
 class SampleCache:
-    """Arrays in files of a folder, found by the content of what they were made from.
+    """Arrays on disk, keyed by the content of their source files.
 
-    A changed image is another content, so nothing in the folder is ever out of date, and all of it
-    may be deleted at any time. Each file is written beside its place and then put there, so that
-    processes may share a folder and start at once. What is read is mapped into memory.
+    A changed image has another key, so no entry is ever outdated, and all entries may be deleted at
+    any time. Writes are atomic, so processes may share a folder. Arrays are memory-mapped.
 
     Args:
-        folder: Made if it is missing. It grows with every new content, size and meaning of ids.
+        folder: Folder of the cache; made if it is missing. It grows with every new file content,
+            sample size and table of classes.
 
     Raises:
         InputError: If the folder cannot be made.
@@ -48,13 +48,13 @@ class SampleCache:
         shape: tuple[int, ...],
         make: Callable[[], np.ndarray],
     ) -> np.ndarray:
-        """Give an array, made only if it is not in the folder.
+        """Return an array from the cache; compute and store it if it is missing.
 
         Args:
-            files: What it is made from.
-            meaning: Whatever else decides what it is.
-            shape: Of the array.
-            make: Makes it, uint8.
+            files: Source files.
+            meaning: Everything else that the array depends on.
+            shape: Shape of the array.
+            make: Computes the array, uint8.
 
         Returns:
             The array, possibly read-only.
@@ -65,12 +65,12 @@ class SampleCache:
                 content = file.read_bytes()
                 digest.update(len(content).to_bytes(8, "big") + content)
         except OSError:
-            return make()  # which says what is wrong
+            return make()  # raises the error that the user reads
         key = digest.hexdigest()
         path = self.folder / key[:2] / key
         try:
             return np.memmap(path, np.uint8, "r", shape=shape)
-        except (OSError, ValueError):  # not there, or not whole
+        except (OSError, ValueError):  # missing or incomplete
             array = make()
         self._put(path, array)
         return array
@@ -82,7 +82,7 @@ class SampleCache:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 part.write_bytes(array.tobytes())
                 part.replace(path)
-        except FileNotFoundError:  # somebody deletes the folder
+        except FileNotFoundError:  # the folder is being deleted
             return
         except OSError as error:
             self.writable = False

@@ -1,4 +1,4 @@
-"""The published data sets that are read from where the user has them, as values."""
+"""Specs of the supported published data sets."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ _CAMVID_COLORS: dict[str, Color] = {
     "wall": (64, 192, 0),
 }
 
-# The 11 classes, their colors in pictures, and which of the 31 they join.
+# The 11 classes, their colors in figures, and which of the 31 they join.
 _CAMVID: dict[str, tuple[Color, tuple[str, ...]]] = {
     "sky": ((128, 128, 128), ("sky",)),
     "building": ((128, 0, 0), ("building", "archway", "bridge", "tunnel", "wall")),
@@ -82,11 +82,19 @@ CAMVID32 = replace(
 )
 
 
-def spread_color(index: int) -> Color:
-    """Color of a VOC id: its bits dealt to red, green and blue in turn, highest bit first.
+def voc_color(index: int) -> Color:
+    """Compute the color of an id in PASCAL VOC.
+
+    The bits of the id go to red, green and blue in turn, to the highest bits first.
+
+    Args:
+        index: Id, 0 to 255.
+
+    Returns:
+        Red, green and blue.
 
     Example:
-        >>> [spread_color(index) for index in (0, 1, 15)]
+        >>> [voc_color(index) for index in (0, 1, 15)]
         [(0, 0, 0), (128, 0, 0), (192, 128, 128)]
     """
     red, green, blue = (
@@ -106,7 +114,7 @@ _CLASSIC = (92, 183, 366, 732, 1464)
 VOC = DatasetSpec(
     name="voc",
     classes=tuple(_VOC_CLASSES.split()),
-    colors=tuple(spread_color(index) for index in range(21)),
+    colors=tuple(voc_color(index) for index in range(21)),
     images="JPEGImages",
     masks="SegmentationClass",
     listing="ImageSets/Segmentation/{split}.txt",
@@ -193,11 +201,17 @@ SPECS = {
 }
 
 
-def spec_named(name: str | DatasetSpec) -> DatasetSpec:
-    """Give the spec of a data set by its name; a spec passes as it is.
+def get_spec(name: str | DatasetSpec) -> DatasetSpec:
+    """Return the spec of a data set by its name.
+
+    Args:
+        name: Key of `SPECS`; a spec is returned unchanged.
+
+    Returns:
+        Spec of the data set.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If the name is unknown.
     """
     if isinstance(name, DatasetSpec):
         return name

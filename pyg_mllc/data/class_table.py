@@ -1,4 +1,4 @@
-"""The classes of a user's own masks: from a table, or found in the masks."""
+"""Classes of the user's own masks: read from a table, or inferred from the masks."""
 
 import csv
 import logging
@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyg_mllc.data.catalog import spread_color
-from pyg_mllc.data.mask_io import packed, read_raw_mask
+from pyg_mllc.data.catalog import voc_color
+from pyg_mllc.data.id_counts import IdCounts, MaskIdCounts, count_ids, table_lines
+from pyg_mllc.data.mask_io import pack_colors, read_raw_mask
 from pyg_mllc.data.spec import DatasetSpec
-from pyg_mllc.data.stored_ids import Counted, StoredIds, count_ids, lines
 from pyg_mllc.errors import InputError, listed
 from pyg_mllc.typing import IGNORE, Color
-from pyg_mllc.utils.validation import evenly_spaced
+from pyg_mllc.utils.sampling import evenly_spaced
 
 log = logging.getLogger(__name__)
 
 VOID = ("void", "ignore", "unlabeled")  # names of rows that are no class
-LOOKED_AT = 64  # masks that tell whether 0 and 255 are the two classes
+SAMPLED = 64  # masks that decide whether 0 and 255 are the two classes
 COLUMNS = {
     1: ("name",),
     2: ("id", "name"),
@@ -32,33 +32,42 @@ COLUMNS = {
 }
 
 
-class Row(NamedTuple):
-    """One row of a table of classes."""
+class ClassRow(NamedTuple):
+    """Row of a table of classes.
 
-    code: int  # what masks of ids store
+    Args:
+        code: Id in masks.
+        name: Name of the class.
+        color: Color in masks and figures; None if the table gives none.
+    """
+
+    code: int
     name: str
     color: Color | None
 
 
 def read_classes(path: Path, void: Sequence[int] = (IGNORE,)) -> DatasetSpec:
-    """Read the classes from a table: one class a line, in the order that training numbers them.
+    """Read a table of classes: one class per line, in the order that training numbers them.
 
-    A line is a name, ``id,name``, ``name,r,g,b`` or ``id,name,r,g,b``; the first line may name
-    these columns. Without ids, masks store the number of the line, from 0. A row that is
-    called void, ignore or unlabeled is no class. Colors are those of masks in color, and of
-    pictures; without colors, each class gets one.
+    A line is ``name``, ``id,name``, ``name,r,g,b`` or ``id,name,r,g,b``. The first line may name
+    these columns. Without ids, masks store the number of the line, from 0. A row called void,
+    ignore or unlabeled is no class. Colors are those of masks in color and of figures; without
+    colors, each class gets one.
 
     Args:
-        path: The table, text whose columns are separated by commas, semicolons or tabs.
-        void: More ids that mean void, unless the table gives them to a class.
+        path: Text file with columns separated by commas, semicolons or tabs.
+        void: Further ids that mean void, unless the table gives them to a class.
+
+    Returns:
+        Spec of the classes, without folders.
 
     Raises:
-        InputError: If it is missing or cannot be read so, naming the line.
+        InputError: If the table is missing or a line has another form, naming the line.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        comma = next((c for c in ",;\t" if c in text.strip().partition("\n")[0]), ",")
-        lines = csv.reader(text.splitlines(), delimiter=comma)
+        delimiter = next((c for c in ",;\t" if c in text.strip().partition("\n")[0]), ",")
+        lines = csv.reader(text.splitlines(), delimiter=delimiter)
         numbered = [(number, [cell.strip() for cell in row]) for number, row in enumerate(lines, 1)]
     except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -69,12 +78,12 @@ def read_classes(path: Path, void: Sequence[int] = (IGNORE,)) -> DatasetSpec:
     columns: Sequence[str] = ()
     if table and "name" in (head := [cell.lower() for cell in table[0][1]]):
         columns, table = head, table[1:]
-        if strange := [column for column in head if column and column not in COLUMNS[5]]:
+        if unknown := [column for column in head if column and column not in COLUMNS[5]]:
             raise InputError(
-                f"{path} has the columns {listed(head)}, and {strange[0]!r} means nothing here: "
+                f"{path} has the columns {listed(head)}, and {unknown[0]!r} means nothing here: "
                 f"call the columns {', '.join(COLUMNS[5])}, and take others out."
             )
-    rows: list[Row] = []
+    rows: list[ClassRow] = []
     for place, (number, cells) in enumerate(table):
         try:
             rows.append(_row(cells, columns or COLUMNS[len(cells)], place))
@@ -86,10 +95,10 @@ def read_classes(path: Path, void: Sequence[int] = (IGNORE,)) -> DatasetSpec:
                 f"{path}, line {number}: {','.join(cells)!r} is not understood{reason}: write "
                 "name, or id,name, or name,r,g,b, or id,name,r,g,b."
             ) from error
-    return spec_of_rows(rows, void, str(path))
+    return spec_from_rows(rows, void, str(path))
 
 
-def _row(cells: list[str], columns: Sequence[str], place: int) -> Row:
+def _row(cells: list[str], columns: Sequence[str], place: int) -> ClassRow:
     values = {column: cells[index] for index, column in enumerate(columns)}
     if not values["name"]:
         raise ValueError("a class has a name")
@@ -101,16 +110,19 @@ def _row(cells: list[str], columns: Sequence[str], place: int) -> Row:
     code = int(values["id"]) if values.get("id") else place
     if not -1 <= code < 2**16:
         raise ValueError("an id is a whole number from -1 to 65535")
-    return Row(code, values["name"], color)
+    return ClassRow(code, values["name"], color)
 
 
-def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> DatasetSpec:
-    """Give the spec of a folder whose classes are these rows.
+def spec_from_rows(rows: Iterable[ClassRow], void: Sequence[int], source: str) -> DatasetSpec:
+    """Build the spec of a folder from rows of a table of classes.
 
     Args:
         rows: Classes and void, in order.
-        void: More ids that mean void.
-        source: Where they come from, for messages.
+        void: Further ids that mean void.
+        source: Origin of the rows, for messages.
+
+    Returns:
+        Spec of the classes, without folders.
 
     Raises:
         InputError: If there are fewer than two classes, two share a name or a color, or an id is
@@ -122,11 +134,11 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
     names = [row.name for row in classes]
     if not classes:
         raise InputError(f"{source} names no class: write one class a line.")
-    given = [row.color for row in classes if row.color]
-    shades = {row.color for row in others if row.color}
-    free = (color for color in map(spread_color, count()) if color not in {*given, *shades})
+    own = [row.color for row in classes if row.color]
+    void_colors = {row.color for row in others if row.color}
+    free = (color for color in map(voc_color, count()) if color not in {*own, *void_colors})
     colors = [row.color or next(free) for row in classes]
-    twice = _repeated(names) or _repeated([*given, *shades])
+    twice = _repeated(names) or _repeated([*own, *void_colors])
     if twice:
         raise InputError(f"{source} gives {twice} to two classes: change one.")
     if len(classes) == 1:
@@ -146,11 +158,11 @@ def spec_of_rows(rows: Iterable[Row], void: Sequence[int], source: str) -> Datas
     ids = [row.code for row in others] + [code for code in void if code not in codes]
     return DatasetSpec(
         name="folder",
-        has_colors=bool(given),
+        has_colors=bool(own),
         classes=tuple(names),
         colors=tuple(colors),
         codes=codes,
-        void=(*dict.fromkeys(ids), *sorted(shades)),
+        void=(*dict.fromkeys(ids), *sorted(void_colors)),
         assumes_void=tuple(void) == (IGNORE,) and IGNORE not in {row.code for row in rows},
     )
 
@@ -159,42 +171,45 @@ def _repeated(values: Sequence[Any]) -> Any:
     return next((value for place, value in enumerate(values) if value in values[:place]), None)
 
 
-def find_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> DatasetSpec:
-    """Find the classes in masks of ids: as many as the largest id says, called after their ids.
+def infer_classes(masks: Sequence[Path], void: Sequence[int], table: Path) -> DatasetSpec:
+    """Infer the classes from the ids in masks: one per number up to the largest id.
 
     Args:
         masks: All masks.
         void: Ids that mean void.
-        table: Where the user may name the classes, for messages.
+        table: Path where the user may name the classes, for messages.
+
+    Returns:
+        Spec of the classes, which are named after their ids.
 
     Raises:
-        InputError: If the masks do not tell.
+        InputError: If masks have colors, their ids do not number classes, or none can be read.
     """
-    stored = StoredIds()
+    stored = IdCounts()
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        for path, found in zip(masks, pool.map(_counted, masks), strict=True):
-            if not isinstance(found, Counted):
+        for path, counts in zip(masks, pool.map(_count, masks), strict=True):
+            if not isinstance(counts, MaskIdCounts):
                 raise InputError(
-                    f"{path} has colors, such as {found}, and nothing says what they mean: "
+                    f"{path} has colors, such as {counts}, and nothing says what they mean: "
                     f"write the classes into {table}, lines of name,r,g,b."
                 )
-            stored.add(path, found)
+            stored.add(path, counts)
     if not stored.pixels and masks:
         read_raw_mask(masks[0])  # raises: no mask can be read
-    number = stored.num_classes(void, f"write the classes into {table}")
-    rows = (Row(label, f"class {label}", None) for label in range(number))
-    return spec_of_rows(rows, void, str(table))
+    number = stored.infer_num_classes(void, f"write the classes into {table}")
+    rows = (ClassRow(label, f"class {label}", None) for label in range(number))
+    return spec_from_rows(rows, void, str(table))
 
 
-def _counted(path: Path) -> Counted | tuple[int, ...]:
-    """The ids of a mask, none if it cannot be read; or one of its colors."""
+def _count(path: Path) -> MaskIdCounts | tuple[int, ...]:
+    """Count the ids of a mask, none if it is unreadable; return a color of a mask in color."""
     try:
         values = read_raw_mask(path)
     except InputError:
-        return Counted({}, {})  # reading the sample tells what is wrong
+        return MaskIdCounts({}, {})  # reading the sample raises it again
     if values.ndim == 2:
         return count_ids(values)
-    return tuple(values.reshape(-1, 3)[packed(values).argmax()].tolist())
+    return tuple(values.reshape(-1, 3)[pack_colors(values).argmax()].tolist())
 
 
 def read_as_binary(
@@ -202,48 +217,50 @@ def read_as_binary(
     masks: Sequence[Path],
     read: Callable[[Path], np.ndarray] = read_raw_mask,
 ) -> DatasetSpec:
-    """Return the spec whose second class is 255, where masks of two classes hold 0 and 255 alone.
+    """Make 255 the second of two classes if masks hold 0 and 255 alone.
 
-    Masks with the values of a black and white picture are common. Their 255 can only mean the
-    second class: as void it would leave a single class. A warning says so. Where some masks hold
-    255 and others 1, but none holds both, 255 may mean either.
+    Such masks have the values of a black and white image. As void, their 255 would leave a single
+    class. A warning tells of the change. If some masks hold 255 and others 1, but none holds both,
+    255 may mean either.
 
     Args:
-        spec: Two classes, numbered by their lines, and void that nobody has named.
-        masks: Files, of which some are read, evenly spaced.
-        read: Gives the ids (H, W) or colors (H, W, 3) of one.
+        spec: Spec of the classes.
+        masks: Mask files; some of them are read, evenly spaced.
+        read: Reads the ids (H, W) or colors (H, W, 3) of a mask.
 
     Returns:
-        The spec, changed only where masks hold 0 and 255 alone.
+        The spec; changed only if it has two classes without ids of their own, void is assumed, and
+        masks hold 0 and 255 alone.
 
     Raises:
         InputError: If some masks hold 255 and others 1, but none holds both.
     """
     if spec.num_classes != 2 or not spec.assumes_void or spec.ids != {0: 0, 1: 1, IGNORE: IGNORE}:
         return spec
-    found: dict[frozenset[int], Path] = {}  # the first mask of each kind
-    for place in evenly_spaced(len(masks), LOOKED_AT):
-        with suppress(InputError):  # reading the sample tells what is wrong
+    first: dict[frozenset[int], Path] = {}  # first mask by the ids that it holds
+    for place in evenly_spaced(len(masks), SAMPLED):
+        with suppress(InputError):  # reading the sample raises it again
             values = read(masks[place])
             ids = frozenset(np.unique(values).tolist()) if values.ndim == 2 else frozenset({-1})
-            found.setdefault(ids, masks[place])
+            first.setdefault(ids, masks[place])
             if ids - {0, 1, IGNORE} or ids >= {1, IGNORE}:
                 return spec
-    ones, others = ([mask for ids, mask in found.items() if i in ids] for i in (1, IGNORE))
+    ones, others = ([mask for ids, mask in first.items() if i in ids] for i in (1, IGNORE))
     if ones and others:
         raise InputError(
             f"{others[0]} holds {IGNORE} and {ones[0]} holds 1, but no mask holds both, so that "
             f"{IGNORE} may mean {spec.classes[1]!r} or void: store one number for each class, or "
-            f"write {lines([0, 1, IGNORE], [*spec.classes, 'void'])} into a table of the classes."
+            f"write {table_lines([0, 1, IGNORE], [*spec.classes, 'void'])} into a table of the "
+            "classes."
         )
-    if frozenset().union(*found) != {0, IGNORE}:
+    if frozenset().union(*first) != {0, IGNORE}:
         return spec
     log.warning(
         "the masks hold 0 and 255 alone: 255 is read as %r and 0 as %r; the lines %s in a table of "
         "the classes say so, and the lines %s would make 255 void",
         spec.classes[1],
         spec.classes[0],
-        lines([0, IGNORE], spec.classes),
-        lines([0, 1, IGNORE], [*spec.classes, "void"]),
+        table_lines([0, IGNORE], spec.classes),
+        table_lines([0, 1, IGNORE], [*spec.classes, "void"]),
     )
     return replace(spec, codes={0: 0, IGNORE: 1}, void=(), assumes_void=False)

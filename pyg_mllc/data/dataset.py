@@ -1,4 +1,4 @@
-"""Image files, with or without mask files, as samples."""
+"""Data sets of image files, with or without mask files."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,9 +10,10 @@ from PIL import Image
 
 from pyg_mllc.data.base import Sample, SampleSet
 from pyg_mllc.data.cache import SampleCache
-from pyg_mllc.data.image_layout import read_layout
-from pyg_mllc.data.mask_io import fitted_size, letterbox, read_image, read_mask
-from pyg_mllc.data.orientation import mask_orientation
+from pyg_mllc.data.exif import mask_orientation
+from pyg_mllc.data.image_file import read_stored_size
+from pyg_mllc.data.image_io import fitted_size, letterbox, read_image
+from pyg_mllc.data.mask_io import read_mask
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.typing import IGNORE
@@ -20,24 +21,24 @@ from pyg_mllc.utils.validation import check_index, check_size
 
 
 class SegmentationDataset(SampleSet):
-    """Decoded, unaugmented samples of one size, from files.
+    """Decoded samples of one size from files, without augmentation.
 
-    Each image is scaled to fit inside the size with its aspect ratio kept, and padded at the right
-    or the bottom: the image with 0, the label with `IGNORE`.
+    Each image is scaled to fit inside the size and keeps its aspect ratio. It is padded at the
+    right or the bottom: the image with 0, the label with `IGNORE`.
 
     Args:
         images: Image files.
-        masks: Their mask files in the same order, or None for unlabeled images: then no mask is
-            read and none need exist.
+        masks: Mask files in the same order; None for unlabeled images, whose masks are not read.
         spec: Classes and void ids of the masks.
         size: Height and width (H, W) of every sample.
-        cache: Folder to keep decoded samples in, see `SampleCache`; by default they are not kept.
-        exif: How masks lie over photos that EXIF turns, ``turn`` or ``stored``, see `choose_exif`.
+        cache: Folder of decoded samples, see `SampleCache`; None caches nothing.
+        exif: How masks lie over photos that EXIF rotates, ``turn`` or ``stored``, see
+            `resolve_exif`.
 
     Raises:
         InputError: If there are not as many masks as images, or the size is not positive. Reading a
-            sample raises it for a file that is no image, for a mask of another size than its image
-            and for ids that the spec does not know.
+            sample raises it if a file is no image, a mask has another size than its image, or the
+            spec does not know an id.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class SegmentationDataset(SampleSet):
         self.images = [Path(path) for path in images]
         self.masks = None if masks is None else [Path(path) for path in masks]
         self.spec = spec
-        self.size = check_size(size)
+        self.size = check_size("data.size", size)
         self.cache = None if cache is None else SampleCache(cache)
         self.exif = exif
         self._meaning = "valid" if masks is None else f"{spec.ids} {spec.palette} {exif}"
@@ -82,7 +83,7 @@ class SegmentationDataset(SampleSet):
         return sample
 
     def _decode(self, index: int) -> np.ndarray:
-        """Image, and label or where the image is, uint8 (3 + 1, H, W)."""
+        """Return the image, and the label or the mask of valid pixels, uint8 (3 + 1, H, W)."""
         path = self.images[index]
         picture = read_image(path)
         box = self._boxed(picture)
@@ -100,7 +101,7 @@ class SegmentationDataset(SampleSet):
         return self.size
 
     def mask_orientation(self, index: int) -> int | None:
-        """Return the EXIF orientation to turn a mask by, None for the mask's own."""
+        """Return the EXIF orientation of the mask of a sample; None for the mask's own."""
         return mask_orientation(self.images[index], self.exif)
 
     def _label(
@@ -109,21 +110,21 @@ class SegmentationDataset(SampleSet):
         ids = read_mask(mask_path, self.spec, self.mask_orientation(index))
         if ids.shape != (picture.height, picture.width):
             path = self.images[index]
-            turned = read_layout(path).orientation >= 5 or read_layout(mask_path).orientation >= 5
+            transposed = max(read_stored_size(p).orientation for p in (path, mask_path)) >= 5
             raise InputError(
                 f"{mask_path} is {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its "
                 f"image {path} is {picture.height} x {picture.width}: give the mask that size"
-                + (f", or exif= another value than {self.exif}." if turned else ".")
+                + (f", or exif= another value than {self.exif}." if transposed else ".")
             )
         mask = Image.fromarray(ids.astype(np.uint8))
         return letterbox(mask, box, nearest=True, fill=IGNORE)
 
 
-class OwnSizes(SegmentationDataset):
-    """The samples of a data set at the sizes that their files have, so in batches of one.
+class OriginalSizeDataset(SegmentationDataset):
+    """Samples of a data set at the sizes of their files, for batches of one.
 
     Args:
-        dataset: Its files.
+        dataset: Data set of one size.
     """
 
     def __init__(self, dataset: SegmentationDataset) -> None:

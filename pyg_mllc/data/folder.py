@@ -1,4 +1,4 @@
-"""Anybody's own images and masks, in folders."""
+"""The user's own images and masks, in folders."""
 
 import logging
 import os
@@ -10,15 +10,21 @@ from typing import Any
 import numpy as np
 
 from pyg_mllc.data.class_table import (
-    Row,
-    find_classes,
+    ClassRow,
+    infer_classes,
     read_as_binary,
     read_classes,
-    spec_of_rows,
+    spec_from_rows,
 )
-from pyg_mllc.data.file_pairs import Item, Tree, files_by_name, pair_files, warn_of_passed
-from pyg_mllc.data.orientation import choose_exif
-from pyg_mllc.data.palette_order import check_palettes
+from pyg_mllc.data.exif import resolve_exif
+from pyg_mllc.data.file_pairs import (
+    DatasetFiles,
+    FilePair,
+    files_by_name,
+    pair_files,
+    warn_of_skipped,
+)
+from pyg_mllc.data.palette_consistency import check_palettes
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits
 from pyg_mllc.errors import InputError
@@ -45,35 +51,38 @@ def folder(
     exif: str = "auto",
     **options: Any,
 ) -> Splits:
-    """Give the splits of images and masks in folders, matched by name.
+    """Load the splits of images and masks in folders, matched by name.
 
-    An image and its mask share their path inside their folders but for the ending. Images that have
-    no mask are unlabeled ones.
+    An image and its mask have the same path inside their folders except for the extension. Images
+    without a mask are unlabeled.
 
     Args:
-        root: Folder that the other folders are in; by default the current one.
+        root: Folder of the other folders; by default the current one.
         images: Folder of the images.
-        masks: Folder of their masks: ids, a palette, or colors.
-        unlabeled_images: Folder of more images, which need no masks; by default ``unlabeled/``, if
-            there is one.
-        val_images: Folder of the validation images; by default ``val_images/``, if there is one.
-            Without one, validation images are drawn from those that have a mask.
+        masks: Folder of the masks, which store ids, a palette or colors.
+        unlabeled_images: Folder of further images without masks; by default ``unlabeled/`` if it
+            exists.
+        val_images: Folder of the validation images; by default ``val_images/`` if it exists.
+            Without it, validation images are drawn from those that have a mask.
         val_masks: Folder of their masks; by default ``val_masks/``.
-        val_share: Share to draw.
+        val_share: Share of the images with a mask to draw for validation.
         classes: Table of the classes, see `read_classes`; by default one of `TABLES` in the root,
-            or else the classes are found in the masks. Or names: of those to learn where there is
-            a table in the root, the others being void; else of all classes, in order.
-        void: Ids, or the one id, in masks that mean void.
-        mask_suffix: What follows an image's name in the name of its mask, such as ``_mask``.
+            else the classes are inferred from the masks. Or a list of names: with a table in the
+            root, the classes to learn, all others becoming void; else all classes, in order.
+        void: Id or ids in masks that mean void.
+        mask_suffix: Text after an image's name in the name of its mask, such as ``_mask``.
         labeled: Number of labeled images; by default all that have a mask.
         size: Height and width (H, W) of every sample.
         seed: Seed of the draws.
-        exif: How masks lie over photos that EXIF turns: ``turn`` if they fit the photos as shown,
-            ``stored`` if they fit their stored pixels, ``auto`` to tell by the sizes of all files.
-        **options: Of `make_splits`: unlabeled, val, partition, balanced, overlap, cache.
+        exif: How masks lie over photos that EXIF rotates: ``turn`` if they fit the photos as shown,
+            ``stored`` if they fit their stored pixels, ``auto`` to decide by the sizes of files.
+        **options: Options of `make_splits`: unlabeled, val, partition, balanced, overlap, cache.
+
+    Returns:
+        Labeled, unlabeled and validation samples.
 
     Raises:
-        InputError: If an option cannot be met or the files are not there, saying which.
+        InputError: If an option cannot be met or files are missing.
     """
     base = Path(root) if root is not None else Path()
     void = (void,) if isinstance(void, int) else void
@@ -83,58 +92,64 @@ def folder(
             f"{images}/ and {masks}/>."
         )
     layout = DatasetSpec("folder", (), (), mask_suffix=mask_suffix)
-    spare = _optional(base, "unlabeled_images", unlabeled_images, "unlabeled")
-    more: dict[str, Path] = {}
-    if spare:
-        more, passed = files_by_name(spare, f"data.unlabeled_images={spare}")
-        warn_of_passed(passed)
-    measured = _optional(base, "val_images", val_images, "val_images")
-    if val_masks and not measured:
+    unlabeled_folder = _optional(base, "unlabeled_images", unlabeled_images, "unlabeled")
+    unlabeled: dict[str, Path] = {}
+    if unlabeled_folder:
+        option = f"data.unlabeled_images={unlabeled_folder}"
+        unlabeled, skipped = files_by_name(unlabeled_folder, option)
+        warn_of_skipped(skipped)
+    val_folder = _optional(base, "val_images", val_images, "val_images")
+    if val_masks and not val_folder:
         raise InputError(
             f"data.val_masks={val_masks} needs images: add val_images/, or name data.val_images."
         )
     val_masks = base / (val_masks or "val_masks")
     option = f"data.root={base} data.images={images} data.masks={masks}"
-    apart = [path for path in (spare, measured, val_masks) if path]
-    pairs = pair_files(base / images, base / masks, layout, option, apart)
-    if measured:
-        option = f"data.val_images={measured} data.val_masks={val_masks}"
-        val = pair_files(measured, val_masks, layout, option)
+    other_folders = [path for path in (unlabeled_folder, val_folder, val_masks) if path]
+    pairs = pair_files(base / images, base / masks, layout, option, other_folders)
+    if val_folder:
+        option = f"data.val_images={val_folder} data.val_masks={val_masks}"
+        val = pair_files(val_folder, val_masks, layout, option)
     else:
-        val = _drawn(pairs, val_share, seed, option)
+        val = _draw_val(pairs, val_share, seed, option)
         pairs = {name: item for name, item in pairs.items() if name not in val}
-    bare = [item.image for item in pairs.values() if item.mask is None]
+    bare = [pair.image for pair in pairs.values() if pair.mask is None]
     if bare:
         log.warning(
             "images without a mask, which count as unlabeled: %d, such as %s", len(bare), bare[0]
         )
-    both = [(item.image, item.mask) for item in (*pairs.values(), *val.values()) if item.mask]
-    every = [mask for _, mask in both]
-    spec = replace(_classes(base, classes, void, every), mask_suffix=mask_suffix)
+    masked = [(pair.image, pair.mask) for pair in (*pairs.values(), *val.values()) if pair.mask]
+    all_masks = [mask for _, mask in masked]
+    spec = replace(_load_classes(base, classes, void, all_masks), mask_suffix=mask_suffix)
     if not spec.has_colors:
-        check_palettes(every)
-    train = pairs | {f"{spare}/{name}": Item(path, None) for name, path in more.items()}
-    own = base / images, base / masks
-    folders = {"train": own, "val": (measured, val_masks) if measured else own}
-    tree = Tree(spec, base, train, val, folders)
-    return make_splits(tree, labeled, size, seed, exif=choose_exif(both, exif), **options)
+        check_palettes(all_masks)
+    train = pairs | {
+        f"{unlabeled_folder}/{name}": FilePair(path, None) for name, path in unlabeled.items()
+    }
+    train_folders = base / images, base / masks
+    val_folders = (val_folder, val_masks) if val_folder else train_folders
+    folders = {"train": train_folders, "val": val_folders}
+    files = DatasetFiles(spec, base, train, val, folders)
+    return make_splits(files, labeled, size, seed, exif=resolve_exif(masked, exif), **options)
 
 
-def _optional(base: Path, option: str, given: str | Path | None, default: str) -> Path | None:
-    """A folder that may be absent, unless the user named it."""
-    path = base / (given or default)
-    if given and not os.path.isdir(path):
+def _optional(base: Path, option: str, name: str | Path | None, default: str) -> Path | None:
+    """Return a folder, or None if it is absent and the user did not name it."""
+    path = base / (name or default)
+    if name and not os.path.isdir(path):
         raise InputError(
-            f"data.{option}={given}: there is no folder {path}; correct it or leave it out."
+            f"data.{option}={name}: there is no folder {path}; correct it or leave it out."
         )
     return path if os.path.isdir(path) else None
 
 
-def _drawn(pairs: dict[str, Item], share: float, seed: int, option: str) -> dict[str, Item]:
-    """Images that have a mask, drawn for validation."""
+def _draw_val(
+    pairs: dict[str, FilePair], share: float, seed: int, option: str
+) -> dict[str, FilePair]:
+    """Draw images that have a mask for validation."""
     if not 0 < share < 1:
         raise InputError(f"data.val_share={share} must be between 0 and 1, such as 0.2.")
-    masked = [name for name, item in pairs.items() if item.mask]
+    masked = [name for name, pair in pairs.items() if pair.mask]
     if len(masked) < 2:
         raise InputError(
             f"{option}: {len(masked)} of {len(pairs)} images have a mask of their name, but one "
@@ -146,7 +161,7 @@ def _drawn(pairs: dict[str, Item], share: float, seed: int, option: str) -> dict
     return {name: pairs[name] for place, name in enumerate(masked) if place in chosen}
 
 
-def _classes(
+def _load_classes(
     base: Path,
     classes: str | Path | Sequence[str] | None,
     void: Sequence[int],
@@ -159,10 +174,10 @@ def _classes(
             known = read_as_binary(read_classes(base / name, void), masks)
             return known if classes is None else known.only(classes)
     if classes is not None:
-        rows = (Row(place, str(name), None) for place, name in enumerate(classes))
-        spec = spec_of_rows(rows, void, f"data.classes={list(classes)}")
+        rows = (ClassRow(place, str(name), None) for place, name in enumerate(classes))
+        spec = spec_from_rows(rows, void, f"data.classes={list(classes)}")
         return read_as_binary(spec, masks)
-    spec = read_as_binary(find_classes(masks, void, base / TABLES[0]), masks)
+    spec = read_as_binary(infer_classes(masks, void, base / TABLES[0]), masks)
     log.warning(
         "no table names the classes: the ids in %d masks say %d; %s may name them, one a line, and "
         "data.void=[%d] would make the last one void",

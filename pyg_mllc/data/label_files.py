@@ -1,4 +1,4 @@
-"""Labels as people and networks leave them: masks, or probabilities of all classes."""
+"""Read label files: masks, or arrays of labels or class probabilities."""
 
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -8,116 +8,137 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_mllc.data.catalog import spread_color
-from pyg_mllc.data.image_layout import Layout, read_layout
-from pyg_mllc.data.label_doubts import look_at, strange_values
-from pyg_mllc.data.label_problems import Labels
+from pyg_mllc.data.catalog import voc_color
+from pyg_mllc.data.exif import apply_orientation
+from pyg_mllc.data.id_counts import IdCounts, count_ids
+from pyg_mllc.data.image_file import StoredSize, read_stored_size
+from pyg_mllc.data.label_statistics import LabelStatistics
+from pyg_mllc.data.label_warnings import count_sampled_labels, describe_unknown_values
 from pyg_mllc.data.mask_io import classes_of_ids, read_mask, read_palette, read_raw_mask
-from pyg_mllc.data.orientation import turned
 from pyg_mllc.data.spec import DatasetSpec
-from pyg_mllc.data.stored_ids import StoredIds, count_ids
 from pyg_mllc.errors import InputError
+from pyg_mllc.typing import Color
 from pyg_mllc.utils.suffixes import ARRAYS, image_suffixes
 
-SUFFIXES = (image_suffixes() - {".jpg", ".jpeg"}) | ARRAYS  # JPEG changes numbers
+SUFFIXES = (image_suffixes() - {".jpg", ".jpeg"}) | ARRAYS  # JPEG changes ids
 
 
-def read_given(path: Path, spec: DatasetSpec, orientation: int | None = None) -> NDArray:
-    """Return labels `(H, W)`, IGNORE where void, or probabilities `(C, H, W)`.
+def read_labels(path: Path, spec: DatasetSpec, orientation: int | None = None) -> NDArray:
+    """Read the labels or class probabilities of a mask or an array.
 
     Args:
-        path: a mask, or an array.
-        spec: of the numbers and colors in masks.
-        orientation: of EXIF, in place of a mask's own.
+        path: Mask or array file.
+        spec: Meaning of ids and colors in masks.
+        orientation: EXIF orientation to use; None for the file's own.
+
+    Returns:
+        Labels `(H, W)`, `IGNORE` where void, or probabilities `(C, H, W)`.
 
     Raises:
-        InputError: if the file is none of both, or has other classes.
+        InputError: If the file is neither, or has other classes.
     """
     if path.suffix.lower() not in ARRAYS:
         return read_mask(path, spec, orientation)
     array = _read_array(path)
     if array.ndim == 2:
-        return turned(classes_of_ids(array, path, spec), orientation or 1)
+        return apply_orientation(classes_of_ids(array, path, spec), orientation or 1)
     last = array.shape[0] != spec.num_classes and array.shape[2] == spec.num_classes
-    return turned(np.moveaxis(array, 2, 0) if last else array, orientation or 1)
+    return apply_orientation(np.moveaxis(array, 2, 0) if last else array, orientation or 1)
 
 
-def given_layout(path: Path, spec: DatasetSpec) -> Layout:
-    """Return how the pixels of a mask or an array lie.
+def read_stored_label_size(path: Path, spec: DatasetSpec) -> StoredSize:
+    """Read the stored size and the EXIF orientation of a mask or an array.
 
     Args:
-        path: see `read_given`.
-        spec: see `read_given`.
+        path: Mask or array file.
+        spec: Meaning of ids and colors in masks.
+
+    Returns:
+        Stored size; the orientation of arrays is 1.
 
     Raises:
-        InputError: as `read_given`.
+        InputError: If the file cannot be read, see `read_labels`.
     """
     if path.suffix.lower() not in ARRAYS:
-        return read_layout(path)
-    height, width = read_given(path, spec).shape[-2:]
-    return Layout(height, width, 1)
+        return read_stored_size(path)
+    height, width = read_labels(path, spec).shape[-2:]
+    return StoredSize(height, width, 1)
 
 
 def count_classes(
     paths: Iterable[Path], void: Iterable[int], advance: Callable[[int], None]
 ) -> int:
-    """Give how many classes masks have, by the largest number in those that can be read.
+    """Count the classes of masks by the largest id in those that can be read.
 
     Args:
-        paths: of all masks, or of arrays.
-        void: numbers that mean void, beside 255.
-        advance: called with 1 after each file.
+        paths: All masks or arrays.
+        void: Ids that mean void, beside 255.
+        advance: Progress callback, called with 1 after each file.
+
+    Returns:
+        Number of classes C.
 
     Raises:
-        InputError: if no mask can be read, or as `StoredIds.num_classes`.
+        InputError: If no mask can be read, or as `IdCounts.infer_num_classes`.
     """
-    stored, unread = StoredIds(), None  # the first error
+    stored, first_error = IdCounts(), None
     for path in paths:
         try:
             ids = _read_array(path) if path.suffix.lower() in ARRAYS else _read_ids(path)
         except InputError as error:
-            unread = unread or error
+            first_error = first_error or error
         else:
             if ids.ndim == 3:  # there are more pixels than classes
                 return min(ids.shape[0], ids.shape[2])
             stored.add(path, count_ids(ids))
         advance(1)
-    if unread and not stored.pixels:
-        raise unread
-    return stored.num_classes((255, *void), "give classes=<table>")
+    if first_error and not stored.pixels:
+        raise first_error
+    return stored.infer_num_classes((255, *void), "give classes=<table>")
 
 
-def given_doubts(paths: Sequence[Path], spec: DatasetSpec) -> tuple[list[str], list[str]]:
-    """Return what is doubtful about labels, and what is only worth knowing, by some of the files.
+def find_label_file_warnings(
+    paths: Sequence[Path], spec: DatasetSpec
+) -> tuple[list[str], list[str]]:
+    """Find doubtful properties of label files by reading some of them.
 
     Args:
-        paths: masks and arrays.
-        spec: of the numbers and colors in masks.
+        paths: Masks and arrays.
+        spec: Meaning of ids and colors in masks.
+
+    Returns:
+        Warnings, and notes.
 
     Raises:
-        InputError: if the labels that can be read show one class and void that nobody has named.
+        InputError: If the files show one class, and 255 is void only by assumption.
     """
 
-    def labels_of(path: Path) -> NDArray:
-        given = read_given(path, spec)
-        return given.argmax(0) if given.ndim == 3 else given
+    def read(path: Path) -> NDArray:
+        labels = read_labels(path, spec)
+        return labels.argmax(0) if labels.ndim == 3 else labels
 
-    counts, unread = look_at(paths, labels_of, spec.num_classes)
-    labels = Labels(spec, counts, f"the masks ({len(counts)} of {len(paths)} read)")
-    single = labels.single()
+    counts, unread = count_sampled_labels(paths, read, spec.num_classes)
+    labels = LabelStatistics(spec, counts, f"the masks ({len(counts)} of {len(paths)} read)")
+    single = labels.single_class()
     if single and spec.assumes_void and labels.pixels[-1]:
         raise InputError(single)
-    strange = strange_values([paths[place] for place in unread], spec, read_numbers)
-    doubts = [strange, single, labels.much_void(), labels.outlines()]
-    notes = [labels.absent(), *labels.hardly()]
-    return [one for one in doubts if one], [one for one in notes if one]
+    unknown = describe_unknown_values([paths[place] for place in unread], spec, read_label_values)
+    warnings = [unknown, single, labels.much_void(), labels.interpolated()]
+    notes = [labels.absent_classes(), *labels.rare_classes()]
+    return [message for message in warnings if message], [note for note in notes if note]
 
 
-def read_numbers(path: Path) -> NDArray:
-    """Return the numbers or colors of a mask or of an array of labels, whatever they mean.
+def read_label_values(path: Path) -> NDArray:
+    """Read the ids or colors of a mask, or the ids of an array, whatever they mean.
+
+    Args:
+        path: Mask or array file.
+
+    Returns:
+        Ids `(H, W)` or colors `(H, W, 3)`.
 
     Raises:
-        InputError: if the file is none of both.
+        InputError: If the file is neither.
     """
     if path.suffix.lower() not in ARRAYS:
         return read_raw_mask(path)
@@ -127,14 +148,22 @@ def read_numbers(path: Path) -> NDArray:
     return array
 
 
-def colors_of(path: Path, count: int) -> tuple[tuple[int, int, int], ...]:
-    """Give the colors of a mask's own palette, or those of PASCAL VOC."""
+def read_colors(path: Path, count: int) -> tuple[Color, ...]:
+    """Read the colors of a mask's palette.
+
+    Args:
+        path: Mask or array file.
+        count: Number of classes.
+
+    Returns:
+        The first colors of the palette; those of PASCAL VOC if it has too few.
+    """
     palette = None
     if path.suffix.lower() not in ARRAYS:
-        with suppress(InputError):  # reading the mask tells what is wrong
+        with suppress(InputError):  # reading the mask raises it again
             palette = read_palette(path)
     if palette is None or len(palette) < count:
-        return tuple(spread_color(number) for number in range(count))
+        return tuple(voc_color(number) for number in range(count))
     return tuple((red, green, blue) for red, green, blue in palette[:count].tolist())
 
 
@@ -149,7 +178,7 @@ def _read_ids(path: Path) -> NDArray:
 
 
 def _read_array(path: Path) -> NDArray:
-    """Labels (H, W) of whole numbers or probabilities of floats, (C, H, W) or (H, W, C)."""
+    """Read integer labels (H, W), or float probabilities (C, H, W) or (H, W, C)."""
     array = _load_array(path)
     if (array.ndim == 2 and np.issubdtype(array.dtype, np.integer)) or (
         array.ndim == 3 and np.issubdtype(array.dtype, np.floating)
@@ -163,16 +192,16 @@ def _read_array(path: Path) -> NDArray:
 
 def _load_array(path: Path) -> NDArray:
     try:
-        # Mapped: often the shape alone is asked for.
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            if len(found.files) != 1:
-                raise InputError(f"{path} has the arrays {', '.join(found.files)}; give one alone")
-            return found[found.files[0]]
+        # Mapped, because often only the shape is needed.
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if len(loaded.files) != 1:
+                raise InputError(f"{path} has the arrays {', '.join(loaded.files)}; give one alone")
+            return loaded[loaded.files[0]]
     except InputError:
         raise
-    # What a stranger's file makes of NumPy; it never runs code, for pickles are not read.
+    # Errors of NumPy in an untrusted file. No code runs, because pickles are not read.
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no array of numbers: {str(error).split('. ')[0]}") from error

@@ -1,4 +1,4 @@
-"""Which training images are labeled and which are not: drawn by a seed."""
+"""Draw which training images are labeled."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from pyg_mllc.data.file_pairs import Item
+from pyg_mllc.data.file_pairs import FilePair
 from pyg_mllc.data.mask_io import read_mask
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
@@ -24,16 +24,16 @@ def draw_labeled(
 ) -> tuple[list[int], list[int]]:
     """Draw which training images are labeled; the rest is unlabeled.
 
-    With the same seed a larger draw contains the smaller one.
+    With the same seed, a larger draw contains the smaller one.
 
     Args:
-        masked: For each training image whether it may be labeled.
-        labeled: How many labeled images to draw from these.
-        unlabeled: At most so many of the rest, drawn too; None takes all.
+        masked: Whether each training image may be labeled.
+        labeled: Number of labeled images to draw from these.
+        unlabeled: Largest number of the rest, drawn too; None takes all.
         seed: Seed of the draw.
-        first: For each training image whether it is drawn before all others.
-        present: Which classes each image holds, (n, C): the draw then takes, image by image, one
-            that holds the class that the fewest drawn images hold, see `balanced`.
+        first: Whether each training image is drawn before all others; None for no such images.
+        present: Classes that each image holds, bool (n, C), for a balanced draw, see
+            `order_by_balance`; None for a uniform draw.
         overlap: Whether labeled images are among the unlabeled ones, too.
 
     Returns:
@@ -56,26 +56,29 @@ def draw_labeled(
     if first is not None:
         candidates.sort(key=lambda index: not first[index])  # stable: drawn order within each
     if present is not None:
-        candidates = balanced(candidates, present)
+        candidates = order_by_balance(candidates, present)
     chosen = candidates[:labeled]
     taken = set() if overlap else set(chosen)
     rest = [index for index in order if index not in taken][:unlabeled]
     return sorted(chosen), sorted(rest)
 
 
-def balanced(candidates: list[int], present: np.ndarray) -> list[int]:
-    """Order images so that the first ones hold each class about equally often.
+def order_by_balance(candidates: list[int], present: np.ndarray) -> list[int]:
+    """Order images so that each prefix holds each class about equally often.
 
-    Each next image is the first candidate that holds the class that the fewest images before it
-    hold; of such classes the rarest among all candidates.
+    The next image is the first candidate with the class that the fewest earlier images hold. Ties
+    go to the class that is rarest among all candidates.
 
     Args:
         candidates: Positions of images, in the order of preference.
-        present: Which classes each image holds, bool (n, C).
+        present: Classes that each image holds, bool (n, C).
+
+    Returns:
+        Positions of all candidates, reordered.
 
     Example:
         >>> present = np.array([[True, False], [True, False], [True, False], [True, True]])
-        >>> balanced([0, 1, 2, 3], present)
+        >>> order_by_balance([0, 1, 2, 3], present)
         [3, 0, 1, 2]
     """
     rarity, held = present[candidates].sum(axis=0), np.zeros(present.shape[1], dtype=int)
@@ -97,22 +100,26 @@ def balanced(candidates: list[int], present: np.ndarray) -> list[int]:
     return [*ordered, *(index for index in candidates if index not in ordered)]
 
 
-def classes_present(items: Sequence[Item], spec: DatasetSpec) -> np.ndarray:
-    """Read which classes each mask holds; none where there is no mask or it cannot be read.
+def classes_present(pairs: Sequence[FilePair], spec: DatasetSpec) -> np.ndarray:
+    """Read the classes that each mask holds.
+
+    Args:
+        pairs: Images and their masks.
+        spec: Classes.
 
     Returns:
-        Bool (n, C).
+        Bool (n, C); False where there is no mask or it cannot be read.
     """
-    present = np.zeros((len(items), spec.num_classes), dtype=bool)
+    present = np.zeros((len(pairs), spec.num_classes), dtype=bool)
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        for row, held in enumerate(pool.map(lambda item: _held(item, spec), items)):
+        for row, held in enumerate(pool.map(lambda pair: _classes_in(pair, spec), pairs)):
             present[row, held] = True
     return present
 
 
-def _held(item: Item, spec: DatasetSpec) -> list[int]:
+def _classes_in(pair: FilePair, spec: DatasetSpec) -> list[int]:
     try:
-        labels = read_mask(item.mask, spec) if item.mask else np.empty(0, dtype=int)
+        labels = read_mask(pair.mask, spec) if pair.mask else np.empty(0, dtype=int)
     except InputError:
-        return []  # whoever reads the image as well says what is wrong
+        return []  # reading the sample raises it again
     return np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORE)[:IGNORE]).tolist()

@@ -1,4 +1,4 @@
-"""Batches: endless and resumable for training, once through for evaluation."""
+"""Data loaders: infinite and resumable for training, one pass for evaluation."""
 
 import signal
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ from pyg_mllc.utils.user_code import NamedModules, finder
 from pyg_mllc.utils.validation import check_count
 
 
-class EndlessBatches(Sampler[list[int]]):
-    """Batches of indices forever: shuffled passes over the data, joined and cut into equal batches.
+class InfiniteBatchSampler(Sampler[list[int]]):
+    """Infinite batches of indices: shuffled passes over the data, cut into equal batches.
 
-    No batch is ever smaller, so batches may span two passes. Each pass has a seed of its own, so a
-    run that resumes continues exactly where it stopped without drawing what came before. Where
-    several processes train together, each gets its part of the same batches.
+    All batches have the same size, so a batch may span two passes. Each pass has its own seed, so a
+    resumed run continues exactly where it stopped without drawing the earlier passes. With several
+    processes, each gets its part of the same batches.
 
     Args:
         n: Number of samples.
-        batch_size: Samples per batch B; may exceed ``n``.
+        batch_size: Samples per batch B, over all processes; may exceed ``n``.
         seed: Seed of all passes.
         start: Number of batches to skip.
 
@@ -33,7 +33,7 @@ class EndlessBatches(Sampler[list[int]]):
         InputError: If there are no samples or a number is out of range.
 
     Example:
-        >>> batches = iter(EndlessBatches(n=3, batch_size=2, seed=0))
+        >>> batches = iter(InfiniteBatchSampler(n=3, batch_size=2, seed=0))
         >>> [next(batches) for _ in range(3)]
         [[2, 0], [1, 2], [0, 1]]
     """
@@ -62,8 +62,11 @@ class EndlessBatches(Sampler[list[int]]):
             yield list(islice(indices, self.batch_size))[rank::processes]
 
 
-class Share(Sampler[int]):
-    """This process's part of a data set, in order; no sample is in two parts.
+class UnpaddedDistributedSampler(Sampler[int]):
+    """Indices of this process's part of a data set, in order; no sample is in two parts.
+
+    Unlike torch's and Lightning's samplers, it may be built before the process group, and parts may
+    be empty.
 
     Args:
         n: Number of samples.
@@ -72,27 +75,27 @@ class Share(Sampler[int]):
     def __init__(self, n: int) -> None:
         self.n = n
 
-    def _places(self) -> range:
+    def _indices(self) -> range:
         rank, processes = rank_and_size()
         return range(rank, self.n, processes)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._places())
+        return iter(self._indices())
 
     def __len__(self) -> int:
-        return len(self._places())
+        return len(self._indices())
 
 
-class Carried(Dataset[Sample]):
-    """A data set whose pickle brings the finder first: a new process needs it to read on.
+class _WithUserCode(Dataset[Sample]):
+    """Data set whose pickle installs the finder of the user's modules before it is read.
 
     Args:
-        found: Finder of the modules that the data set may need.
-        samples: The data set.
+        modules: Finder of the modules that the data set may need.
+        samples: Data set.
     """
 
-    def __init__(self, found: NamedModules, samples: SampleSet) -> None:
-        self.found, self.samples = found, samples
+    def __init__(self, modules: NamedModules, samples: SampleSet) -> None:
+        self.modules, self.samples = modules, samples
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -101,42 +104,45 @@ class Carried(Dataset[Sample]):
         return self.samples[index]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Carried, (self.found, self.samples)
+        return _WithUserCode, (self.modules, self.samples)
 
 
-def _carried(samples: SampleSet) -> Dataset[Sample]:
-    """Return a data set that takes code of the user's own along to processes that load it."""
-    found = finder()
-    return samples if found is None else Carried(found, samples)
+def _with_user_code(samples: SampleSet) -> Dataset[Sample]:
+    """Return a data set that loading processes can unpickle where it needs the user's modules."""
+    modules = finder()
+    return samples if modules is None else _WithUserCode(modules, samples)
 
 
-def _deaf(worker: int) -> None:
-    """Leave it to the process that trains to stop: it saves first, and then ends its workers."""
+def _ignore_signals(worker: int) -> None:
+    """Ignore signals to stop: the training process saves first, then ends its workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
-def endless_loader(
+def infinite_loader(
     dataset: SampleSet, batch_size: int, seed: int, start: int = 0, workers: int = 0
 ) -> DataLoader[Sample]:
-    """Give a loader that never ends.
+    """Build a loader of infinite batches, see `InfiniteBatchSampler`.
 
     Args:
         dataset: Samples of one size.
-        batch_size: Samples per batch B.
-        seed: Seed of the order; the batches do not depend on ``workers``.
+        batch_size: Samples per batch B, over all processes.
+        seed: Seed of the order; batches do not depend on ``workers``.
         start: Number of batches that an earlier run has seen.
-        workers: Number of loading processes.
+        workers: Number of loading processes; 0 loads in the calling process.
+
+    Returns:
+        Loader of collated samples.
 
     Raises:
         InputError: If the data set is empty or a number is out of range.
     """
     check_count("workers", workers, 0)
     return DataLoader(
-        _carried(dataset),
-        batch_sampler=EndlessBatches(len(dataset), batch_size, seed, start),
+        _with_user_code(dataset),
+        batch_sampler=InfiniteBatchSampler(len(dataset), batch_size, seed, start),
         num_workers=workers,
-        worker_init_fn=_deaf,
+        worker_init_fn=_ignore_signals,
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -144,25 +150,28 @@ def endless_loader(
 def eval_loader(
     dataset: SampleSet, batch_size: int, workers: int = 0, shared: bool = True
 ) -> DataLoader[Sample]:
-    """Give a loader that goes through a data set once, in order; its last batch may be smaller.
+    """Build a loader of one pass in order; its last batch may be smaller.
 
     Args:
         dataset: Samples of one size.
         batch_size: Samples per batch B.
-        workers: Number of loading processes.
-        shared: Whether processes that train together get a part each; else each gets all.
+        workers: Number of loading processes; 0 loads in the calling process.
+        shared: Whether each process of a training gets a part; else each gets all samples.
+
+    Returns:
+        Loader of collated samples.
 
     Raises:
         InputError: If a number is out of range.
     """
     check_count("batch_size", batch_size, 1)
     check_count("workers", workers, 0)
-    # A generator of its own leaves the global random state alone: evaluating changes no training.
+    # With its own generator the loader leaves the global random state alone.
     return DataLoader(
-        _carried(dataset),
+        _with_user_code(dataset),
         batch_size=batch_size,
-        sampler=Share(len(dataset)) if shared else None,
+        sampler=UnpaddedDistributedSampler(len(dataset)) if shared else None,
         num_workers=workers,
-        worker_init_fn=_deaf,
+        worker_init_fn=_ignore_signals,
         generator=torch.Generator(),
     )

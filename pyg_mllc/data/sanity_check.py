@@ -1,4 +1,4 @@
-"""What training would meet in a data set: every sample read once, and what is wrong with it."""
+"""Check every sample of a data set for problems that would hurt training."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -11,31 +11,32 @@ import numpy as np
 
 from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.dataset import SegmentationDataset
-from pyg_mllc.data.image_layout import picture_size
-from pyg_mllc.data.label_doubts import strange_values
-from pyg_mllc.data.label_problems import Labels, count_labels, label_problems
-from pyg_mllc.data.mask_io import fitted_size, read_image, read_mask, read_raw_mask
+from pyg_mllc.data.image_file import read_image_size
+from pyg_mllc.data.image_io import fitted_size, read_image
+from pyg_mllc.data.label_statistics import LabelStatistics, count_labels, find_label_problems
+from pyg_mllc.data.label_warnings import describe_unknown_values
+from pyg_mllc.data.mask_io import read_mask, read_raw_mask
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.errors import InputError
 from pyg_mllc.typing import IGNORE
 
 PARTS = ("labeled", "unlabeled", "val")
-STRANGE = "masks with ids or colors that mean nothing"
-SLIVER = 8  # an image that is scaled to fewer pixels a side shows nothing
+UNKNOWN = "masks with ids or colors that mean nothing"
+MIN_SIDE = 8  # an image that is scaled to fewer pixels a side shows nothing
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What reading one sample has shown.
+class SampleReport:
+    """Result of reading one sample.
 
     Args:
-        part: Of the splits.
+        part: Part of the splits: ``labeled``, ``unlabeled`` or ``val``.
         name: Image file, or the sample's name.
-        size: Height and width of the file, where there is one that can be read.
-        pixels: Pixels of each class, (C,), where there is a label.
-        labels: Pixels of its mask at the file's size, see `count_labels`.
-        digest: Of the image as training gets it.
-        kind: What kind of problem there is.
+        size: Height and width of the file; None without a readable file.
+        pixels: Number of pixels of each class, (C,); None without a label.
+        labels: Counts of its mask at the file's size, see `count_labels`; None without a mask.
+        digest: Hash of the image as training receives it.
+        kind: Kind of problem; empty if there is none.
         problem: The problem, in a sentence.
     """
 
@@ -49,20 +50,27 @@ class Seen:
     problem: str = ""
 
 
-def read_all(splits: Splits) -> Iterator[Seen]:
-    """Read every sample once, with all cores, in order."""
+def inspect_samples(splits: Splits) -> Iterator[SampleReport]:
+    """Read every sample once, on all cores.
+
+    Args:
+        splits: Splits to read.
+
+    Yields:
+        Reports in the order of the samples.
+    """
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
         for part in PARTS:
             samples: SampleSet = getattr(splits, part)
             yield from pool.map(partial(_read, part, samples), range(len(samples)))
 
 
-def _read(part: str, samples: SampleSet, index: int) -> Seen:
+def _read(part: str, samples: SampleSet, index: int) -> SampleReport:
     path = samples.images[index] if isinstance(samples, SegmentationDataset) else None
     try:
         sample = samples[index]
     except InputError as error:
-        return Seen(part, str(path), kind=_kind(samples, index), problem=str(error))
+        return SampleReport(part, str(path), kind=_kind(samples, index), problem=str(error))
     pixels = labels = None
     if isinstance(samples, SegmentationDataset) and samples.masks is not None:
         mask = read_mask(samples.masks[index], samples.spec)
@@ -70,10 +78,10 @@ def _read(part: str, samples: SampleSet, index: int) -> Seen:
     if "label" in sample:
         counts = np.bincount(sample["label"].flatten(), minlength=IGNORE + 1)
         pixels = counts[: samples.spec.num_classes]
-    return Seen(
+    return SampleReport(
         part,
         str(path or sample["name"]),
-        picture_size(path) if path else tuple(sample["image"].shape[1:]),
+        read_image_size(path) if path else tuple(sample["image"].shape[1:]),
         pixels,
         labels,
         blake2b(sample["image"].numpy().tobytes(), digest_size=16).digest(),
@@ -81,7 +89,7 @@ def _read(part: str, samples: SampleSet, index: int) -> Seen:
 
 
 def _kind(samples: SampleSet, index: int) -> str:
-    """What kind of problem a sample has that cannot be read."""
+    """Return the kind of problem of a sample that cannot be read."""
     kind = "images that cannot be read"
     if not isinstance(samples, SegmentationDataset):
         return kind
@@ -92,85 +100,104 @@ def _kind(samples: SampleSet, index: int) -> str:
             mask = read_raw_mask(samples.masks[index], samples.mask_orientation(index))
             if mask.shape[:2] != (image.height, image.width):
                 return "masks of another size than their image"
-            return STRANGE
+            return UNKNOWN
     except InputError:
         pass
     return kind
 
 
-def problems(
-    seen: list[Seen], size: tuple[int, int], overlap: bool = False
+def find_sample_problems(
+    reports: list[SampleReport], size: tuple[int, int], overlap: bool = False
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Tell what would hurt training, and what is only worth knowing.
+    """Find the samples that would hurt training, and those that are worth a note.
 
     Args:
-        seen: All samples.
+        reports: Reports of all samples.
         size: Height and width (H, W) that training scales to.
         overlap: Whether labeled images may be among the unlabeled ones.
 
     Returns:
-        Sentences by kind of problem, and notes.
+        Messages by kind of problem, and notes.
     """
-    found: dict[str, list[str]] = defaultdict(list)
+    problems: dict[str, list[str]] = defaultdict(list)
     notes: list[str] = []
-    for one in seen:
-        if one.problem:
-            found[one.kind].append(one.problem)
-        elif one.pixels is not None and not one.pixels.any():
-            found["masks that are void all over"].append(f"The mask of {one.name} has no class.")
-        if one.size and min(fitted_size(*one.size, size)) < SLIVER <= min(size):
-            height, width = fitted_size(*one.size, size)
+    for report in reports:
+        if report.problem:
+            problems[report.kind].append(report.problem)
+        elif report.pixels is not None and not report.pixels.any():
+            message = f"The mask of {report.name} has no class."
+            problems["masks that are void all over"].append(message)
+        if report.size and min(fitted_size(*report.size, size)) < MIN_SIDE <= min(size):
+            height, width = fitted_size(*report.size, size)
             notes.append(
-                f"{one.name}, {one.size[0]} x {one.size[1]} pixels (height x width), is scaled to "
-                f"{height} x {width}."
+                f"{report.name}, {report.size[0]} x {report.size[1]} pixels (height x width), is "
+                f"scaled to {height} x {width}."
             )
-    for group in _equal(seen):
-        parts = {one.part for one in group}
-        told = " and ".join(f"{one.name} ({one.part})" for one in group[:3])
+    for group in _equal_images(reports):
+        parts = {report.part for report in group}
+        told = " and ".join(f"{report.name} ({report.part})" for report in group[:3])
         if {"labeled", "val"} <= parts:
-            found["labeled images in the validation set"].append(f"{told} are the same image.")
+            problems["labeled images in the validation set"].append(f"{told} are the same image.")
         elif len(parts - {"labeled"} if overlap else parts) > 1:
-            found["images in two sets"].append(f"{told} are the same image.")
+            problems["images in two sets"].append(f"{told} are the same image.")
         if len(group) > len(parts):
             notes.append(f"{told}: {len(group)} times the same image.")
-    return dict(found), notes
+    return dict(problems), notes
 
 
-def problems_of_labels(seen: list[Seen], splits: Splits) -> tuple[dict[str, list[str]], list[str]]:
-    """Tell what is wrong with the labels as a whole, see `label_problems`."""
+def find_labeling_problems(
+    reports: list[SampleReport], splits: Splits
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Find problems of the labels as a whole, see `find_label_problems`.
+
+    Args:
+        reports: Reports of all samples.
+        splits: Splits that the samples belong to.
+
+    Returns:
+        Messages by kind of problem, and notes.
+    """
     parts = []
     for part, what in (("labeled", "labeled"), ("val", "validation")):
-        read = [one.labels for one in seen if one.part == part and one.labels is not None]
+        counts = [r.labels for r in reports if r.part == part and r.labels is not None]
         empty = np.zeros((0, 2, splits.spec.num_classes + 1), dtype=int)
-        told = f"the {what} masks ({len(read)})"
-        parts.append(Labels(splits.spec, np.stack(read) if read else empty, told))
-    found, notes = label_problems(*parts)
-    kinds = [one.kind for one in seen if one.part == "labeled"]
-    strange = [place for place, kind in enumerate(kinds) if kind == STRANGE]
-    if strange and isinstance(splits.labeled, SegmentationDataset):
+        description = f"the {what} masks ({len(counts)})"
+        stacked = np.stack(counts) if counts else empty
+        parts.append(LabelStatistics(splits.spec, stacked, description))
+    problems, notes = find_label_problems(*parts)
+    kinds = [report.kind for report in reports if report.part == "labeled"]
+    unknown = [place for place, kind in enumerate(kinds) if kind == UNKNOWN]
+    if unknown and isinstance(splits.labeled, SegmentationDataset):
         masks = splits.labeled.masks or []
-        meant = strange_values([masks[place] for place in strange], splits.spec)
-        found |= {"what such masks may mean": [meant]} if meant else {}
-    return found, notes
+        message = describe_unknown_values([masks[place] for place in unknown], splits.spec)
+        problems |= {"what such masks may mean": [message]} if message else {}
+    return problems, notes
 
 
-def _equal(seen: list[Seen]) -> list[list[Seen]]:
-    """Groups of samples whose images are equal, pixel by pixel."""
-    groups: dict[bytes, list[Seen]] = defaultdict(list)
-    for one in seen:
-        if one.digest:
-            groups[one.digest].append(one)
+def _equal_images(reports: list[SampleReport]) -> list[list[SampleReport]]:
+    """Group the samples whose images are equal, pixel by pixel."""
+    groups: dict[bytes, list[SampleReport]] = defaultdict(list)
+    for report in reports:
+        if report.digest:
+            groups[report.digest].append(report)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def common_sizes(seen: list[Seen]) -> str:
-    """Describe the sizes of files in a few words.
+def common_sizes(reports: list[SampleReport]) -> str:
+    """Describe the most common size of files, and the range of sizes.
+
+    Args:
+        reports: Reports of samples.
+
+    Returns:
+        Description; "-" without files.
 
     Example:
-        >>> common_sizes([Seen("val", "a", (360, 480))] * 3 + [Seen("val", "b", (90, 100))])
+        >>> sizes = [(360, 480), (360, 480), (360, 480), (90, 100)]
+        >>> common_sizes([SampleReport("val", "name", size) for size in sizes])
         '360 x 480 (3 of 4), 90 x 100 to 360 x 480'
     """
-    sizes = Counter(one.size for one in seen if one.size)
+    sizes = Counter(report.size for report in reports if report.size)
     if not sizes:
         return "-"
     (height, width), count = sizes.most_common(1)[0]

@@ -1,4 +1,4 @@
-"""What the files of a data set look like: classes, what masks store, folders, partitions."""
+"""Specification of a data set: classes, meaning of masks, folders, protocols."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,13 +9,13 @@ from pyg_mllc.typing import IGNORE, Color
 
 @dataclass(frozen=True)
 class Protocol:
-    """How many images of a data set are labeled in a published comparison.
+    """Number of labeled images in a published comparison.
 
     Args:
         labeled: Number of labeled images.
-        of: Number of training images, the labeled ones included.
-        fine: Where the labeled ones come from: ``only`` from the images of the spec's ``fine``
-            list, from these ``first``, or, if empty, from all alike.
+        of: Number of training images, including the labeled ones.
+        fine: Source of the labeled images: ``only`` the images of the spec's ``fine`` list, these
+            ``first``, or all alike if empty.
     """
 
     labeled: int
@@ -25,28 +25,28 @@ class Protocol:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Names, colors and file layout of one data set.
+    """Names, colors and file layout of a data set.
 
-    The layout is relative to the root folder, with ``{split}`` for the training or the validation
-    split. An image and its mask share their path inside these folders, but for suffixes.
+    Folders are relative to the root, with ``{split}`` for the name of the split. An image and its
+    mask have the same path inside their folders except for suffixes.
 
     Args:
-        name: What the data set is called in messages and file names.
-        classes: One name per class; the position is the class.
-        colors: One RGB color per class, each channel 0-255.
+        name: Name in messages and file names.
+        classes: Name of each class; the position is the class.
+        colors: RGB color of each class, channels in 0-255.
         images: Folder of the images.
         masks: Folder of the masks.
-        listing: Text file with one image name per line; empty where a split is its whole folder.
-        void: What masks store where there is no class: ids, and colors of masks in color.
-        codes: What masks store for a class where that is not the class's position, or, in masks in
-            color, not its color: stored id or color -> class. Several may mean the same class.
-        image_suffix: What follows the common part in the names of images, before ``.jpg``.
-        mask_suffix: The same of masks.
-        assumes_void: Whether `IGNORE` means void only because nobody has said what it means.
+        listing: Text file with one image name per line; empty if a split is its whole folder.
+        void: Ids and colors in masks that mean void.
+        codes: Class of each id and color in masks; several may mean the same class. Without ids
+            here, the id is the class; without colors here, `colors` are the colors in masks.
+        image_suffix: Text after the common part of an image's name, before the extension.
+        mask_suffix: Text after the common part of a mask's name, before the extension.
+        assumes_void: Whether `IGNORE` is void only by assumption, without the user's word.
         train: Name of the training split.
-        fine: Name of the list of the training images with the finest masks, if there is one.
+        fine: Name of the list of the training images with the finest masks; empty without one.
         protocols: Published numbers of labeled images, by name.
-        has_colors: Whether masks may hold the colors; without, these serve pictures alone.
+        has_colors: Whether masks may hold the colors; otherwise they are for figures only.
 
     Raises:
         InputError: If the colors do not match the classes, or an id would collide with `IGNORE`.
@@ -92,27 +92,30 @@ class DatasetSpec:
 
     @property
     def ids(self) -> dict[int, int]:
-        """Stored id -> class or `IGNORE`, of masks with one channel."""
-        given = {code: label for code, label in self.codes.items() if isinstance(code, int)}
+        """Class, or `IGNORE` for void, of each id in masks with one channel."""
+        named = {code: label for code, label in self.codes.items() if isinstance(code, int)}
         void = {code: IGNORE for code in self.void if isinstance(code, int)}
-        return (given or {label: label for label in range(self.num_classes)}) | void
+        return (named or {label: label for label in range(self.num_classes)}) | void
 
     @property
     def palette(self) -> dict[Color, int]:
-        """Color -> class or `IGNORE`, of masks in color."""
-        given = {code: label for code, label in self.codes.items() if isinstance(code, tuple)}
+        """Class, or `IGNORE` for void, of each color in masks in color."""
+        named = {code: label for code, label in self.codes.items() if isinstance(code, tuple)}
         void = {code: IGNORE for code in self.void if isinstance(code, tuple)}
         shown = self.colors if self.has_colors else ()
-        return (given or {color: label for label, color in enumerate(shown)}) | void
+        return (named or {color: label for label, color in enumerate(shown)}) | void
 
     def only(self, classes: Sequence[str]) -> "DatasetSpec":
-        """The same files with some of the classes, in the order given; the others become void.
+        """Return a spec with some of the classes; all others become void.
 
         Args:
-            classes: Names of the classes to keep.
+            classes: Names of the classes to keep, in the new order.
+
+        Returns:
+            Spec of the same files.
 
         Raises:
-            InputError: If there is no class of a name, one is named twice, or only one is.
+            InputError: If a name is unknown or repeated, or there are fewer than two.
 
         Example:
             >>> spec = DatasetSpec("three", ("a", "b", "c"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))

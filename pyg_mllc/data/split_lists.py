@@ -1,4 +1,4 @@
-"""Plain text lists of images: the field's, and those beside a run."""
+"""Read and write text files that list the images of a split."""
 
 import os
 import re
@@ -7,14 +7,20 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pyg_mllc.data.file_pairs import Item, Tree, plain
+from pyg_mllc.data.file_pairs import DatasetFiles, FilePair, normalize_name
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.utils.suffixes import image_suffixes
 
 
 class Line(NamedTuple):
-    """One line of a list: its number, the image that it names, and the mask, if it names one."""
+    """Line of a list.
+
+    Args:
+        number: Number of the line, from 1.
+        image: Name or path of the image.
+        mask: Name or path of the mask; None if the line names none.
+    """
 
     number: int
     image: str
@@ -22,13 +28,18 @@ class Line(NamedTuple):
 
 
 def read_list(path: Path) -> list[Line]:
-    """Read a list: bare names, paths, or `image mask` pairs apart by a tab or spaces.
+    """Read a list of names, paths, or pairs of image and mask separated by a tab or spaces.
 
-    Empty lines and a missing final newline do not matter; names may hold spaces. A tab at the end
-    says that there is no mask.
+    Empty lines are skipped; names may hold spaces. A tab at the end of a line means no mask.
+
+    Args:
+        path: List file.
+
+    Returns:
+        Lines of the list.
 
     Raises:
-        InputError: If the file is missing, is no text, or names nothing.
+        InputError: If the file is missing, is no text, or is empty.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -58,68 +69,71 @@ def _parse(number: int, line: str) -> Line:
 
 @cache
 def _pair() -> re.Pattern[str]:
-    """Two names that both end as image files do."""
+    """Return the pattern of two names that both end like image files."""
     ending = "(?:" + "|".join(map(re.escape, sorted(image_suffixes(), reverse=True))) + ")"
     return re.compile(rf"(.+?{ending})\s+(.+{ending})", re.IGNORECASE)
 
 
-def find_listed(path: Path, tree: Tree, split: str, masked: bool) -> list[Item]:
+def find_listed_files(path: Path, files: DatasetFiles, split: str, masked: bool) -> list[FilePair]:
     """Find the files that a list names.
 
-    A mask that the list names counts, unless its name says that it stores something else than the
-    spec expects; else the mask is the one that lies in the folder of the masks.
+    The mask in the list is used if its name has the spec's suffix; otherwise the mask of the same
+    name in the folder of the masks is used.
 
     Args:
-        path: The list. Its names are relative to the root, or inside the folder of the images.
-        tree: Data set on disk.
+        path: List file. Its names are relative to the root or to the folder of the images.
+        files: Files of the data set.
         split: ``train`` or ``val``.
         masked: Whether every image must have a mask.
+
+    Returns:
+        Images and their masks, in the order of the list.
 
     Raises:
         InputError: If a file is missing, naming the line.
     """
-    named: dict[str, Item] = getattr(tree, split)
-    by_path = {item.image: item for item in named.values()}
-    lines, items = read_list(path), []
+    named: dict[str, FilePair] = getattr(files, split)
+    by_path = {pair.image: pair for pair in named.values()}
+    lines, pairs = read_list(path), []
     missing: list[tuple[Line, str]] = []
     for line in lines:
-        image = tree.root / line.image
+        image = files.root / line.image
         stem, ending = os.path.splitext(line.image)
         stem = stem if ending.lower() in image_suffixes() else line.image
-        name = plain(stem.removesuffix(tree.spec.image_suffix))
-        item = by_path.get(image) or named.get(name)
-        if item is None and not os.path.isfile(image):
-            missing.append((line, f"{line.image!r}, but {tree.root} has no such image"))
+        name = normalize_name(stem.removesuffix(files.spec.image_suffix))
+        pair = by_path.get(image) or named.get(name)
+        if pair is None and not os.path.isfile(image):
+            missing.append((line, f"{line.image!r}, but {files.root} has no such image"))
             continue
-        item = item or Item(image, None)
-        if line.mask and Path(line.mask).stem.endswith(tree.spec.mask_suffix):
-            item = Item(item.image, tree.root / line.mask)
-        if masked and (item.mask is None or not os.path.isfile(item.mask)):
-            mask = item.mask or f"mask in {tree.folders[split][1]}"
+        pair = pair or FilePair(image, None)
+        if line.mask and Path(line.mask).stem.endswith(files.spec.mask_suffix):
+            pair = FilePair(pair.image, files.root / line.mask)
+        if masked and (pair.mask is None or not os.path.isfile(pair.mask)):
+            mask = pair.mask or f"mask in {files.folders[split][1]}"
             missing.append((line, f"{line.image!r}, but there is no {mask}"))
-        items.append(item)
+        pairs.append(pair)
     if missing:
         line, what = missing[0]
         raise InputError(
             f"{path} names {what} (line {line.number}; {len(missing)} of {len(lines)} are missing):"
-            f" add the files, shorten the list, or correct data.root={tree.root}."
+            f" add the files, shorten the list, or correct data.root={files.root}."
         )
-    return items
+    return pairs
 
 
-def write_list(path: Path, items: Iterable[Item], root: Path) -> None:
-    """Write images, and their masks, as a list that `read_list` reads, in one go.
+def write_list(path: Path, pairs: Iterable[FilePair], root: Path) -> None:
+    """Write images and their masks as a list that `read_list` reads, atomically.
 
     Args:
-        path: The list.
-        items: Image and mask files.
-        root: Folder of the data set; what lies elsewhere is written with its whole path.
+        path: List file.
+        pairs: Image and mask files.
+        root: Folder of the data set; files outside are written with their absolute path.
     """
     lines = []
-    for item in items:
-        names = ["" if file is None else _relative(file, root) for file in item]
+    for pair in pairs:
+        names = ["" if file is None else _relative(file, root) for file in pair]
         lines.append("\t".join(names) if " " in "".join(names) else " ".join(names).strip())
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 

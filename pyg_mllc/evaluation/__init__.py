@@ -1,1 +1,1 @@
-"""Measurement of a whole set of images."""
+"""Evaluation of labels over a whole data set."""

@@ -1,13 +1,13 @@
-"""Measure a whole split, and predict large images in windows."""
+"""Evaluate labels before and after correction over a whole split."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from pyg_mllc.data import OwnSizes, SampleSet, eval_loader
+from pyg_mllc.data import OriginalSizeDataset, SampleSet, eval_loader, to_float
 from pyg_mllc.errors import InputError
-from pyg_mllc.evaluation.example_selector import Showcase
+from pyg_mllc.evaluation.example_selector import ExampleSelector
 from pyg_mllc.evaluation.results import Evaluation, Example, ImageFigures
 from pyg_mllc.metrics.segmentation import Scores, SegmentationMetrics
 from pyg_mllc.typing import IGNORE
@@ -26,33 +26,35 @@ def evaluate(
     device: torch.device | str = "cpu",
     advance: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Measure labels before and after correction over a whole split, image by image.
+    """Evaluate labels before and after correction over a whole split, image by image.
 
-    Memory does not grow with the pixels of the split: a row of figures per image is kept, and the
-    pictures of `gallery` images.
+    Memory is bounded: one row of figures per image is kept, and `gallery` examples.
 
     Args:
-        predict: images `(B, 3, H, W)` in [0, 1] to probabilities `(B, C, H, W)`, before correction
-            and after each round; only one where nothing corrects.
-        samples: images with labels.
-        batch_size: images at once.
-        workers: processes that load images; with 0, the main process loads.
-        gallery: pictures to keep of the images most worth a look, see `Showcase`.
-        device: of the network.
-        advance: is told, after each batch, how many images are done since.
+        predict: Maps images `(B, 3, H, W)` in [0, 1] to probabilities `(B, C, H, W)` before
+            correction and after each round; a single one without correction.
+        samples: Images with labels.
+        batch_size: Images per batch B.
+        workers: Number of loading processes; 0 loads in the calling process.
+        gallery: Largest number of examples to keep, see `ExampleSelector`.
+        device: Device of the network.
+        advance: Progress callback, called after each batch with its number of images.
+
+    Returns:
+        Results of the stages and of each image, and examples.
 
     Raises:
-        InputError: if there are no images, or a number is out of range.
+        InputError: If there are no images, or a number is out of range.
     """
     check_count("gallery", gallery, 1)
     if not len(samples):
         raise InputError("there are no images with labels to evaluate on")
     rows: list[ImageFigures] = []
-    showcase = Showcase(gallery, len(samples))
+    selector = ExampleSelector(gallery, len(samples))
     metrics: list[SegmentationMetrics] = []
     loader = eval_loader(samples, batch_size, workers, shared=False)
     for batch in loader:
-        history = predict(batch["image"].to(device) / 255)
+        history = predict(to_float(batch["image"].to(device)))
         stages = torch.stack([history[0], history[-1]][: len(history)], 1)
         metrics = metrics or [
             SegmentationMetrics(
@@ -65,7 +67,7 @@ def evaluate(
         ]
         for i, belief in enumerate(stages.float().cpu()):  # (stages, C, H, W)
             name, image, truth = (batch[part][i] for part in ("name", "image", "label"))
-            if not isinstance(samples, OwnSizes):  # which pads nothing
+            if not isinstance(samples, OriginalSizeDataset):  # which pads nothing
                 h, w = _without_padding(image, truth)
                 image, truth, belief = (part[..., :h, :w] for part in (image, truth, belief))
             scores = [  # of this image, which the metrics add to their totals
@@ -75,23 +77,23 @@ def evaluate(
             confidence, after = belief[-1].max(0)
             example = Example(name, image, truth, belief[0].argmax(0), after, confidence)
             rows.append(_figures(len(rows), example, scores))
-            showcase.add(rows[-1], example)
+            selector.add(rows[-1], example)
         advance(len(stages))
     names = STAGES if len(metrics) > 1 else ("labels",)
     totals = {name: m.compute() for name, m in zip(names, metrics, strict=True)}
-    return Evaluation(totals, rows, showcase.examples)
+    return Evaluation(totals, rows, selector.examples)
 
 
 def _without_padding(image: Tensor, truth: Tensor) -> tuple[int, int]:
-    """Height and width of what is no padding at the right or the bottom: black, without label."""
-    there = image.any(0) | (truth != IGNORE)
-    if not there.any():
+    """Return height and width without the padding at the right or the bottom, black and void."""
+    inside = image.any(0) | (truth != IGNORE)
+    if not inside.any():
         return truth.size(0), truth.size(1)
-    return int(there.any(1).nonzero()[-1]) + 1, int(there.any(0).nonzero()[-1]) + 1
+    return int(inside.any(1).nonzero()[-1]) + 1, int(inside.any(0).nonzero()[-1]) + 1
 
 
 def _figures(number: int, example: Example, scores: list[Scores]) -> ImageFigures:
-    """Return the row of an image."""
+    """Compute the row of figures of an image."""
     changed = {kind.replace(" ", "_"): int(m.sum()) for kind, m in example.changes().items()}
     return ImageFigures(
         number=number,

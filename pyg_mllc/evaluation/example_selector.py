@@ -1,4 +1,4 @@
-"""Which images of a split are worth a look, kept in bounded memory while all stream by."""
+"""Selection of the examples of a split that a report shows, in bounded memory."""
 
 import math
 from collections.abc import Callable
@@ -8,24 +8,25 @@ from pyg_mllc.evaluation.results import Example, ImageFigures
 
 LONGEST = 480  # pixels of a picture's longer side
 
-# What images are picked for, and by which of their figures: the lowest come first.
+# Reasons to select an image, and the figure that ranks images: the lowest come first.
 REASONS: dict[str, Callable[[ImageFigures], float]] = {
     "least right": lambda figures: figures.accuracy[-1],
-    "most spoiled": lambda figures: figures.mended - figures.spoiled,
-    "most mended": lambda figures: figures.spoiled - figures.mended,
+    "most broken": lambda figures: figures.fixed - figures.broken,
+    "most fixed": lambda figures: figures.broken - figures.fixed,
 }
 
 
-class Showcase:
-    """Keeps the images that are least right, most spoiled and most mended, and some of all.
+class ExampleSelector:
+    """Selects images with the fewest right, most broken and most fixed pixels, and a spread of all.
 
     Args:
-        size: pictures kept; a split of up to as many is kept whole.
-        total: images of the split, for those that are taken evenly spaced.
+        size: Largest number of examples; a split of up to as many images is kept whole.
+        total: Number of images in the split.
 
-    >>> showcase = Showcase(size=8, total=10_000)
-    >>> len(showcase.examples)
-    0
+    Example:
+        >>> selector = ExampleSelector(size=8, total=10_000)
+        >>> len(selector.examples)
+        0
     """
 
     def __init__(self, size: int, total: int) -> None:
@@ -36,11 +37,16 @@ class Showcase:
 
     @property
     def examples(self) -> list[tuple[ImageFigures, Example]]:
-        """What is kept, in the order of the split."""
+        """Selected figures and examples, in the order of the split."""
         return [self.kept[number] for number in sorted(self.kept)]
 
     def add(self, figures: ImageFigures, example: Example) -> None:
-        """Show it the next image; it keeps it, or one before has to go, or neither."""
+        """Add the next image; evict the images that no reason ranks first any more.
+
+        Args:
+            figures: Figures of the image.
+            example: The image and its labels.
+        """
         self.kept[figures.number] = figures, example
         if self.whole:
             self.kept[figures.number] = figures, example.shrunk(LONGEST)

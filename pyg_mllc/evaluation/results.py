@@ -1,4 +1,4 @@
-"""What trainings and evaluations leave behind: curves, figures, and images worth a look."""
+"""Results of trainings and evaluations: curves, figures and examples."""
 
 import json
 import math
@@ -12,28 +12,29 @@ from torch import Tensor
 
 from pyg_mllc.metrics.segmentation import Scores
 from pyg_mllc.typing import IGNORE
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.utils.provenance import Provenance
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """One trained method: its curves and its results on the validation split.
+    """Curves of one training, and its results on the validation split.
 
     Args:
-        name: what tables and legends call it.
-        history: rows with `"step"` and whatever was logged then: losses, `"trusted"`, `"miou"` of
-            the student, `"teacher_miou"`, and of the teacher's labels before correction and after
-            round r `"label_accuracy_0"`, ..., `"label_accuracy_r"`, `"label_miou_r"` likewise;
-            shares lie in 0..1.
-        class_iou: per class at the last validation, 0..1; NaN where absent, empty if unknown.
-        label_accuracy: of the teacher's labels on the validation split, before correction and
-            after each round, 0..1.
-        label_miou: likewise.
-        seconds: training time, validation included; of all parts, if the run was resumed.
-        step_seconds: median time of a training step, loading included; NaN for a single step.
-        peak_mb: most memory that the process ever had resident.
-        provenance: of each part of the run, see `pyg_mllc.utils.provenance`; empty if unknown.
+        name: Name in tables and legends.
+        history: Rows with `"step"` and the values logged then: losses, `"confident"`, `"miou"` of
+            the student, `"teacher_miou"`, and `"label_accuracy_r"` and `"label_miou_r"` of the
+            teacher's labels after round r, with 0 for before correction. Shares are in [0, 1].
+        class_iou: IoU of each class at the last validation, in [0, 1]; NaN for absent classes,
+            empty if unknown.
+        label_accuracy: Pixel accuracy of the teacher's labels on the validation split, before
+            correction and after each round, in [0, 1].
+        label_miou: Mean IoU of these labels, in the same order.
+        seconds: Training time with validation, over all parts of a resumed run.
+        step_seconds: Median time of a training step with loading; NaN for a single step.
+        peak_mb: Peak resident memory of the process in MiB.
+        provenance: Code, versions, machine and date of each part of the run, see
+            `pyg_mllc.utils.provenance`; empty if unknown.
     """
 
     name: str
@@ -48,35 +49,50 @@ class TrainingResult:
 
     @property
     def last_miou(self) -> float:
-        """Student's mIoU at the last validation, 0..1; NaN if never validated."""
+        """Mean IoU of the student at the last validation, in [0, 1]; NaN without validation."""
         return (self.curve("miou") or [(0.0, math.nan)])[-1][1]
 
     @property
     def best_miou(self) -> float:
-        """Student's highest mIoU, 0..1; NaN if never validated."""
+        """Highest mean IoU of the student, in [0, 1]; NaN without validation."""
         return max((miou for _, miou in self.curve("miou")), default=math.nan)
 
     @property
     def best_step(self) -> int | None:
-        """Step at which the highest mIoU was first reached; None if never validated."""
+        """First step with the highest mean IoU; None without validation."""
         return next((int(step) for step, v in self.curve("miou") if v == self.best_miou), None)
 
     def save(self, path: Path) -> None:
-        """Write all figures as JSON, NaN as null; the file replaces `path` once it is whole."""
+        """Write all values as JSON, atomically; NaN becomes null.
+
+        Args:
+            path: Path of the file.
+        """
         best = {"last_miou": self.last_miou, "best_miou": self.best_miou}
         figures = asdict(self) | best | {"best_step": self.best_step}
-        with whole_file(path) as file:
+        with atomic_open(path) as file:
             file.write(json.dumps(_without_nan(figures), indent=1, allow_nan=False).encode())
 
     @classmethod
     def load(cls, path: Path) -> "TrainingResult":
-        """Read what `save` wrote."""
+        """Load a file that `save` wrote.
+
+        Args:
+            path: Path of the file.
+        """
         figures = json.loads(path.read_text())
         names = {part.name for part in fields(cls)} & figures.keys()
         return cls(**{name: _with_nan(figures[name]) for name in names})
 
     def curve(self, key: str) -> list[tuple[float, float]]:
-        """List (step, value) wherever `key` was logged as a number."""
+        """Return the logged values of a key.
+
+        Args:
+            key: Key in the rows of `history`.
+
+        Returns:
+            Pairs of step and value, without NaN.
+        """
         logged = [(row["step"], row[key]) for row in self.history if key in row]
         return [(step, value) for step, value in logged if not math.isnan(value)]
 
@@ -99,15 +115,15 @@ def _with_nan(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Example:
-    """One validation image seen by the corrector.
+    """Image with its labels before and after correction.
 
     Args:
-        name: its caption.
-        image: `(3, H, W)` uint8.
-        truth: `(H, W)` class numbers, IGNORE where void.
-        before: `(H, W)`, the teacher's label before correction.
-        after: `(H, W)`, after the last round.
-        confidence: `(H, W)` in 0..1, of the label after correction.
+        name: Name of the image.
+        image: Image `(3, H, W)`, uint8.
+        truth: True classes `(H, W)`, `IGNORE` where void.
+        before: Predicted classes `(H, W)` before correction.
+        after: Predicted classes `(H, W)` after the last round.
+        confidence: Confidence `(H, W)` in the label after correction, in [0, 1].
     """
 
     name: str
@@ -118,19 +134,34 @@ class Example:
     confidence: Tensor
 
     def accuracy(self, label: Tensor) -> float:
-        """Give the share of pixels, void aside, where `label` is right; NaN if all are void."""
+        """Compute the share of right pixels, without void.
+
+        Args:
+            label: Classes `(H, W)`.
+
+        Returns:
+            Accuracy in [0, 1]; NaN if all pixels are void.
+        """
         return (label == self.truth)[self.truth != IGNORE].float().mean().item()
 
     def changes(self) -> dict[str, Tensor]:
-        """Sort the changed pixels, void aside, by what became of them: `(H, W)` bool each."""
+        """Find the changed pixels, without void, by the effect of the change.
+
+        Returns:
+            Masks `(H, W)`, bool: "fixed", "broken", and "still wrong" in another class.
+        """
         changed = (self.before != self.after) & (self.truth != IGNORE)
-        mended = changed & (self.after == self.truth)
-        spoiled = changed & (self.before == self.truth)
-        still_wrong = changed & ~mended & ~spoiled
-        return {"mended": mended, "spoiled": spoiled, "still wrong": still_wrong}
+        fixed = changed & (self.after == self.truth)
+        broken = changed & (self.before == self.truth)
+        still_wrong = changed & ~fixed & ~broken
+        return {"fixed": fixed, "broken": broken, "still wrong": still_wrong}
 
     def shrunk(self, longest: int) -> "Example":
-        """Give it with sides of at most `longest` pixels, in few bytes, to look at."""
+        """Shrink the example for display, with compact types.
+
+        Args:
+            longest: Largest length of a side in pixels.
+        """
         scale = min(1.0, longest / max(self.truth.shape))
         size = tuple(max(1, round(scale * side)) for side in self.truth.shape)
         image = F.interpolate(self.image[None].float(), size, mode="bilinear", antialias=True)
@@ -146,19 +177,19 @@ class Example:
 
 @dataclass(frozen=True)
 class ImageFigures:
-    """What became of the labels of one image; shares lie in 0..1, void does not count.
+    """Figures of the labels of one image, without void; shares are in [0, 1].
 
     Args:
-        number: place in the split.
-        name: of the image.
-        void: share of its pixels.
-        accuracy: share of the pixels that are right, for each stage of an `Evaluation`.
-        miou: likewise.
-        boundary_f: likewise.
-        confidence: mean at the last stage, void included.
-        mended: pixels that the correction mended.
-        spoiled: pixels that it spoiled.
-        still_wrong: pixels that it changed from one wrong class to another.
+        number: Position in the split.
+        name: Name of the image.
+        void: Share of void pixels.
+        accuracy: Pixel accuracy for each stage of an `Evaluation`.
+        miou: Mean IoU for each stage.
+        boundary_f: Mean boundary F-score for each stage.
+        confidence: Mean confidence at the last stage, with void.
+        fixed: Number of wrong pixels that correction made right.
+        broken: Number of right pixels that correction made wrong.
+        still_wrong: Number of pixels that it changed from one wrong class to another.
     """
 
     number: int
@@ -168,20 +199,19 @@ class ImageFigures:
     miou: tuple[float, ...]
     boundary_f: tuple[float, ...]
     confidence: float
-    mended: int
-    spoiled: int
+    fixed: int
+    broken: int
     still_wrong: int
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good labels are on a whole split.
+    """Results of `evaluate` on a whole split.
 
     Args:
-        stages: scores of `SegmentationMetrics` by stage: before and after correction, or of the
-            labels alone where nothing corrects them.
-        images: figures of each image, in the order of the split.
-        examples: some images to look at, with their figures.
+        stages: Metrics by stage: before and after correction, or one stage without correction.
+        images: Figures of each image, in the order of the split.
+        examples: Selected examples and their figures.
     """
 
     stages: dict[str, Scores]

@@ -1,1 +1,1 @@
-"""What a trained network is used for: prediction, explanation, correction of masks."""
+"""Uses of a trained network: prediction, explanation, correction of masks."""

@@ -12,11 +12,11 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.methods import Method
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.instantiate import build
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.utils.targets import check, packages, targets
 
-FORMAT = 1
-"""Number of the layout of `checkpoint["network"]`."""
+FORMAT = 2
+"""Number of the layout of checkpoints and of run.yaml; pyg_mllc 0.1 wrote the first."""
 
 Config = dict[str, Any]
 
@@ -103,7 +103,7 @@ def write_checkpoint(checkpoint: Config, path: str | Path) -> None:
     Raises:
         OSError: naming the file, if it cannot be written.
     """
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         try:
             torch.save(checkpoint, file)
         except RuntimeError as error:  # what torch makes of a full disk
@@ -111,7 +111,7 @@ def write_checkpoint(checkpoint: Config, path: str | Path) -> None:
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds for predicting."""
+    """The content of a checkpoint, for prediction."""
 
     method: Method  # on the CPU, in eval mode
     classes: tuple[str, ...]
@@ -132,36 +132,39 @@ def load_method(path: str | Path, allow: str | Sequence[str] = ()) -> Saved:
     """
     path = Path(path)
     checkpoint = _read(path)
-    found = checkpoint.get("network") if isinstance(checkpoint, dict) else None
+    network = checkpoint.get("network") if isinstance(checkpoint, dict) else None
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(found, dict) or not isinstance(state, dict):
+    if not isinstance(network, dict) or not isinstance(state, dict):
         raise InputError(
             f"{path} does not say what network it is of: it is no checkpoint of mllc train, or one "
-            "of an earlier version; mllc train resume=<folder of the run> writes it anew"
+            "of an earlier version; train the network again"
         )
-    if found.get("format") != FORMAT:
+    if network.get("format") != FORMAT:
+        advice = "update pyg_mllc"
+        if network.get("format") == 1:
+            advice = "train the network again, or use it with pyg_mllc 0.1"
         raise InputError(
-            f"{path} has the format {found.get('format')} (pyg_mllc {found.get('version')}), and "
-            f"this is pyg_mllc {version('pyg_mllc')}, which reads format {FORMAT}; update pyg_mllc"
+            f"{path} has the format {network.get('format')} (pyg_mllc {network.get('version')}), "
+            f"and this is pyg_mllc {version('pyg_mllc')}, which reads format {FORMAT}; {advice}"
         )
-    _check_about(found, str(path))
+    _check_about(network, str(path))
     try:
-        method = build_method(found, allow)
+        method = build_method(network, allow)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     start = "method."
-    mine = {k.removeprefix(start): v for k, v in state.items() if str(k).startswith(start)}
+    weights = {k.removeprefix(start): v for k, v in state.items() if str(k).startswith(start)}
     try:
-        method.load_state_dict(mine)
+        method.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split()).split(": ", 1)[-1][:200]
         raise InputError(
             f"{path}: its weights are not of the network that it describes, with "
-            f"{len(found['classes'])} classes: {reason}"
+            f"{len(network['classes'])} classes: {reason}"
         ) from error
-    colors = tuple((int(r), int(g), int(b)) for r, g, b in found["colors"])
-    height, width = found["size"]
-    return Saved(method.eval(), tuple(found["classes"]), colors, (height, width))
+    colors = tuple((int(r), int(g), int(b)) for r, g, b in network["colors"])
+    height, width = network["size"]
+    return Saved(method.eval(), tuple(network["classes"]), colors, (height, width))
 
 
 def _read(path: Path) -> Any:
@@ -181,9 +184,10 @@ def _read(path: Path) -> Any:
         ) from error
 
 
-def _check_about(found: Config, where: str) -> None:
-    """Refuse classes, colors and sizes that are none."""
-    classes, colors, size = (found.get(name) for name in ("classes", "colors", "size"))
+def _check_about(description: Config, where: str) -> None:
+    """Raise an error if classes, colors or size do not fit."""
+    classes, colors, size = (description.get(name) for name in ("classes", "colors", "size"))
+    parts = [description.get(part) for part in ("model", "corrector", "method")]
     fits = (
         isinstance(classes, list)
         and 2 <= len(classes) <= IGNORE
@@ -192,8 +196,7 @@ def _check_about(found: Config, where: str) -> None:
         and len(colors) == len(classes)
         and all(_numbers(color, 3, 0, 255) for color in colors)
         and _numbers(size, 2, 1, 16_384)
-        and all(isinstance(found.get(part), dict) for part in ("model", "corrector", "method"))
-        and all("_target_" in found[part] for part in ("model", "corrector", "method"))
+        and all(isinstance(part, dict) and "_target_" in part for part in parts)
     )
     if not fits:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Where labels are likely wrong: regions and images, the likeliest first."""
+"""Find and rank likely label errors: regions and images."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -10,16 +10,27 @@ from skimage.measure import label as connected
 from pyg_mllc.inference.mask_corrector import MaskCorrection
 from pyg_mllc.typing import IGNORE
 
-SMALL = 5e-4  # share of an image that a region needs before its score counts by half
-MOST = 50  # regions kept of an image
+PRIOR_SHARE = 5e-4  # share of an image; the score of a region of that size is halved
+MAX_REGIONS = 50  # regions kept of an image
 
 
 class Region(NamedTuple):
-    """Pixels side by side of one label that is more likely wrong than right."""
+    """Connected pixels of one label that is more likely wrong than right.
 
-    score: float  # mean doubt in 0..1, less for small regions
+    Args:
+        score: Mean doubt in [0, 1], lower for small regions.
+        given: Class of the label.
+        suggested: Class suggested for most of the pixels.
+        pixels: Number of pixels.
+        top: First row.
+        left: First column.
+        bottom: Row after the last.
+        right: Column after the last.
+    """
+
+    score: float
     given: int
-    suggested: int  # for most of its pixels
+    suggested: int
     pixels: int
     top: int
     left: int
@@ -28,23 +39,37 @@ class Region(NamedTuple):
 
 
 class ImageIssues(NamedTuple):
-    """What is likely wrong in the labels of one image."""
+    """Likely label errors of one image.
 
-    score: float  # sum of the doubts above a half, over the pixels that are not void
-    share: float  # of the image, void aside, that is more likely wrong than right
-    pixels: int  # that are
-    pairs: list[tuple[int, int, int]]  # given, suggested, pixels; the most pixels first
-    regions: list[Region]  # the highest score first
+    Args:
+        score: Sum of doubts above 0.5 over the number of pixels without void.
+        share: Share of pixels, without void, that are more likely wrong than right.
+        pixels: Number of these pixels.
+        pairs: Given class, suggested class and number of pixels; most pixels first.
+        regions: Regions, highest score first.
+    """
+
+    score: float
+    share: float
+    pixels: int
+    pairs: list[tuple[int, int, int]]
+    regions: list[Region]
 
 
-def find_issues(correction: MaskCorrection) -> ImageIssues:
-    r"""Rank the regions whose label is more likely wrong than right.
+def find_label_issues(correction: MaskCorrection) -> ImageIssues:
+    r"""Find the regions whose label is more likely wrong than right.
 
     .. math::
         s_{region} = \frac{\sum_{i} d_i}{n + n_0}, \qquad
         s_{image} = \frac{\sum_{d_i > 1/2} d_i}{n_{known}}
 
-    with d the doubt of the n pixels of a region, and :math:`n_0` a 2000th of the image.
+    with the doubt d of the n pixels of a region, and :math:`n_0` a 2000th of the image.
+
+    Args:
+        correction: Result of `MaskCorrector.correct`.
+
+    Returns:
+        Issues of the image.
     """
     given, doubt, suggested = (
         part.cpu().numpy() for part in (correction.given, correction.doubt, correction.suggested)
@@ -55,7 +80,7 @@ def find_issues(correction: MaskCorrection) -> ImageIssues:
     for number, box in enumerate(find_objects(numbered), start=1):
         inside = numbered[box] == number
         count = int(inside.sum())
-        score = float(doubt[box][inside].sum() / (count + SMALL * given.size))
+        score = float(doubt[box][inside].sum() / (count + PRIOR_SHARE * given.size))
         pair = int(given[box][inside][0]), int(np.bincount(suggested[box][inside]).argmax())
         rows, columns = box
         regions.append(
@@ -68,7 +93,7 @@ def find_issues(correction: MaskCorrection) -> ImageIssues:
     known = max(int((given != IGNORE).sum()), 1)
     score = float(doubt[doubtful].sum() / known)
     count = int(doubtful.sum())
-    return ImageIssues(score, count / known, count, pairs, regions[:MOST])
+    return ImageIssues(score, count / known, count, pairs, regions[:MAX_REGIONS])
 
 
 COLUMNS = (
@@ -78,22 +103,25 @@ COLUMNS = (
 
 
 def issue_rows(
-    found: Iterable[tuple[str, ImageIssues]], classes: Sequence[str]
+    issues: Iterable[tuple[str, ImageIssues]], classes: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """Give the rows of `issues.csv` under `COLUMNS`: images, then regions, the worst first.
+    """Build the rows of `issues.csv`: images, then regions, highest score first.
 
     Args:
-        found: names of images, and what was found in them.
-        classes: names of the C classes.
+        issues: Names of images, and their issues.
+        classes: Names of the C classes.
+
+    Yields:
+        Values of `COLUMNS`.
     """
     images: list[tuple[Any, ...]] = []
     regions: list[tuple[Any, ...]] = []
-    for name, issues in found:
+    for name, image in issues:
         pair = ("", "")
-        if issues.pairs:
-            pair = classes[issues.pairs[0][0]], classes[issues.pairs[0][1]]
-        images.append((issues.score, name, *pair, issues.pixels, "", "", "", ""))
-        for score, given, suggested, *place in issues.regions:
+        if image.pairs:
+            pair = classes[image.pairs[0][0]], classes[image.pairs[0][1]]
+        images.append((image.score, name, *pair, image.pixels, "", "", "", ""))
+        for score, given, suggested, *place in image.regions:
             regions.append((score, name, classes[given], classes[suggested], *place))
     for kind, rows in (("image", images), ("region", regions)):
         rows.sort(key=lambda row: (-row[0], row[1]))
@@ -101,13 +129,20 @@ def issue_rows(
             yield rank, kind, name, f"{score:.4f}", *rest
 
 
-def confused_pairs(
-    found: Iterable[tuple[str, ImageIssues]],
+def common_label_issues(
+    issues: Iterable[tuple[str, ImageIssues]],
 ) -> list[tuple[int, int, int, int]]:
-    """Sum up the confused pairs of all images: given, suggested, pixels, images."""
+    """Sum up the confused pairs of classes over images.
+
+    Args:
+        issues: Names of images, and their issues.
+
+    Returns:
+        Given class, suggested class, number of pixels, number of images; most pixels first.
+    """
     total: dict[tuple[int, int], list[int]] = {}
-    for _, issues in found:
-        for given, suggested, pixels in issues.pairs:
+    for _, image in issues:
+        for given, suggested, pixels in image.pairs:
             entry = total.setdefault((given, suggested), [0, 0])
             entry[0] += pixels
             entry[1] += 1

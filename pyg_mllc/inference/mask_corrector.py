@@ -18,21 +18,21 @@ from pyg_mllc.inference.postprocessing import softmax_of
 from pyg_mllc.nn import LabelCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures
 from pyg_mllc.nn.soft_labels import label_margin
-from pyg_mllc.typing import IGNORE, Picture
+from pyg_mllc.typing import IGNORE, ImageLike
 from pyg_mllc.utils.resize import upsample
 
 log = logging.getLogger(__name__)
 
-Look = Callable[[Tensor, tuple[int, int]], Tensor]
-"""Gives features `(1, D, h, w)` of an image `(1, 3, H, W)` in [0, 1] at a size (h, w)."""
-Given = NDArray | Tensor
+FeatureExtractor = Callable[[Tensor, tuple[int, int]], Tensor]
+"""Returns features `(1, D, h, w)` of an image `(1, 3, H, W)` in [0, 1] at a size (h, w)."""
+Labels = NDArray | Tensor
 """Labels `(H, W)`, IGNORE where void; or probabilities `(C, H, W)`."""
 
 LEAST = 1e-4  # probability, for a logarithm that is finite
 
 
 class MaskCorrection(NamedTuple):
-    """What became of the labels of one image."""
+    """The labels of one image, corrected."""
 
     given: Tensor  # (H, W), the labels to correct
     label: Tensor  # (H, W), corrected; void stays void
@@ -51,30 +51,31 @@ class MaskCorrector:
 
     Args:
         num_classes: C, at least 2.
-        look: gives the features that graphs are built from; by default `EncoderFeatures()`.
-        belief: how likely a label of a mask is right, in (0, 1). Probabilities say that themselves.
+        encoder: computes the features that graphs are built from; by default `EncoderFeatures()`.
+        label_confidence: prior probability that a label of a mask is correct, in (0, 1); ignored
+            for probabilities.
         pixels: of the map at which an image is corrected, at most; its change is brought back to
             the mask's size. Errors finer than a pixel of this map stay.
         anchors: pixels that `fit` keeps, in all classes together.
         device: of the computation.
         **options: of `LabelCorrector`, such as `rounds`, `k` or `anchor_share`.
 
-    >>> look = lambda image, size: torch.nn.functional.interpolate(image, size)
+    >>> encoder = lambda image, size: torch.nn.functional.interpolate(image, size)
     >>> image = 0.2 * torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
     >>> image[0, :, :8], image[1, :, 8:] = image[0, :, :8] + 0.8, image[1, :, 8:] + 0.8
     >>> mask = torch.zeros(16, 16, dtype=torch.long)
     >>> mask[:, 8:], mask[5, 12] = 1, 0
-    >>> found = MaskCorrector(2, look, rounds=1).correct(image, mask)
-    >>> found.changed.nonzero().tolist(), found.label[5, 12].item()
+    >>> correction = MaskCorrector(2, encoder, rounds=1).correct(image, mask)
+    >>> correction.changed.nonzero().tolist(), correction.label[5, 12].item()
     ([[5, 12]], 1)
     """
 
     def __init__(
         self,
         num_classes: int,
-        look: Look | None = None,
+        encoder: FeatureExtractor | None = None,
         *,
-        belief: float = 0.8,
+        label_confidence: float = 0.8,
         pixels: int = 16_384,
         anchors: int = 12_000,
         device: str | torch.device = "cpu",
@@ -82,24 +83,24 @@ class MaskCorrector:
     ) -> None:
         if pixels < 1:
             raise InputError(f"expected pixels to be 1 or more, got {pixels}")
-        if look is None:
-            look = EncoderFeatures()
-        if isinstance(look, EncoderFeatures):
-            look.sight.to(device)
-        self.num_classes, self.look, self.pixels = num_classes, look, pixels
+        if encoder is None:
+            encoder = EncoderFeatures()
+        if isinstance(encoder, EncoderFeatures):
+            encoder.encoder.to(device)
+        self.num_classes, self.encoder, self.pixels = num_classes, encoder, pixels
         self.budget, self.device = anchors, torch.device(device)
         self.memory: AnchorMemory | None = None
         try:
-            self.margin = label_margin(num_classes, belief)
+            self.margin = label_margin(num_classes, label_confidence)
             self.corrector = LabelCorrector(num_classes, **options)
         except (TypeError, ValueError) as error:
             raise InputError(f"the corrector cannot be made so: {error}") from error
 
-    def check(self, image: Picture, mask: Given) -> None:
-        """Refuse an image and a mask that cannot be read or do not fit, see `correct`."""
+    def check(self, image: ImageLike, mask: Labels) -> None:
+        """Raise an error if an image and a mask cannot be read or do not fit, see `correct`."""
         self._both(image, mask)
 
-    def fit(self, images: Iterable[Picture], masks: Iterable[Given]) -> Self:
+    def fit(self, images: Iterable[ImageLike], masks: Iterable[Labels]) -> Self:
         """Keep pixels of masks as anchors, and forget those of before.
 
         Args:
@@ -108,11 +109,11 @@ class MaskCorrector:
         """
         self.memory, shown = None, set[int]()
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            picture, given = self._both(image, mask)
-            share = self._shares(given, self._size(picture))
-            x, _ = maps_to_nodes(self.look(picture[None], self._size(picture)))
+            picture, labels = self._both(image, mask)
+            share = self._shares(labels, self._size(picture))
+            x, _ = maps_to_nodes(self.encoder(picture[None], self._size(picture)))
             most, label = share.flatten(1).max(0)
-            shown |= set((given if given.dim() == 2 else given.argmax(0)).unique().tolist())
+            shown |= set((labels if labels.dim() == 2 else labels.argmax(0)).unique().tolist())
             sure = most > 0.5  # of the pixels that a node stands for
             if self.memory is None:
                 try:
@@ -130,12 +131,14 @@ class MaskCorrector:
             )  # fmt: skip
         return self
 
-    def transform(self, images: Iterable[Picture], masks: Iterable[Given]) -> list[MaskCorrection]:
+    def transform(
+        self, images: Iterable[ImageLike], masks: Iterable[Labels]
+    ) -> list[MaskCorrection]:
         """Correct masks, see `fit` for the forms."""
         return list(self._each(images, masks, own=False))
 
     def fit_transform(
-        self, images: Iterable[Picture], masks: Iterable[Given]
+        self, images: Iterable[ImageLike], masks: Iterable[Labels]
     ) -> list[MaskCorrection]:
         """Correct masks with those of the other images as anchors; goes through them twice."""
         images, masks = list(images), list(masks)
@@ -143,7 +146,7 @@ class MaskCorrector:
         return list(self._each(images, masks, own=True))
 
     @torch.no_grad()
-    def correct(self, image: Picture, mask: Given, number: int | None = None) -> MaskCorrection:
+    def correct(self, image: ImageLike, mask: Labels, number: int | None = None) -> MaskCorrection:
         """Correct the labels of one image.
 
         Args:
@@ -154,71 +157,75 @@ class MaskCorrector:
         Raises:
             InputError: if the mask is of another size than the image, or has other classes.
         """
-        picture, given = self._both(image, mask)
+        picture, labels = self._both(image, mask)
         size = self._size(picture)
         more: dict[str, Any] = {}
         if self.memory is not None and len(self.memory):
             more["anchors"] = self.memory
             if number is not None:
                 more["image"] = torch.tensor([number])
-        small = self._shares(given, size)
-        small = self.margin * small if given.dim() == 2 else _log(small)
-        history = self.corrector(small[None], self.look(picture[None], size), **more)
-        change = (history[-1].logits - history[0].logits)[0]
-        before = given if given.dim() == 2 else given.argmax(0)
-        told = torch.zeros_like(picture[0])  # logit of the label given
-        other, suggested = torch.full_like(told, -torch.inf), torch.zeros_like(before)
+        small = self._shares(labels, size)
+        small = self.margin * small if labels.dim() == 2 else _log(small)
+        output = self.corrector(small[None], self.encoder(picture[None], size), **more)
+        change = (output.after.logits - output.before.logits)[0]
+        before = labels if labels.dim() == 2 else labels.argmax(0)
+        own = torch.zeros_like(picture[0])  # logit of the label to correct
+        best_other, suggested = torch.full_like(own, -torch.inf), torch.zeros_like(before)
 
         def logits() -> Iterator[Tensor]:
             for c in range(self.num_classes):
-                said = self.margin * (given == c) if given.dim() == 2 else _log(given[c])
-                z = said + upsample(change[None, None, c], before.shape)[0, 0]
-                told[before == c] = z[before == c]
-                rival = (z > other) & (before != c)
-                other[rival], suggested[rival] = z[rival], c
+                prior = self.margin * (labels == c) if labels.dim() == 2 else _log(labels[c])
+                z = prior + upsample(change[None, None, c], before.shape)[0, 0]
+                own[before == c] = z[before == c]
+                rival = (z > best_other) & (before != c)
+                best_other[rival], suggested[rival] = z[rival], c
                 yield z
 
         label, best, total = softmax_of(logits())
         known = before != IGNORE
         label = torch.where(known, label, IGNORE)
-        doubt = torch.where(known, 1 - (told - total).exp(), 0.0)
+        doubt = torch.where(known, 1 - (own - total).exp(), 0.0)
         confidence = (best - total).exp()
         return MaskCorrection(before, label, confidence, doubt, suggested, label != before)
 
     def _each(
-        self, images: Iterable[Picture], masks: Iterable[Given], own: bool
+        self, images: Iterable[ImageLike], masks: Iterable[Labels], own: bool
     ) -> Iterator[MaskCorrection]:
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
             yield self.correct(image, mask, number if own else None)
 
-    def _both(self, image: Picture, mask: Given) -> tuple[Tensor, Tensor]:
-        """The image `(3, H, W)` and what is given of it, checked."""
+    def _both(self, image: ImageLike, mask: Labels) -> tuple[Tensor, Tensor]:
+        """Return the image `(3, H, W)` and its labels or probabilities, checked."""
         picture = as_tensor(image).to(self.device)
-        given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
-        if given.dim() not in (2, 3) or given.shape[-2:] != picture.shape[-2:]:
+        labels = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
+        if labels.dim() not in (2, 3) or labels.shape[-2:] != picture.shape[-2:]:
             raise InputError(
                 f"expected labels (H, W) or probabilities (C, H, W) of an image of "
-                f"{tuple(picture.shape[-2:])}, got {tuple(given.shape)}"
+                f"{tuple(picture.shape[-2:])}, got {tuple(labels.shape)}"
             )
-        if given.dim() == 2:
-            given = given if given.is_floating_point() else given.long()
-            label = given.long()
+        if labels.dim() == 2:
+            labels = labels if labels.is_floating_point() else labels.long()
+            label = labels.long()
             known = (label == IGNORE) | ((label >= 0) & (label < self.num_classes))
-            bad = given[~known | (label != given)]  # such as a probability, which is no label
+            bad = labels[~known | (label != labels)]  # such as a probability, which is no label
             if len(bad):
                 raise InputError(
                     f"expected labels from 0 to {self.num_classes - 1}, or {IGNORE} for void, "
                     f"got {bad[0].item():.6g}; probabilities have a map for each class, (C, H, W)"
                 )
             return picture, label.to(self.device)
-        given = given.float()
-        total = given.sum(0)
-        if len(given) != self.num_classes or not given.min() >= 0 or (total - 1).abs().max() > 0.01:
+        labels = labels.float()
+        total = labels.sum(0)
+        if (
+            len(labels) != self.num_classes
+            or not labels.min() >= 0
+            or (total - 1).abs().max() > 0.01
+        ):
             raise InputError(
                 f"expected probabilities of {self.num_classes} classes, which sum to 1 in each "
-                f"pixel, got {len(given)} maps from {given.min():.3g} to {given.max():.3g}"
+                f"pixel, got {len(labels)} maps from {labels.min():.3g} to {labels.max():.3g}"
             )
-        return picture, given.to(self.device)
+        return picture, labels.to(self.device)
 
     def _size(self, picture: Tensor) -> tuple[int, int]:
         """Height and width of the map at which an image is corrected."""
@@ -226,9 +233,9 @@ class MaskCorrector:
         scale = min(1.0, math.sqrt(self.pixels / (height * width)))
         return max(int(scale * height), 1), max(int(scale * width), 1)
 
-    def _shares(self, given: Tensor, size: tuple[int, int]) -> Tensor:
+    def _shares(self, labels: Tensor, size: tuple[int, int]) -> Tensor:
         """Share of each class `(C, h, w)` in the pixels that a node stands for."""
-        maps = (given == c if given.dim() == 2 else given[c] for c in range(self.num_classes))
+        maps = (labels == c if labels.dim() == 2 else labels[c] for c in range(self.num_classes))
         return torch.cat([F.interpolate(m[None, None].float(), size, mode="area")[0] for m in maps])
 
 

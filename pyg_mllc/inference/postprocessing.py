@@ -9,7 +9,7 @@ from pyg_mllc.utils.resize import upsample
 
 
 def label_map(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Give labels and their probabilities `(H, W)` at any size, holding no C maps of that size.
+    """Return labels and their probabilities `(H, W)` at any size, holding no C maps of that size.
 
     Args:
         logits: `(C, h, w)`.
@@ -23,7 +23,7 @@ def label_map(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def softmax_of(maps: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the class of the largest logit, that logit and the log of the sum of exponentials.
+    """Return the class of the largest logit, that logit and the log of the sum of exponentials.
 
     Args:
         maps: logits `(H, W)` of one class after the other, of which only one is held at a time.

@@ -9,21 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphs import join_features
-from pyg_mllc.data.image_io import as_tensor
-from pyg_mllc.data.mask_io import fitted_size
+from pyg_mllc.data.image_io import as_tensor, fitted_size
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.checkpoint import Saved, load_method
 from pyg_mllc.inference.postprocessing import label_map
 from pyg_mllc.inference.sliding_window import sliding_window
-from pyg_mllc.methods import MLLC
-from pyg_mllc.nn import CorrectedSegmenter
-from pyg_mllc.typing import Picture
+from pyg_mllc.nn import CorrectedSegmenter, CorrectionOutput, LabelCorrector, Segmenter
+from pyg_mllc.typing import ImageLike
 from pyg_mllc.utils.resize import upsample
 from pyg_mllc.utils.validation import check_size
 
 
 class Segmentation(NamedTuple):
-    """What a network says of one image, at the image's own size."""
+    """Labels and probabilities of one image, at the image's own size."""
 
     label: Tensor  # (H, W)
     confidence: Tensor  # (H, W), probability of that label
@@ -36,31 +34,41 @@ class Predictor(nn.Module):
 
     Args:
         saved: what a checkpoint holds.
-        network: `student`, or `teacher`, its average over the training.
+        role: of the network that predicts: `student`, or `teacher`, its average over the training.
 
     Attributes:
+        network: segmenter and corrector, in eval mode.
+        memory: what training has kept for correction.
+        role: `student` or `teacher`.
+        trains_embedding: whether the embedding of the segmenter has learned anything.
         classes: names of the C classes.
         colors: red, green and blue of each, 0..255.
         size: height and width that training fitted images into.
-        method: the method that was trained, in eval mode.
     """
 
-    def __init__(self, saved: Saved, network: str = "student") -> None:
-        if network not in ("student", "teacher"):
-            raise InputError(f"expected network to be student or teacher, got {network!r}")
+    def __init__(self, saved: Saved, role: str = "student") -> None:
+        if role not in ("student", "teacher"):
+            raise InputError(f"expected network to be student or teacher, got {role!r}")
         super().__init__()
-        self.method, self.classes, self.colors, self.size = saved
-        self.network = network
+        method, self.classes, self.colors, self.size = saved
+        student, teacher = method.student, method.teacher.network
+        self.network: CorrectedSegmenter = student if role == "student" else teacher
+        self.memory, self.trains_embedding = method.memory, method.trains_embedding
+        self.role = role
         self.requires_grad_(False).eval()
 
     def extra_repr(self) -> str:
-        return f"{self.network}, {len(self.classes)} classes, images of {self.size}"
+        return f"{self.role}, {len(self.classes)} classes, images of {self.size}"
 
     @property
-    def seeing(self) -> CorrectedSegmenter:
-        """The network that predicts: the student or the teacher."""
-        student: CorrectedSegmenter = self.method.student
-        return student if self.network == "student" else self.method.teacher.network
+    def segmenter(self) -> Segmenter:
+        """The part of the network that predicts before correction."""
+        return self.network.segmenter
+
+    @property
+    def corrector(self) -> LabelCorrector:
+        """The part of the network that corrects labels; without rounds, it corrects nothing."""
+        return self.network.corrector
 
     def fitted(self, images: Tensor) -> Tensor:
         """Bring images `(B, 3, H, W)` to the scale that training saw."""
@@ -70,38 +78,41 @@ class Predictor(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, correct: bool = False) -> tuple[Tensor, Tensor]:
-        """Give the logits before and after correction, `(B, C, H, W)` each.
+        """Return the logits before and after correction, `(B, C, H, W)` each.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1], seen as they are.
             correct: whether to correct; else both are those before.
         """
-        network = self.seeing
-        history = self.method.predict(network, images) if correct else [network.segmenter(images)]
-        first, last = (
-            upsample(p.logits.float(), images.shape[-2:]) for p in (history[0], history[-1])
+        if correct:
+            output: CorrectionOutput = self.network(images, self.memory)
+        else:
+            output = CorrectionOutput(self.segmenter(images))
+        before, after = (
+            upsample(p.logits.float(), images.shape[-2:]) for p in (output.before, output.after)
         )
-        return first, last
+        return before, after
 
     @torch.no_grad()
     def features(self, images: Tensor, size: tuple[int, int]) -> Tensor:
-        """Give what the network makes of images, as maps `(B, D, h, w)` for graphs to look at.
+        """Return features of images for graphs, as maps `(B, D, h, w)`.
 
-        Its encoder's stages of stride 4 to 16 side by side, and its embedding if that was trained.
+        They are the encoder's stages of stride 4 to 16 side by side, and the embedding if it was
+        trained.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1]; seen at the scale that training saw.
             size: height and width (h, w).
         """
-        view, segmenter = self.fitted(images), self.seeing.segmenter
+        view, segmenter = self.fitted(images), self.segmenter
         stages = segmenter.encode(view)
         maps = [m for m in stages if m.dim() == 4 and view.size(-1) / m.size(-1) > 3]
         maps = [m for m in maps if view.size(-1) / m.size(-1) < 20] or maps
-        if isinstance(self.method, MLLC):
+        if self.trains_embedding:
             maps.append(segmenter.decode(stages).features)
         return join_features([upsample(maps[0], size), *maps[1:]])
 
-    def predict(self, image: Picture, **options: Any) -> Segmentation:
+    def predict(self, image: ImageLike, **options: Any) -> Segmentation:
         """Label one image.
 
         Args:
@@ -115,7 +126,7 @@ class Predictor(nn.Module):
         """
         return self.predict_batch([image], **options)[0]
 
-    def predict_batch(self, images: Sequence[Picture], **options: Any) -> list[Segmentation]:
+    def predict_batch(self, images: Sequence[ImageLike], **options: Any) -> list[Segmentation]:
         """Label images of one size at once.
 
         Args:
@@ -125,16 +136,16 @@ class Predictor(nn.Module):
         Raises:
             InputError: as `predict`, or if sizes differ.
         """
-        given = [as_tensor(image) for image in images]
-        if len({image.shape for image in given}) != 1:
+        tensors = [as_tensor(image) for image in images]
+        if len({image.shape for image in tensors}) != 1:
             raise InputError("a batch is images of one size; give those of others one by one")
-        size = given[0].shape[1], given[0].shape[2]
-        found = []
-        for before, after in zip(*self.logits(torch.stack(given), **options), strict=True):
+        size = tensors[0].shape[1], tensors[0].shape[2]
+        segmentations = []
+        for before, after in zip(*self.logits(torch.stack(tensors), **options), strict=True):
             label, confidence = label_map(after, size)
-            belief = [upsample(z[None], size)[0].softmax(0) for z in (before, after)]
-            found.append(Segmentation(label, confidence, *belief))
-        return found
+            probabilities = [upsample(z[None], size)[0].softmax(0) for z in (before, after)]
+            segmentations.append(Segmentation(label, confidence, *probabilities))
+        return segmentations
 
     @torch.no_grad()
     def logits(
@@ -148,7 +159,7 @@ class Predictor(nn.Module):
         window: Sequence[int] | None = None,
         overlap: float = 0.5,
     ) -> tuple[Tensor, Tensor]:
-        """Give the logits `(B, C, h, w)` before and after correction, at the scale that is seen.
+        """Return the logits `(B, C, h, w)` before and after correction, at the scale that is seen.
 
         That is, by default, the scale that training saw: images fitted into `size`, with their
         aspect ratio kept.
@@ -167,7 +178,7 @@ class Predictor(nn.Module):
         Raises:
             InputError: if an option is out of range.
         """
-        window = check_size(window or self.size, "window")
+        window = check_size("window", window or self.size)
         scales = [scales] if isinstance(scales, int | float) else scales
         numbers = all(isinstance(number, int | float) for number in (*scales, overlap))
         if not numbers or not scales or min(scales) <= 0 or not 0 <= overlap < 1:
@@ -220,7 +231,7 @@ def load(
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
-    """Give the device meant: by default a GPU where there is one, else the CPU.
+    """Return the device meant: by default a GPU where there is one, else the CPU.
 
     Raises:
         InputError: if there is no such device.

@@ -1,15 +1,12 @@
 """FixMatch for segmentation: a mean teacher's confident labels of strong views."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
-from pyg_mllc.methods.semi_supervised import Guess, SemiSupervised
-from pyg_mllc.methods.untrained import untrained
+from pyg_mllc.methods.base import MakeMemory, without_training
+from pyg_mllc.methods.semi_supervised import PseudoLabels, SemiSupervised
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
-from pyg_mllc.nn.frozen_features import FrozenFeatures
 
 
 class FixMatch(SemiSupervised):
@@ -27,10 +24,8 @@ class FixMatch(SemiSupervised):
         corrector: corrects the teacher's labels if `correct`; not trained.
         weak: makes the weak views.
         strong: makes the strong views.
-        correct: whether to correct the teacher's labels, and what is predicted.
-        sight: what the corrector's graphs look at, see `untrained`.
-        anchors: labeled pixels kept as anchors for the corrector, see `Method`.
-        thresholds: of trust per class in the corrector, likewise.
+        correct: whether to correct the teacher's labels, and predictions after the training.
+        memory: makes what correction needs beside the network, see `without_training`.
         lambda_u: weight of the teacher's labels.
         threshold: tau, confidence from which the teacher's label teaches; 0 for all labels.
         total_steps: length of the training.
@@ -51,49 +46,53 @@ class FixMatch(SemiSupervised):
         weak: nn.Module | None = None,
         strong: nn.Module | None = None,
         correct: bool = False,
-        sight: Callable[..., FrozenFeatures] | None = None,
-        anchors: int = 0,
-        thresholds: str = "fixed",
+        memory: MakeMemory | None = None,
         lambda_u: float = 1.0,
         threshold: float = 0.95,
         total_steps: int = 1000,
         warmup: float = 0.0,
         decay: float = 0.99,
     ) -> None:
-        student, graphs = untrained(segmenter, corrector, correct, sight, anchors, thresholds)
-        super().__init__(student, weak, strong, threshold, total_steps, warmup, decay, **graphs)
+        student, memory = without_training(segmenter, corrector, correct, memory)
+        super().__init__(student, weak, strong, threshold, total_steps, warmup, decay, memory)
         self.lambda_u = lambda_u
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Give the losses of one step, see `Method` for the batch."""
+        """Return the losses of one step, see `Method` for the batch."""
         image, label = self.weak(batch["image"], batch["label"])
-        if self.warming_up:
+        index = batch.get("index")
+        if self.in_warmup:
             prediction = self.student.segmenter(image)
             loss = masked_cross_entropy(prediction.logits, label)
-            self.remember(image, prediction, label, batch)
+            self.memory.update(image, prediction, label, index)
             return {"loss": self.share * loss, "supervised": loss.detach()}
-        guess = self.guess(batch["unlabeled"], batch["valid"])
-        weight = pseudo_label_weight(guess.confidence, "hard", self.threshold)
-        prediction, unsupervised = self.terms(image, guess, weight)
+        pseudo = self.pseudo_labels(batch["unlabeled"], batch["valid"])
+        weight = pseudo_label_weight(pseudo.confidence, "hard", self.threshold)
+        prediction, unsupervised = self.terms(image, pseudo, weight)
         supervised = masked_cross_entropy(prediction.logits, label)
-        self.remember(image, prediction, label, batch)
-        self.count_confident(guess.belief, guess.label)
+        self.memory.update(image, prediction, label, index)
+        self.memory.count(pseudo.prediction, pseudo.label)
         return {
             "loss": self.share * (supervised + self.lambda_u * unsupervised),
             "supervised": supervised.detach(),
             "unsupervised": unsupervised.detach(),
-            "trusted": self.trusted(guess),
+            "confident": self.confident_share(pseudo),
         }
 
-    def terms(self, image: Tensor, guess: Guess, weight: Tensor) -> tuple[Prediction, Tensor]:
-        """Predict labeled images, and give the unsupervised loss.
+    def terms(
+        self, image: Tensor, pseudo: PseudoLabels, weight: Tensor
+    ) -> tuple[Prediction, Tensor]:
+        """Predict labeled images, and compute the unsupervised loss.
 
         Args:
             image: weak views of labeled images `(B, 3, H, W)`.
-            guess: weak views of unlabeled images, with the teacher's labels.
+            pseudo: weak views of unlabeled images, with the teacher's labels.
             weight: of these labels `(U, H, W)`.
+
+        Returns:
+            The prediction of the labeled images, and the loss.
         """
-        strong, mixed, weight = self.strong(guess.view, guess.label, weight)
+        strong, mixed, weight = self.strong(pseudo.view, pseudo.label, weight)
         # One forward for both parts: batch normalization sees labeled and strong views together.
         logits, features = self.student.segmenter(torch.cat([image, strong]))
         n = len(image)

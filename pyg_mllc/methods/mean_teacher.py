@@ -46,11 +46,11 @@ class Teacher(nn.Module):
         """Move the average towards `student`; counters are copied."""
         alpha = min(1 - 1 / (int(self.updates) + 1), self.decay)
         # Not the state dict, which holds tensors that modules share more than once.
-        mine_all = [*self.network.parameters(), *self.network.buffers()]
-        theirs_all = [*student.parameters(), *student.buffers()]
-        for mine, theirs in zip(mine_all, theirs_all, strict=True):
-            if mine.is_floating_point():
-                mine.lerp_(theirs, 1 - alpha)
+        averages = [*self.network.parameters(), *self.network.buffers()]
+        values = [*student.parameters(), *student.buffers()]
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - alpha)
             else:
-                mine.copy_(theirs)
+                average.copy_(value)
         self.updates += 1

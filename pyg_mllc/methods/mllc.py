@@ -1,6 +1,7 @@
 """Multi-Level Label Correction (Xiao et al., IEEE TMM 2024)."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +9,68 @@ from torch import Tensor, nn
 from graphs import maps_to_nodes
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseudo_label_weight
+from pyg_mllc.methods.base import MakeMemory
 from pyg_mllc.methods.prototypes import Prototypes
-from pyg_mllc.methods.semi_supervised import Guess, SemiSupervised, check_drop
-from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Prediction, Segmenter
-from pyg_mllc.nn.frozen_features import FrozenFeatures
+from pyg_mllc.methods.semi_supervised import (
+    PseudoLabels,
+    SemiSupervised,
+    check_channel_dropout,
+)
+from pyg_mllc.nn import (
+    CorrectedSegmenter,
+    CorrectionMemory,
+    CorrectionOutput,
+    LabelCorrector,
+    Prediction,
+    Segmenter,
+)
 from pyg_mllc.utils.resize import resize_labels
+
+
+class LossFields(TypedDict, total=False):
+    """The options of `LossOptions`, as keyword arguments."""
+
+    lambda_clg: float
+    lambda_slg: float
+    intra: float
+    inter: float
+    deep_supervision: bool
+    weighting: str
+    power: float
+    contrast_samples: int
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """The options of the losses of MLLC.
+
+    Args:
+        lambda_clg: weight of the teacher's labels.
+        lambda_slg: weight of the contrastive losses.
+        intra: weight of the contrast within an image, in the contrastive loss.
+        inter: weight of the contrast against prototypes.
+        deep_supervision: supervise every round, not the segmenter's own logits and the last round's
+            alone.
+        weighting: of a pixel of the teacher's label: `power`, `hard` or `uniform`, see
+            `pseudo_label_weight`.
+        power: exponent of the confidence with `weighting="power"`.
+        contrast_samples: pixels per image that are contrasted within it.
+
+    Raises:
+        ValueError: if `weighting` is none of the three.
+    """
+
+    lambda_clg: float = 1.0
+    lambda_slg: float = 0.1
+    intra: float = 1.0
+    inter: float = 1.0
+    deep_supervision: bool = True
+    weighting: str = "power"
+    power: float = 6.0
+    contrast_samples: int = 256
+
+    def __post_init__(self) -> None:
+        pseudo_label_weight(torch.ones(1, 1, 1), self.weighting)
 
 
 class MLLC(SemiSupervised):
@@ -31,37 +89,29 @@ class MLLC(SemiSupervised):
         corrector: its correction rounds, trained along.
         weak: makes the weak views.
         strong: makes the strong views.
-        sight: what graphs look at, made from the size of the embedding: `FrozenFeatures` of another
-            encoder, as in `method=mllc_anchors`; by default the embedding.
-        anchors: labeled pixels kept as anchors, in all; 0 for none, as published. An image's are
-            replaced each time it is seen, as features move.
-        lambda_clg: weight of the teacher's labels.
-        lambda_slg: weight of the contrastive losses.
-        intra: weight of the contrast within an image, in the contrastive loss.
-        inter: weight of the contrast against prototypes.
-        drop: share of channels that the encoder's maps of a weak view lose. That view and a second
-            strong one then teach the segmenter's own logits as well, as in `UniMatch`: of the
-            weight of the teacher's labels a half stays with the first strong view and all its
-            rounds, a sixth goes to the second and a third to the lossy one. 0 for neither.
-        deep: supervise every round, not the segmenter's own logits and the last round's alone.
-        weighting: of a pixel of the teacher's label: `power`, `hard` or `uniform`, see
-            `pseudo_label_weight`.
-        power: exponent of the confidence with `weighting="power"`.
-        thresholds: of trust per class: `counts`, as published; `ema`, which forgets; `fixed`.
-        samples: pixels per image that are contrasted within it.
+        memory: makes what correction needs beside the network, see `CorrectionMemory`; by default
+            without anchors and frozen encoder, as published.
+        student_anchors: whether anchors take part in the student's own rounds in training, too, not
+            in the teacher's and at prediction alone.
+        channel_dropout: share of channels that the encoder's maps of a weak view lose. That view
+            and a second strong one then teach the segmenter's own logits as well, as in `UniMatch`:
+            of the weight of the teacher's labels a half stays with the first strong view and all
+            its rounds, a sixth goes to the second and a third to the perturbed one. 0 for neither.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
         contrast_from: share of the training from which features are contrasted; best not later
             than `warmup`, for corrections need embeddings that mean something.
         decay: of the teacher.
-        student_anchors: whether anchors take part in the student's own rounds in training, too, not
-            in the teacher's and at prediction alone.
+        **losses: options of `LossOptions`.
 
     Raises:
-        InputError: if `contrast_from`, `drop`, `warmup`, `decay`, `thresholds` or `anchors` is out
-            of range or does not fit the corrector.
-        ValueError: if `weighting` is none of the three.
+        InputError: if `contrast_from`, `channel_dropout`, `warmup` or `decay` is out of range, or
+            as `CorrectionMemory`.
+        ValueError: if an option of the losses is out of range.
+        TypeError: if there is no such option.
     """
+
+    trains_embedding = True
 
     def __init__(
         self,
@@ -69,138 +119,141 @@ class MLLC(SemiSupervised):
         corrector: LabelCorrector,
         weak: nn.Module | None = None,
         strong: nn.Module | None = None,
-        sight: Callable[..., FrozenFeatures] | None = None,
-        anchors: int = 0,
-        lambda_clg: float = 1.0,
-        lambda_slg: float = 0.1,
-        intra: float = 1.0,
-        inter: float = 1.0,
-        drop: float = 0.0,
-        deep: bool = True,
-        weighting: str = "power",
-        power: float = 6.0,
-        thresholds: str = "counts",
-        samples: int = 256,
+        *,
+        memory: MakeMemory = CorrectionMemory,
+        student_anchors: bool = True,
+        channel_dropout: float = 0.0,
         total_steps: int = 1000,
         warmup: float = 0.1,
         contrast_from: float = 0.05,
         decay: float = 0.99,
-        student_anchors: bool = True,
+        **losses: Unpack[LossFields],
     ) -> None:
         if not 0 <= contrast_from <= 1:
             raise InputError(f"expected method.contrast_from in [0, 1], got {contrast_from}")
-        check_drop(drop)
-        student, tau = CorrectedSegmenter(segmenter, corrector), corrector.threshold
-        super().__init__(
-            student, weak, strong, tau, total_steps, warmup, decay,
-            sight=sight, anchors=anchors, thresholds=thresholds,
-        )  # fmt: skip
+        check_channel_dropout(channel_dropout)
+        student, tau = CorrectedSegmenter(segmenter, corrector), corrector.options.threshold
+        super().__init__(student, weak, strong, tau, total_steps, warmup, decay, memory)
         self.prototypes = Prototypes(segmenter.num_classes, segmenter.feature_dim)
-        self.student_anchors = student_anchors
-        self.lambda_clg, self.lambda_slg = lambda_clg, lambda_slg
-        self.intra, self.inter, self.deep, self.drop = intra, inter, deep, drop
-        self.weighting, self.power, self.samples = weighting, power, samples
-        pseudo_label_weight(torch.ones(1, 1, 1), weighting, tau, power)  # refuses what there is not
+        self.student_anchors, self.channel_dropout = student_anchors, channel_dropout
+        self.losses = LossOptions(**losses)
         self.contrast_step = int(contrast_from * total_steps)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Give the losses of one step.
+        """Return the losses of one step.
 
         Args:
             batch: see `Method`; `index` only with anchors.
         """
         image, label = self.weak(batch["image"], batch["label"])
-        numbers = self.image_numbers(batch)
-        if self.warming_up:
-            history, look = self._learn(image, self.student.segmenter(image), numbers)
-            self.count_confident(history[0], label)
-            losses = {"supervised": self._supervise(history, label)}
-            losses["contrast"] = self._contrast(history, label)
-            self.prototypes.update(*_nodes(history[0].features.detach(), label))
-            self.keep_anchors(look, label, numbers)
+        index = batch.get("index")
+        if self.in_warmup:
+            output, maps = self._correct(image, self.student.segmenter(image), index)
+            self.memory.update(image, output.before, label, index, maps)
+            losses = {"supervised": self._supervise(output, label)}
+            losses["contrast"] = self._contrast(output, label)
+            self.prototypes.update(*_nodes(output.before.features.detach(), label))
             return self._total(losses)
 
-        guess = self.guess(batch["unlabeled"], batch["valid"])
-        tau = self.threshold
-        trust = pseudo_label_weight(guess.confidence, self.weighting, tau, self.power)
-        strong, mixed, weight = self.strong(guess.view, guess.label, trust)
-        index = None
-        if numbers is not None:
-            index = torch.cat([numbers, torch.full((len(strong),), -1).to(numbers)])
+        pseudo = self.pseudo_labels(batch["unlabeled"], batch["valid"])
+        options = self.losses
+        weight = pseudo_label_weight(
+            pseudo.confidence, options.weighting, self.threshold, options.power
+        )
+        strong, mixed, mixed_weight = self.strong(pseudo.view, pseudo.label, weight)
+        n, numbers = len(image), None
+        if index is not None:
+            numbers = torch.cat([index, torch.full((len(strong),), -1).to(index)])
         # One forward for both parts: batch normalization sees labeled and strong views together.
         views = torch.cat([image, strong])
-        prediction, extra = self._perturb(views, guess, trust)
-        history, look = self._learn(views, prediction, index)
-        known = [Prediction(*(part[: len(image)] for part in p)) for p in history]
-        guessed = [Prediction(*(part[len(image) :] for part in p)) for p in history]
-        self.count_confident(known[0], label)
-        self.count_confident(guess.belief, guess.label)
-        unsupervised = self._supervise(guessed, mixed, weight)
-        if extra is not None:  # as much as the first view, over all of its rounds
-            unsupervised = (unsupervised + len(self._learners(history)) * extra) / 2
+        prediction, perturbed = self._predict(views, pseudo, weight)
+        output, maps = self._correct(views, prediction, numbers)
+        labeled, unlabeled = _images(output, slice(n)), _images(output, slice(n, None))
+        maps = None if maps is None else maps[:n]
+        self.memory.update(image, labeled.before, label, index, maps)
+        self.memory.count(pseudo.prediction, pseudo.label)
+        unsupervised = self._supervise(unlabeled, mixed, mixed_weight)
+        if perturbed is not None:  # as much as the first view, over all of its rounds
+            unsupervised = (unsupervised + len(self._supervised_rounds(output)) * perturbed) / 2
         losses = {
-            "supervised": self._supervise(known, label),
+            "supervised": self._supervise(labeled, label),
             "unsupervised": unsupervised,
-            "contrast": self._contrast(history, torch.cat([label, mixed])),
+            "contrast": self._contrast(output, torch.cat([label, mixed])),
         }
-        seen = known[0].features.detach(), guess.belief.features
-        (x, y), (u, v) = _nodes(seen[0], label), _nodes(seen[1], guess.label)
+        x, y = _nodes(labeled.before.features.detach(), label)
+        u, v = _nodes(pseudo.prediction.features, pseudo.label)
         self.prototypes.update(torch.cat([x, u]), torch.cat([y, v]))
-        self.keep_anchors(look[: len(image)], label, numbers)
-        return {**self._total(losses), "trusted": self.trusted(guess)}
+        return {**self._total(losses), "confident": self.confident_share(pseudo)}
 
-    def _learn(
+    def _correct(
         self, views: Tensor, prediction: Prediction, index: Tensor | None
-    ) -> tuple[list[Prediction], Tensor]:
-        """The student's predictions, which are to learn, and what graphs looked at."""
-        return self.correct(self.student, views, prediction, index, self.student_anchors)
+    ) -> tuple[CorrectionOutput, Tensor | None]:
+        """Correct the student's prediction; also return the frozen encoder's maps, if there are."""
+        context = self.memory.context(views, prediction, index)
+        if not self.student_anchors:
+            context = context._replace(anchors=None, image=None)
+        return self.student.correct(prediction, context), context.graph_features
 
-    def _perturb(
-        self, views: Tensor, guess: Guess, trust: Tensor
+    def _predict(
+        self, views: Tensor, pseudo: PseudoLabels, weight: Tensor
     ) -> tuple[Prediction, Tensor | None]:
-        """Predict the views, and give the loss of a second strong and a lossy one, if `drop`."""
+        """Predict the views; with `channel_dropout`, also return the loss of UniMatch's views."""
         segmenter = self.student.segmenter
-        if not self.drop:
+        if not self.channel_dropout:
             return segmenter(views), None
-        strong, mixed, weight = self.strong(guess.view, guess.label, trust)
+        strong, mixed, mixed_weight = self.strong(pseudo.view, pseudo.label, weight)
         clear = torch.cat([views, strong])
-        (logits, features), lossy = segmenter.predict_lossy(clear, guess.view, self.drop)
+        (logits, features), dropped = segmenter.predict_with_dropout(
+            clear, pseudo.view, self.channel_dropout
+        )
         n = len(views)
-        second = masked_cross_entropy(logits[n:], mixed, weight)
-        weak = masked_cross_entropy(lossy, guess.label, trust)
+        second = masked_cross_entropy(logits[n:], mixed, mixed_weight)
+        weak = masked_cross_entropy(dropped, pseudo.label, weight)
         return Prediction(logits[:n], features[:n]), (second + 2 * weak) / 3  # UniMatch's 1 : 2
 
     def _total(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        factors = {"supervised": 1.0, "unsupervised": self.lambda_clg, "contrast": self.lambda_slg}
+        factors = {
+            "supervised": 1.0,
+            "unsupervised": self.losses.lambda_clg,
+            "contrast": self.losses.lambda_slg,
+        }
         total = torch.stack([factors[name] * value for name, value in losses.items()]).sum()
         return {"loss": total, **{name: value.detach() for name, value in losses.items()}}
 
     def _supervise(
-        self, history: list[Prediction], label: Tensor, weight: Tensor | None = None
+        self, output: CorrectionOutput, label: Tensor, weight: Tensor | None = None
     ) -> Tensor:
         """Sum over rounds of the cross entropy."""
-        rounds = self._learners(history)
+        rounds = self._supervised_rounds(output)
         return torch.stack([masked_cross_entropy(p.logits, label, weight) for p in rounds]).sum()
 
-    def _learners(self, history: list[Prediction]) -> list[Prediction]:
-        """The rounds that learn labels."""
-        return history if self.deep or len(history) < 3 else [history[0], history[-1]]
+    def _supervised_rounds(self, output: CorrectionOutput) -> list[Prediction]:
+        if self.losses.deep_supervision or not output.rounds:
+            return list(output)
+        return [output.before, output.after]
 
-    def _contrast(self, history: list[Prediction], label: Tensor) -> Tensor:
+    def _contrast(self, output: CorrectionOutput, label: Tensor) -> Tensor:
         """Intra- and inter-image contrastive loss, the mean over all rounds."""
-        if int(self.step) < self.contrast_step or not self.lambda_slg:
+        options = self.losses
+        if int(self.step) < self.contrast_step or not options.lambda_slg:
             return label.new_zeros((), dtype=torch.float)
         losses = []
-        for prediction in history:
+        for prediction in output:
             nodes, target = _nodes(prediction.features, label)
             inter = prototype_loss(nodes, target, self.prototypes.mean, self.prototypes.seen)
             nodes, target = (v.unflatten(0, (len(label), -1)) for v in (nodes, target))
-            chosen = torch.randperm(target.size(1))[: self.samples].to(label.device)
+            chosen = torch.randperm(target.size(1))[: options.contrast_samples].to(label.device)
             intra = info_nce(nodes[:, chosen], target[:, chosen])
-            losses.append(self.inter * inter + self.intra * intra)
+            losses.append(options.inter * inter + options.intra * intra)
         return torch.stack(losses).mean()
 
 
+def _images(output: CorrectionOutput, images: slice) -> CorrectionOutput:
+    """Return the output of a part of the batch."""
+    before, *rounds = (Prediction(p.logits[images], p.features[images]) for p in output)
+    return CorrectionOutput(before, tuple(rounds))
+
+
 def _nodes(features: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Features `(N, D)` of all pixels of the maps, and their labels `(N,)` at the maps' size."""
+    """Return features `(N, D)` of all pixels of the maps, and their labels `(N,)` at that size."""
     return maps_to_nodes(features)[0], resize_labels(label, features.shape[-2:]).flatten()

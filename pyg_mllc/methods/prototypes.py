@@ -34,9 +34,11 @@ class Prototypes(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor, label: Tensor) -> None:
-        """Take in `features (N, D)` of the classes `label (N,)`, IGNORE left out.
+        """Update the prototypes; every process calls it, and together they move them.
 
-        Every process calls it; together they move the prototypes.
+        Args:
+            features: `(N, D)`.
+            label: classes `(N,)`; nodes with IGNORE are left out.
         """
         known = label != IGNORE
         unit, label = F.normalize(at_least_float32(features[known]), dim=1), label[known]

@@ -1,26 +1,26 @@
-"""What methods share that learn from their teacher's labels of unlabeled images."""
+"""The base of methods that learn from their teacher's labels of unlabeled images."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from graphs.precision import at_least_float32
 from pyg_mllc.errors import InputError
-from pyg_mllc.methods.base import Method
-from pyg_mllc.nn import CorrectedSegmenter, Prediction
+from pyg_mllc.methods.base import MakeMemory, Method
+from pyg_mllc.nn import CorrectedSegmenter, CorrectionMemory, Prediction
 from pyg_mllc.transforms import StrongView
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.resize import upsample
 
 
-class Guess(NamedTuple):
-    """Weak views of unlabeled images, and what the teacher says of them."""
+class PseudoLabels(NamedTuple):
+    """Weak views of unlabeled images, and the labels that the teacher gives them."""
 
     view: Tensor  # (U, 3, H, W)
-    label: Tensor  # (U, H, W), IGNORE in padding
-    confidence: Tensor  # (U, H, W)
-    belief: Prediction  # before correction, padding included
+    label: Tensor  # (U, H, W), after correction; IGNORE in padding
+    confidence: Tensor  # (U, H, W), probability of that label
+    prediction: Prediction  # before correction, padding included
 
 
 class SemiSupervised(Method):
@@ -30,11 +30,11 @@ class SemiSupervised(Method):
         student: holds all trained weights.
         weak: makes the weak views.
         strong: makes the strong views.
-        threshold: tau, confidence from which the teacher's label counts as trusted.
+        threshold: tau, confidence from which the teacher's label counts as confident.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
         decay: of the teacher.
-        **graphs: what the corrector's graphs rest on, see `Method`.
+        memory: see `Method`.
 
     Raises:
         InputError: if `threshold`, `warmup` or `decay` is out of range, or as `Method`.
@@ -52,44 +52,53 @@ class SemiSupervised(Method):
         total_steps: int,
         warmup: float,
         decay: float,
-        **graphs: Any,
+        memory: MakeMemory = CorrectionMemory,
     ) -> None:
         if not 0 <= warmup < 1:
             raise InputError(f"expected method.warmup in [0, 1), got {warmup}")
         if not 0 <= threshold <= 1:
             raise InputError(f"expected method.threshold in [0, 1], got {threshold}")
-        super().__init__(student, weak, decay, **graphs)
+        super().__init__(student, weak, decay, memory)
         self.strong, self.threshold = strong or StrongView(), threshold
         self.warmup_steps = int(warmup * total_steps)
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
+        self.memory.active.fill_(not self.in_warmup)
 
     @property
-    def warming_up(self) -> bool:
-        """Whether unlabeled images, and anchors in correction, wait."""
+    def in_warmup(self) -> bool:
+        """Whether the training is supervised only, and anchors take no part in correction."""
         return int(self.step) < self.warmup_steps
 
     def update(self) -> None:
         """Move the teacher towards the student; call it after each optimizer step."""
         super().update()
         self.step += 1
+        self.memory.active.fill_(not self.in_warmup)
 
     @torch.no_grad()
-    def guess(self, images: Tensor, valid: Tensor) -> Guess:
-        """Label weak views of `images (U, 3, H, W)`; padding, where not `valid`, gets none."""
+    def pseudo_labels(self, images: Tensor, valid: Tensor) -> PseudoLabels:
+        """Label weak views of unlabeled images with the teacher.
+
+        Args:
+            images: `(U, 3, H, W)` in [0, 1].
+            valid: `(U, H, W)` bool, false in padding, which gets no label.
+        """
         known = torch.where(valid, 0, IGNORE)
         view, known = self.weak(images, known)
-        history = self.teach(view)
-        logits = upsample(at_least_float32(history[-1].logits), view.shape[-2:])
+        output = self.predict_teacher(view)
+        logits = upsample(at_least_float32(output.logits), view.shape[-2:])
         confidence, label = logits.softmax(1).max(1)
-        return Guess(view, torch.where(known == IGNORE, IGNORE, label), confidence, history[0])
+        label = torch.where(known == IGNORE, IGNORE, label)
+        return PseudoLabels(view, label, confidence, output.before)
 
-    def trusted(self, guess: Guess) -> Tensor:
-        """Share of the pixels, padding aside, whose label is trusted: for the log."""
-        valid = guess.label != IGNORE
-        return ((guess.confidence >= self.threshold) & valid).sum() / valid.sum().clamp(min=1)
+    def confident_share(self, pseudo: PseudoLabels) -> Tensor:
+        """Return the share of pixels, padding aside, with a confident label, for the log."""
+        valid = pseudo.label != IGNORE
+        confident = (pseudo.confidence >= self.threshold) & valid
+        return confident.sum() / valid.sum().clamp(min=1)
 
 
-def check_drop(drop: float) -> None:
-    """Refuse what is no share of channels that a view may lose."""
-    if not 0 <= drop < 1:
-        raise InputError(f"expected method.drop in [0, 1), got {drop}")
+def check_channel_dropout(share: float) -> None:
+    """Raise an error if a share of channels to drop is out of range."""
+    if not 0 <= share < 1:
+        raise InputError(f"expected method.channel_dropout in [0, 1), got {share}")

@@ -1,14 +1,10 @@
 """Learn from the labeled images alone: the baseline of every comparison."""
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
 from pyg_mllc.losses import masked_cross_entropy
-from pyg_mllc.methods.base import Method
-from pyg_mllc.methods.untrained import untrained
+from pyg_mllc.methods.base import MakeMemory, Method, without_training
 from pyg_mllc.nn import LabelCorrector, Segmenter
-from pyg_mllc.nn.frozen_features import FrozenFeatures
 
 
 class Supervised(Method):
@@ -16,16 +12,14 @@ class Supervised(Method):
 
     Args:
         segmenter: the network to train.
-        corrector: corrects what is predicted if `correct`; not trained.
+        corrector: corrects predictions if `correct`; not trained.
         weak: makes the weak views.
-        correct: whether to correct what is predicted; training stays as it is.
-        sight: what the corrector's graphs look at, see `untrained`.
-        anchors: labeled pixels kept as anchors for the corrector, see `Method`.
-        thresholds: of trust per class in the corrector, likewise.
+        correct: whether to correct predictions; training stays as it is.
+        memory: makes what correction needs beside the network, see `without_training`.
         decay: of the teacher, which takes no part in training here but is evaluated alike.
 
     Raises:
-        InputError: see `untrained`.
+        InputError: as `without_training` and `Method`.
     """
 
     def __init__(
@@ -34,18 +28,16 @@ class Supervised(Method):
         corrector: LabelCorrector | None = None,
         weak: nn.Module | None = None,
         correct: bool = False,
-        sight: Callable[..., FrozenFeatures] | None = None,
-        anchors: int = 0,
-        thresholds: str = "fixed",
+        memory: MakeMemory | None = None,
         decay: float = 0.99,
     ) -> None:
-        student, graphs = untrained(segmenter, corrector, correct, sight, anchors, thresholds)
-        super().__init__(student, weak, decay, **graphs)
+        student, memory = without_training(segmenter, corrector, correct, memory)
+        super().__init__(student, weak, decay, memory)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Give the losses of one step, see `Method` for the batch."""
+        """Return the losses of one step, see `Method` for the batch."""
         image, label = self.weak(batch["image"], batch["label"])
         prediction = self.student.segmenter(image)
         loss = masked_cross_entropy(prediction.logits, label)
-        self.remember(image, prediction, label, batch)
+        self.memory.update(image, prediction, label, batch.get("index"))
         return {"loss": loss, "supervised": loss.detach()}

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.fixmatch import FixMatch
-from pyg_mllc.methods.semi_supervised import Guess, check_drop
+from pyg_mllc.methods.semi_supervised import PseudoLabels, check_channel_dropout
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 
@@ -23,12 +23,13 @@ class UniMatch(FixMatch):
     Args:
         segmenter: the network to train.
         corrector: corrects the labels if `correct`; not trained.
-        drop: share of the channels of each of the encoder's maps that the perturbation drops.
+        channel_dropout: share of the channels of each of the encoder's maps that the
+            perturbation drops.
         decay: of the teacher; the published form labels with the student as it is, thus 0.
         **options: as `FixMatch`.
 
     Raises:
-        InputError: as `FixMatch`, or if `drop` is out of range.
+        InputError: as `FixMatch`, or if `channel_dropout` is out of range.
     """
 
     share = 0.5
@@ -37,23 +38,26 @@ class UniMatch(FixMatch):
         self,
         segmenter: Segmenter,
         corrector: LabelCorrector | None = None,
-        drop: float = 0.5,
+        channel_dropout: float = 0.5,
         decay: float = 0.0,
         **options: Any,
     ) -> None:
-        check_drop(drop)
+        check_channel_dropout(channel_dropout)
         super().__init__(segmenter, corrector, decay=decay, **options)
-        self.drop = drop
+        self.channel_dropout = channel_dropout
 
-    def terms(self, image: Tensor, guess: Guess, weight: Tensor) -> tuple[Prediction, Tensor]:
-        """Predict labeled images, and give the unsupervised loss, see `FixMatch`."""
-        first, second = (self.strong(guess.view, guess.label, weight) for _ in range(2))
+    def terms(
+        self, image: Tensor, pseudo: PseudoLabels, weight: Tensor
+    ) -> tuple[Prediction, Tensor]:
+        """Predict labeled images, and compute the unsupervised loss, see `FixMatch`."""
+        first, second = (self.strong(pseudo.view, pseudo.label, weight) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
-        (logits, features), lossy = self.student.segmenter.predict_lossy(
-            clear, guess.view, self.drop
+        (logits, features), perturbed = self.student.segmenter.predict_with_dropout(
+            clear, pseudo.view, self.channel_dropout
         )
         n = len(image)
-        known, one, two = logits.split([n, len(first[0]), len(second[0])])
-        strong = masked_cross_entropy(one, *first[1:]) + masked_cross_entropy(two, *second[1:])
-        weak = masked_cross_entropy(lossy, guess.label, weight)
-        return Prediction(known, features[:n]), strong / 4 + weak / 2
+        labeled, *both = logits.split([n, len(first[0]), len(second[0])])
+        strong = masked_cross_entropy(both[0], *first[1:])
+        strong = strong + masked_cross_entropy(both[1], *second[1:])
+        weak = masked_cross_entropy(perturbed, pseudo.label, weight)
+        return Prediction(labeled, features[:n]), strong / 4 + weak / 2

@@ -1,4 +1,4 @@
-"""Boundary F-score: how well the outlines of the classes are met."""
+"""Boundary F-score: agreement of the outlines of the classes."""
 
 import math
 
@@ -14,17 +14,18 @@ from pyg_mllc.typing import IGNORE
 
 
 def outlines(label: Tensor, num_classes: int) -> Tensor:
-    """Mark the pixels of each class that touch another one, corners included.
+    """Find the pixels of each class with a neighbor, of eight, in another class.
 
     Args:
-        label: `(H, W)`, class numbers.
-        num_classes: C.
+        label: Classes `(H, W)`.
+        num_classes: Number of classes C.
 
     Returns:
-        `(C, H, W)` bool. The edge of the image is no outline.
+        Masks `(C, H, W)`, bool. The edge of the image is no outline.
 
-    >>> outlines(torch.tensor([[0, 0, 0, 1]]), 2).int().tolist()
-    [[[0, 0, 1, 0]], [[0, 0, 0, 1]]]
+    Example:
+        >>> outlines(torch.tensor([[0, 0, 0, 1]]), 2).int().tolist()
+        [[[0, 0, 1, 0]], [[0, 0, 0, 1]]]
     """
     inside = label == torch.arange(num_classes, device=label.device).view(-1, 1, 1)
     eroded = -F.max_pool2d(-inside.float(), 3, stride=1, padding=1)
@@ -34,51 +35,53 @@ def outlines(label: Tensor, num_classes: int) -> Tensor:
 def boundary_counts(
     guess: Tensor, truth: Tensor, num_classes: int, share: float = 0.0075
 ) -> Tensor:
-    """Count the outline pixels that lie near the other's outline of the same class.
+    """Count the outline pixels of prediction and truth that match within a tolerance.
 
-    Near is within `share` of the image's diagonal (Csurka et al., BMVC 2013), and at least a pixel
-    and its diagonal neighbor. Void takes the class of the nearest known pixel, so that an outline
-    under a narrow band of void, as VOC has it, runs along its middle; void farther than near from
-    known pixels takes no part.
+    The tolerance is `share` of the image's diagonal (Csurka et al., BMVC 2013), but at least the
+    distance of diagonal neighbors. Void takes the class of the nearest known pixel, so an outline
+    under a narrow band of void, as in VOC, runs along its middle. Void beyond the tolerance is left
+    out.
 
     Args:
-        guess: `(H, W)`, class numbers.
-        truth: `(H, W)`, with IGNORE for void.
-        num_classes: C.
-        share: of the diagonal.
+        guess: Predicted classes `(H, W)`.
+        truth: True classes `(H, W)`, `IGNORE` where void.
+        num_classes: Number of classes C.
+        share: Tolerance as a share of the diagonal.
 
     Returns:
-        `(C, 4)` on the CPU: outline pixels of the guess that are near the truth's, and all;
-        those of the truth that are near the guess's, and all. They can be summed over images.
+        Counts `(C, 4)` on the CPU: matched and all outline pixels of the prediction, matched and
+        all outline pixels of the truth. They can be summed over images.
     """
     reach = max(share * math.hypot(*truth.shape), math.sqrt(2)) + 1e-6
     filled, counted = _without_void(truth.cpu(), reach)
     lines = [outlines(label, num_classes) & counted for label in (guess.cpu(), filled)]
-    mine, other = (_points(line, reach) for line in lines)
+    predicted, true = (_points(line, reach) for line in lines)
     columns = []
-    for points, theirs in ((mine, other), (other, mine)):
-        near = np.isfinite(KDTree(theirs).query(points, distance_upper_bound=reach)[0])
+    for points, others in ((predicted, true), (true, predicted)):
+        near = np.isfinite(KDTree(others).query(points, distance_upper_bound=reach)[0])
         columns += [_per_class(points[near], reach, num_classes)]
         columns += [_per_class(points, reach, num_classes)]
     return torch.from_numpy(np.stack(columns, 1))
 
 
 def boundary_f(counts: Tensor) -> Tensor:
-    r"""Boundary F-score of each class.
+    r"""Compute the boundary F-score of each class.
 
     .. math::
         F_c = \frac{2 P_c R_c}{P_c + R_c}
 
-    with P the share of the guess's outline that is near the truth's, and R the other way round.
+    with precision P, the matched share of the predicted outline, and recall R, that of the true
+    one.
 
     Args:
-        counts: `(C, 4)` of `boundary_counts`, or a sum of such.
+        counts: Counts `(C, 4)` of `boundary_counts`, or a sum of them.
 
     Returns:
-        `(C,)` in [0, 1]; NaN for classes that neither guess nor truth has an outline of.
+        Scores `(C,)` in [0, 1]; NaN for classes without an outline in prediction and truth.
 
-    >>> boundary_f(torch.tensor([[3, 4, 1, 2], [0, 5, 0, 0], [0, 0, 0, 0]]))
-    tensor([0.6000, 0.0000,    nan])
+    Example:
+        >>> boundary_f(torch.tensor([[3, 4, 1, 2], [0, 5, 0, 0], [0, 0, 0, 0]]))
+        tensor([0.6000, 0.0000,    nan])
     """
     guess_hit, guess, truth_hit, truth = counts.double().unbind(1)
     precision, recall = guess_hit / guess.clamp(min=1), truth_hit / truth.clamp(min=1)
@@ -87,7 +90,7 @@ def boundary_f(counts: Tensor) -> Tensor:
 
 
 def _without_void(truth: Tensor, reach: float) -> tuple[Tensor, Tensor]:
-    """The truth with its void filled, and where that may be relied on."""
+    """Fill void with the nearest class; also return where it is within reach of known pixels."""
     void = truth == IGNORE
     if not void.any() or void.all():
         return truth, ~void
@@ -96,7 +99,7 @@ def _without_void(truth: Tensor, reach: float) -> tuple[Tensor, Tensor]:
 
 
 def _points(line: Tensor, reach: float) -> NDArray[np.float64]:
-    """Pixels `(n, 3)` of all outlines: class, row, column; classes are out of reach."""
+    """Return outline pixels `(n, 3)`: class, row, column, with classes out of reach of others."""
     return line.nonzero().double().numpy() * [3 * reach, 1, 1]
 
 

@@ -7,19 +7,21 @@ BINS = 15
 
 
 def reliability(confidence: Tensor, right: Tensor, bins: int = BINS) -> Tensor:
-    """Count pixels by bins of confidence; counts can be summed over images.
+    """Count pixels and right pixels in bins of confidence.
 
     Args:
-        confidence: `(N,)` in [0, 1], probability of the predicted class.
-        right: `(N,)` bool, whether it is the true class.
-        bins: number of bins of equal width.
+        confidence: Probability `(N,)` of the predicted class, in [0, 1].
+        right: Whether the predicted class is the true one, bool `(N,)`.
+        bins: Number of bins of equal width.
 
     Returns:
-        `(bins, 3)` float64: pixels, pixels that are right, and the sum of their confidence.
+        Table `(bins, 3)`, float64: number of pixels, number of right pixels, sum of confidence.
+        Tables can be summed over images.
 
-    >>> reliability(torch.tensor([0.2, 0.9, 0.7]), torch.tensor([False, True, False]), bins=2)
-    tensor([[1.0000, 0.0000, 0.2000],
-            [2.0000, 1.0000, 1.6000]], dtype=torch.float64)
+    Example:
+        >>> reliability(torch.tensor([0.2, 0.9, 0.7]), torch.tensor([False, True, False]), bins=2)
+        tensor([[1.0000, 0.0000, 0.2000],
+                [2.0000, 1.0000, 1.6000]], dtype=torch.float64)
     """
     confidence = confidence.flatten().double()
     place = (confidence * bins).long().clamp(0, bins - 1)
@@ -34,12 +36,13 @@ def calibration_error(table: Tensor) -> Tensor:
         \mathrm{ECE} = \sum_b \frac{n_b}{N} \, | \mathrm{acc}_b - \mathrm{conf}_b |
 
     Args:
-        table: `(bins, 3)` of `reliability`, or a sum of such.
+        table: Table `(bins, 3)` of `reliability`, or a sum of them.
 
     Returns:
-        A scalar in [0, 1]; NaN without pixels.
+        Error, a scalar in [0, 1]; NaN without pixels.
 
-    >>> calibration_error(torch.tensor([[4.0, 1.0, 2.0], [6.0, 6.0, 5.4]]))
-    tensor(0.1600)
+    Example:
+        >>> calibration_error(torch.tensor([[4.0, 1.0, 2.0], [6.0, 6.0, 5.4]]))
+        tensor(0.1600)
     """
     return (table[:, 1] - table[:, 2]).abs().sum() / table[:, 0].sum()

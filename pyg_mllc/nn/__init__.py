@@ -1,19 +1,24 @@
 """Networks: the segmenter, the label corrector, and the two joined."""
 
 from pyg_mllc.nn.class_thresholds import ClassThresholds, class_thresholds
-from pyg_mllc.nn.correction_round import CorrectionRound, trust
-from pyg_mllc.nn.corrector import Correction, LabelCorrector
+from pyg_mllc.nn.corrected_segmenter import CorrectedSegmenter
+from pyg_mllc.nn.correction_memory import CorrectionMemory
+from pyg_mllc.nn.correction_round import CorrectionRound, RoundOptions, trust
+from pyg_mllc.nn.corrector import CorrectedLabels, LabelCorrector
 from pyg_mllc.nn.dense_corrector import ExportableCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures, FrozenFeatures
 from pyg_mllc.nn.graph_layer import GraphLayer
-from pyg_mllc.nn.prediction import Prediction
-from pyg_mllc.nn.segmenter import CorrectedSegmenter, Segmenter
+from pyg_mllc.nn.prediction import CorrectionContext, CorrectionOutput, Prediction, RoundTrace
+from pyg_mllc.nn.segmenter import Segmenter
 from pyg_mllc.nn.soft_labels import label_logits
 
 __all__ = [
     "ClassThresholds",
+    "CorrectedLabels",
     "CorrectedSegmenter",
-    "Correction",
+    "CorrectionContext",
+    "CorrectionMemory",
+    "CorrectionOutput",
     "CorrectionRound",
     "EncoderFeatures",
     "ExportableCorrector",
@@ -21,6 +26,8 @@ __all__ = [
     "GraphLayer",
     "LabelCorrector",
     "Prediction",
+    "RoundOptions",
+    "RoundTrace",
     "Segmenter",
     "class_thresholds",
     "label_logits",

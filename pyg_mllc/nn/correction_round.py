@@ -1,13 +1,17 @@
 """One round of label correction."""
 
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphs import ClassHubs, class_graph, class_hubs, propagate, random_walk_norm
+from graphs.validation import check_neighbors
 from pyg_mllc.nn.graph_layer import GraphLayer, Layer
+from pyg_mllc.nn.prediction import RoundTrace
 
 Levels = Literal["both", "semantic", "class", "none"]
 TRUST_RAMP = 0.1  # of the confidence, below the threshold
@@ -18,7 +22,7 @@ IDENTITY_RANGE = 8.0  # far beyond what an embedding head gives, small enough fo
 def trust(
     logits: Tensor, threshold: float, eta: Tensor | None = None, smooth: bool = True
 ) -> Tensor:
-    r"""Compute how far nodes are confident enough to keep their label.
+    r"""Compute how far each node is confident enough to keep its label.
 
     .. math::
         t_i = \min\big(1, \max(0, 1 - (\theta_i - m_i) / 0.1)\big), \qquad
@@ -35,7 +39,7 @@ def trust(
         smooth: a ramp, which changes continuously with the logits, rather than a step.
 
     Returns:
-        `(N,)`, in [0, 1]: 1 for nodes that are trusted.
+        `(N,)`, in [0, 1]: 1 for nodes that are confident.
     """
     confidence, label = logits.softmax(1).max(1)
     least = torch.full_like(confidence, threshold)
@@ -52,6 +56,82 @@ def soft_labels(logits: Tensor) -> Tensor:
     return (logits / SHARPNESS).softmax(1)
 
 
+class RoundFields(TypedDict, total=False):
+    """The options of `RoundOptions`, as keyword arguments."""
+
+    k: int
+    threshold: float
+    blend: tuple[float, float]
+    learn_blend: bool
+    conv: Layer
+    feature_conv: Layer
+    levels: Levels
+    smooth: bool
+
+
+@dataclass(frozen=True)
+class RoundOptions:
+    """The options of a round of correction.
+
+    Args:
+        k: neighbors per pixel in the semantic-level graph, besides the pixel itself; found exactly
+            in images of up to 16,384 pixels, approximately in larger ones.
+        threshold: tau, confidence from which a pixel mostly keeps its label.
+        blend: weight of the neighbors' opinion for a pixel that is (confident, not confident).
+        learn_blend: learn these weights, round by round; they start at least 0.001 from 0 and 1.
+        conv: passes labels over the semantic-level graph: `affinity`, the weighted sum of the
+            paper, or any layer of PyG that fits, by name (`GCNConv`, `GATv2Conv`, `SAGEConv`,
+            `TransformerConv`, `TAGConv`; a wrong name lists all), with options as in
+            `{name: GATv2Conv, heads: 4, concat: false}`, or by class or factory (in a
+            configuration `{_target_: mine.Layer, _partial_: true}`), see `GraphLayer`; those with
+            weights start at random and must be trained.
+        feature_conv: passes features over the class-level graph, likewise; `affinity` needs no
+            edges, other layers get `k` agreeing pixels per pixel, drawn anew at each call in
+            training.
+        levels: graphs that messages flow over: `both`, `semantic`, `class` or `none`.
+        smooth: False for the published form: exactly k neighbors, found in later rounds by the
+            moved features alone, and hard steps for trust and agreement. There, features of one
+            label nearly coincide after the first round, so from the second round on two machines
+            or precisions agree in nearly all labels, but in the logits only to some tenths.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
+
+    k: int = 20
+    threshold: float = 0.95
+    blend: tuple[float, float] = (0.2, 0.8)
+    learn_blend: bool = False
+    conv: Layer = "affinity"
+    feature_conv: Layer = "affinity"
+    levels: Levels = "both"
+    smooth: bool = True
+
+    def __post_init__(self) -> None:
+        check_neighbors(self.k)
+        if self.levels not in ("both", "semantic", "class", "none"):
+            raise ValueError(
+                f"expected levels to be 'both', 'semantic', 'class' or 'none', got {self.levels!r}"
+            )
+        pair = tuple(self.blend) if isinstance(self.blend, Iterable) else ()
+        if len(pair) != 2 or not all(0 <= a <= 1 for a in (self.threshold, *pair)):
+            raise ValueError(
+                "expected threshold and the two numbers of blend in [0, 1], "
+                f"got {self.threshold} and {pair or self.blend}"
+            )
+        object.__setattr__(self, "blend", pair)  # a configuration brings a list
+
+    @property
+    def moves_labels(self) -> bool:
+        """Whether labels flow between neighbors."""
+        return self.levels in ("both", "semantic")
+
+    @property
+    def moves_features(self) -> bool:
+        """Whether features flow between pixels that agree."""
+        return self.levels in ("both", "class")
+
+
 class CorrectionRound(nn.Module):
     r"""Labels flow between nodes that look alike, then features between nodes that agree.
 
@@ -61,52 +141,33 @@ class CorrectionRound(nn.Module):
 
     with :math:`\hat A` the semantic-level graph of the features F, :math:`\hat G` the class-level
     graph of the corrected logits, :math:`G_{ij} = q_i^\top q_j` for :math:`q_i` the unit vector
-    along :math:`\mathrm{softmax}(2 Z_{ri})`, and :math:`a_i` small where node i is trusted.
+    along :math:`\mathrm{softmax}(2 Z_{ri})`, and :math:`a_i` small where node i is confident.
     Starts as the identity transform around the propagation, for features above -8.
 
     Args:
         num_classes: C.
         feature_dim: D; None for a round without transforms, thus without parameters.
-        k: agreeing nodes drawn for layers that need explicit edges in the class-level graph.
-        threshold: tau, confidence from which a node is trusted.
-        blend: weight a of the neighbors' opinion for a node that is (trusted, not trusted).
-        learn_blend: learn a, starting from `blend`, at least 0.001 from 0 and 1.
-        conv: passes labels, in place of :math:`\hat A Z`: `affinity`, or a layer, see `GraphLayer`.
-        feature_conv: passes features, in place of :math:`\hat G F`, likewise.
-        levels: graphs that messages flow over.
-        smooth: see `LabelCorrector`; else as published, trust is a step, and nodes agree only if
-            they have the same label before the round: :math:`G_{ij} = [y_i = y_j]\, q_i^\top q_j`
-            with q along :math:`\mathrm{softmax}(Z_r)`.
+        options: k, threshold, layers and the rest. Without `smooth`, as published, trust is a step,
+            and nodes agree only if they have the same label before the round:
+            :math:`G_{ij} = [y_i = y_j]\, q_i^\top q_j` with q along :math:`\mathrm{softmax}(Z_r)`.
     """
 
     def __init__(
-        self,
-        num_classes: int,
-        feature_dim: int | None,
-        *,
-        k: int,
-        threshold: float,
-        blend: tuple[float, float],
-        learn_blend: bool,
-        conv: Layer,
-        feature_conv: Layer,
-        levels: Levels,
-        smooth: bool = True,
+        self, num_classes: int, feature_dim: int | None, options: RoundOptions = RoundOptions()
     ) -> None:
         super().__init__()
-        self.k, self.threshold, self.smooth = k, threshold, smooth
-        semantic, self.class_level = levels in ("both", "semantic"), levels in ("both", "class")
-        self.blend, self.blending = tuple(blend), None
-        if learn_blend and semantic:
-            self.blending = nn.Parameter(torch.tensor(blend).logit(eps=1e-3))
-        self.conv = _layer(conv, num_classes) if semantic else None
+        self.options, self.blending = options, None
+        if options.learn_blend and options.moves_labels:
+            self.blending = nn.Parameter(torch.tensor(options.blend).logit(eps=1e-3))
+        self.conv = _layer(options.conv, num_classes) if options.moves_labels else None
         self.feature_conv = None
-        if self.class_level and feature_conv != "affinity":
+        if options.moves_features and options.feature_conv != "affinity":
             if feature_dim is None:
                 raise ValueError(
-                    f"feature_conv={feature_conv} has weights, so the corrector needs feature_dim"
+                    f"feature_conv={options.feature_conv} has weights, so the corrector needs "
+                    "feature_dim"
                 )
-            self.feature_conv = _layer(feature_conv, feature_dim)
+            self.feature_conv = _layer(options.feature_conv, feature_dim)
         self.class_transform: nn.Module = nn.Identity()
         self.feature_transform: nn.Module = nn.Identity()
         if feature_dim is not None:
@@ -135,68 +196,88 @@ class CorrectionRound(nn.Module):
             features: `(N, D)`.
             batch: image of each node `(N,)`.
             graph: of `label_graph`, with or without anchors; None lets no labels flow.
-            eta: class thresholds `(C,)`, see `trusted`.
+            eta: class thresholds `(C,)`, see `trust`.
+
+        Returns:
+            The corrected logits `(N, C)` and features `(N, D)`.
         """
         label = logits.detach().argmax(1)
         if graph is not None:
             a = self.neighbor_weight(logits, eta)[:, None]
             logits = (1 - a) * logits + a * self._opinion(graph, logits)
         logits = self.class_transform(logits)
-        if self.class_level:
+        if self.options.moves_features:
             features = self._agreement(logits.detach(), label, batch, features)
         return logits, self.feature_transform(features)
 
     def neighbor_weight(self, logits: Tensor, eta: Tensor | None) -> Tensor:
         """Return the weight a of the neighbors' opinion for each node `(N,)`."""
-        t = trust(logits.detach(), self.threshold, eta, self.smooth)
-        of_trusted, of_others = self.blend_weights(logits).unbind()
-        return of_others + t * (of_trusted - of_others)
+        t = self.trust(logits, eta)
+        of_confident, of_others = self.blend_weights(logits).unbind()
+        return of_others + t * (of_confident - of_others)
+
+    def trust(self, logits: Tensor, eta: Tensor | None) -> Tensor:
+        """Return how far each node is confident enough to keep its label `(N,)`, see `trust`."""
+        return trust(logits.detach(), self.options.threshold, eta, self.options.smooth)
 
     def blend_weights(self, like: Tensor) -> Tensor:
-        """Weight a of the neighbors' opinion for nodes that are (trusted, not trusted)."""
+        """Return the weights a `(2,)` for nodes that are (confident, not confident)."""
         if self.blending is not None:
             return self.blending.to(like).sigmoid()
-        return like.new_tensor(self.blend)
+        return like.new_tensor(self.options.blend)
+
+    @torch.no_grad()
+    def trace(
+        self, before: Tensor, after: Tensor, batch: Tensor, graph: Data | None, eta: Tensor | None
+    ) -> RoundTrace:
+        """Return a record of a call that turned the logits `before` into `after`, see `forward`."""
+        weight = before.new_zeros(len(before))
+        weight = weight if graph is None else self.neighbor_weight(before, eta)
+        label = before.argmax(1)
+        hubs = self.hubs(after, label, batch) if self.options.moves_features else None
+        return RoundTrace(before, after, self.trust(before, eta), weight, graph, hubs)
 
     def _opinion(self, graph: Data, logits: Tensor) -> Tensor:
-        """What the neighbors of each node say, anchors among them."""
-        n, beliefs = len(logits), logits
+        """Return what the neighbors of each node say `(N, C)`, anchors among them."""
+        n, sources = len(logits), logits
         if "fixed" in graph:
-            beliefs = torch.cat([logits, graph.fixed.to(logits)])
+            sources = torch.cat([logits, graph.fixed.to(logits)])
         if self.conv is None:
-            return propagate(graph.edge_index, graph.edge_weight, beliefs, num_targets=n)
+            return propagate(graph.edge_index, graph.edge_weight, sources, num_targets=n)
         edge_index, weight = graph.edge_index, graph.edge_weight.to(logits)
-        if len(beliefs) > n:
-            # Anchors hear of nobody; layers that normalize by what a node hears would mute them.
-            anchors = torch.arange(n, len(beliefs), device=edge_index.device)
+        if len(sources) > n:
+            # Anchors have no in-edges; self-loops keep them in degree-normalizing layers.
+            anchors = torch.arange(n, len(sources), device=edge_index.device)
             edge_index = torch.cat([edge_index, anchors.expand(2, -1)], dim=1)
             weight = torch.cat([weight, weight.new_ones(len(anchors))])
-        return self.conv(beliefs, edge_index, weight)[:n]
+        opinion: Tensor = self.conv(sources, edge_index, weight)
+        return opinion[:n]
 
     def _agreement(self, logits: Tensor, label: Tensor, batch: Tensor, features: Tensor) -> Tensor:
-        """What the features of those that agree with each node are like."""
+        """Return the mean features `(N, D)` of the nodes that agree with each node."""
         if self.feature_conv is None:
             return self.hubs(logits, label, batch).propagate(features)
         if self.training:
-            graph = class_graph(logits, label, batch, k=self.k)
+            graph = class_graph(logits, label, batch, k=self.options.k)
         else:
             graph = self._same_partners(logits, label, batch)
         weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(logits))
-        return self.feature_conv(features, graph.edge_index, weight.to(features))
+        mean: Tensor = self.feature_conv(features, graph.edge_index, weight.to(features))
+        return mean
 
     def hubs(self, logits: Tensor, label: Tensor, batch: Tensor) -> ClassHubs:
         """Build the class-level graph of the corrected logits and the labels before."""
-        if self.smooth:
+        if self.options.smooth:
             return class_hubs(logits / SHARPNESS, batch=batch, agreement="overlap")
         return class_hubs(logits, label, batch)
 
     def _same_partners(self, logits: Tensor, label: Tensor, batch: Tensor) -> Data:
-        """Draw partners with the same seed for each image, whatever images are beside it."""
+        """Sample partners with a fixed seed for each image, independent of the batch."""
         sizes = batch.unique_consecutive(return_counts=True)[1].tolist() or [0]
         graphs = []
         for z, y in zip(logits.split(sizes), label.split(sizes), strict=True):
             generator = torch.Generator(logits.device).manual_seed(0)
-            graphs.append(class_graph(z, y, k=self.k, generator=generator))
+            graphs.append(class_graph(z, y, k=self.options.k, generator=generator))
         return Batch.from_data_list(graphs)
 
 

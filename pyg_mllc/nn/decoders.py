@@ -54,7 +54,8 @@ class Fusion(nn.Module):
             F.interpolate(lateral(stage), size, mode="bilinear", align_corners=False)
             for lateral, stage in zip(self.lateral, stages, strict=True)
         ]
-        return self.mix(torch.stack(maps).sum(0))
+        mixed: Tensor = self.mix(torch.stack(maps).sum(0))
+        return mixed
 
 
 class DeepLabV2(nn.Module):
@@ -112,7 +113,8 @@ class _Readout(nn.Module):
         self.decoder = decoder
 
     def forward(self, stages: list[Tensor]) -> Tensor:
-        return self.decoder(stages[:4], stages[4:] or [None] * 4)
+        decoded: Tensor = self.decoder(stages[:4], stages[4:] or [None] * 4)
+        return decoded
 
 
 def _own(
@@ -134,19 +136,23 @@ def _smp(encoder: str, weights: str | None, decoder: str, **more: Any) -> Pair:
     if decoder == "deeplabv3plus" and "output_stride" in more:
         more["encoder_output_stride"] = more.pop("output_stride")
 
-    def make(shift: float = 0.0, **flexible: Any) -> nn.Module:
+    def make(shift: float = 0.0, **flexible: bool) -> nn.Module:
         source = weight_options(encoder, weights, shift)
         pretrained = source.pop("pretrained") or None  # smp's words for timm's encoders
-        return smp.create_model(decoder, f"tu-{encoder}", pretrained, **source, **more, **flexible)
+        model: nn.Module = smp.create_model(
+            decoder, f"tu-{encoder}", pretrained, **source, **more, **flexible
+        )
+        return model
 
     model = build_filled(make, encoder, weights, lambda model: model.encoder)
     return Pair(model.encoder, model.decoder, model.encoder.model.pretrained_cfg, multiple=32)
 
 
 def _dpt(encoder: str, weights: str | None, **more: Any) -> Pair:
-    def make(shift: float = 0.0, **flexible: Any) -> nn.Module:
+    def make(shift: float = 0.0, **flexible: bool) -> nn.Module:
         source = weight_options(encoder, weights, shift)
-        return TimmViTEncoder(encoder, **source, **more, **flexible)
+        vit: nn.Module = TimmViTEncoder(encoder, **source, **more, **flexible)
+        return vit
 
     vit = build_filled(make, encoder, weights)
     if len(set(vit.output_strides)) > 1:

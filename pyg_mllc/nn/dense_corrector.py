@@ -18,7 +18,7 @@ from pyg_mllc.nn.soft_labels import label_logits
 
 
 class ExportableCorrector(nn.Module):
-    """What a `LabelCorrector` computes, as matrices of all pairs of pixels.
+    """The computation of a `LabelCorrector`, as matrices of all pairs of pixels.
 
     Exporters need shapes that depend on no values, which edges and blocks of agreeing pixels are
     not. So memory grows with the square of the pixels of an image: 64 MB at 64 x 64, per matrix.
@@ -35,7 +35,7 @@ class ExportableCorrector(nn.Module):
     >>> corrector = LabelCorrector(3, k=4)
     >>> logits, features = torch.randn(1, 3, 6, 8), torch.randn(1, 16, 6, 8)
     >>> exportable = ExportableCorrector(corrector)
-    >>> expected = corrector(logits, features)[-1].logits
+    >>> expected = corrector(logits, features).logits
     >>> torch.allclose(exportable(logits, features), expected, atol=1e-4)
     True
     """
@@ -43,7 +43,7 @@ class ExportableCorrector(nn.Module):
     eta: Tensor | None
     center: Tensor | None
     anchors: Tensor | None
-    told: Tensor | None
+    anchor_labels: Tensor | None
 
     def __init__(
         self,
@@ -57,74 +57,79 @@ class ExportableCorrector(nn.Module):
         if anchors is not None:
             corrector.check_anchors(anchors)
         self.corrector = corrector
-        eta = None if class_counts is None else class_thresholds(class_counts, corrector.threshold)
+        self.options, self.bayes = corrector.options, corrector.anchor_rule == "bayes"
+        eta = None
+        if class_counts is not None:
+            eta = class_thresholds(class_counts, self.options.threshold)
         self.register_buffer("eta", eta)
-        some = anchors if anchors is not None and len(anchors) and len(corrector.rounds) else None
-        # Distances are taken from the anchors' mean: those of vectors far from zero cancel out.
-        self.register_buffer("center", None if some is None else some.x.mean(0))
-        self.register_buffer("anchors", None if some is None else some.x - some.x.mean(0))
-        told = None
-        if some is not None:
-            c, label = corrector.num_classes, some.label
-            bayes = corrector.anchor_rule == "bayes"
-            told = balanced_one_hot(label, c) if bayes else label_logits(label, c, CERTAINTY)
-        self.register_buffer("told", told)
+        center, x, labels = None, None, None
+        if anchors is not None and len(anchors) and len(corrector.rounds):
+            # Distances are taken from the anchors' mean: those of vectors far from zero cancel out.
+            center = anchors.x.mean(0)
+            x, c = anchors.x - center, corrector.num_classes
+            labels = label_logits(anchors.label, c, CERTAINTY)
+            labels = balanced_one_hot(anchors.label, c) if self.bayes else labels
+        self.register_buffer("center", center)
+        self.register_buffer("anchors", x)
+        self.register_buffer("anchor_labels", labels)
 
     def forward(
         self, logits: Tensor, features: Tensor, graph_features: Tensor | None = None
     ) -> Tensor:
-        """Give the logits `(B, C, h, w)` after the last round.
+        """Return the logits `(B, C, h, w)` after the last round.
 
         Args:
             logits: `Z (B, C, h, w)`.
             features: `F (B, D, h, w)`; h * w more than the corrector's `neighbors`.
             graph_features: see `LabelCorrector`.
         """
+        corrector = self.corrector
         z, f = _nodes(logits), _nodes(features)  # (B, N, C), (B, N, D)
-        look = f if graph_features is None else _nodes(graph_features).to(f)
-        told = None if self.anchors is None else self._told(look)
-        if told is not None and self.corrector.anchor_rule == "bayes":
-            assert self.told is not None
-            evidence = log_class_share(told, self.told.any(0))
-            z, told = z + self.corrector.anchor_share * evidence, None
-        graph, looks = None, [look]
+        first = f if graph_features is None else _nodes(graph_features).to(f)
+        anchor_logits = None
+        if self.anchor_labels is not None:
+            anchor_logits = self._mean_of_anchors(first, self.anchor_labels)
+            if self.bayes:
+                evidence = log_class_share(anchor_logits, self.anchor_labels.any(0))
+                z, anchor_logits = z + corrector.anchor_share * evidence, None
+        graph, compared = None, [first]
         pos = pixel_positions(logits.size(2), logits.size(3), logits.device)
-        for step in _rounds(self.corrector):
-            if self.corrector.flows and (
-                graph is None or (self.corrector.rebuild and graph_features is None)
-            ):
-                graph = self._graph(looks, pos).to(z)
-            z, f = self._round(step, z, f, graph, told)
-            looks = [look, f]
-        return z.transpose(1, 2).unflatten(2, logits.shape[-2:])
+        for step in _rounds(corrector):
+            moves = corrector.dynamic_graph and graph_features is None
+            if self.options.moves_labels and (graph is None or moves):
+                graph = self._graph(compared, pos).to(z)
+            z, f = self._round(step, z, f, graph, anchor_logits)
+            compared = [first, f]
+        maps: Tensor = z.transpose(1, 2).unflatten(2, logits.shape[-2:])
+        return maps
 
-    def _told(self, look: Tensor) -> Tensor:
-        """What the anchors tell each node `(B, N, C)`."""
-        assert self.anchors is not None and self.center is not None and self.told is not None
-        x, temperature = to_float64(self.anchors), self.corrector.temperature
-        near = to_float64(look) - to_float64(self.center)
-        distance = near.square().sum(2, keepdim=True) - 2 * near @ x.T + x.square().sum(1)
-        smooth = self.corrector.smooth and len(x) > self.corrector.neighbors
-        weight = _nearest(
-            -distance, self.corrector.k if smooth else self.corrector.neighbors, smooth
-        )
+    def _mean_of_anchors(self, x: Tensor, values: Tensor) -> Tensor:
+        """Return the mean of the anchors' values `(M, C)`, weighted for each node `(B, N, C)`."""
+        assert self.anchors is not None and self.center is not None
+        anchors, temperature = to_float64(self.anchors), self.corrector.anchor_temperature
+        near = to_float64(x) - to_float64(self.center)
+        distance = near.square().sum(2, keepdim=True) - 2 * near @ anchors.T
+        distance = distance + anchors.square().sum(1)
+        neighbors = self.corrector.neighbors
+        smooth = self.options.smooth and len(anchors) > neighbors
+        weight = _nearest(-distance, self.options.k if smooth else neighbors, smooth)
         # Relative to the nearest, so that far ones do not vanish; missing ones stay 0.
         least = distance.amin(2, keepdim=True)
         weight = weight * ((least - distance) / temperature).exp()
-        return (weight / weight.sum(2, keepdim=True)).to(look) @ self.told.to(look)
+        return (weight / weight.sum(2, keepdim=True)).to(x) @ values.to(x)
 
-    def _graph(self, looks: list[Tensor], pos: Tensor) -> Tensor:
-        r"""The semantic-level graph :math:`\hat A (B, N, N)`, see `label_graph`."""
-        smooth = self.corrector.smooth
+    def _graph(self, compared: list[Tensor], pos: Tensor) -> Tensor:
+        r"""Build the semantic-level graph :math:`\hat A (B, N, N)`, see `label_graph`."""
+        smooth = self.options.smooth
         if smooth:
-            u = look_alike_features(looks, pos)
+            u = look_alike_features(compared, pos)
         else:
-            u, looks = F.normalize(to_float64(looks[-1]), dim=2), looks[-1:]
+            u, compared = F.normalize(to_float64(compared[-1]), dim=2), compared[-1:]
         square = u.square().sum(2)
         distance = square[:, :, None] + square[:, None] - 2 * u @ u.transpose(1, 2)
         itself = torch.eye(u.size(1), dtype=torch.bool, device=u.device)
-        weight = _nearest((-distance).masked_fill(itself, -torch.inf), self.corrector.k, smooth)
-        s = weight * (1 - distance / (2 * len(looks))).clamp(min=0) + itself.to(u)
+        weight = _nearest((-distance).masked_fill(itself, -torch.inf), self.options.k, smooth)
+        s = weight * (1 - distance / (2 * len(compared))).clamp(min=0) + itself.to(u)
         return _normalized(s + s.transpose(1, 2))
 
     def _round(
@@ -133,20 +138,21 @@ class ExportableCorrector(nn.Module):
         z: Tensor,
         f: Tensor,
         graph: Tensor | None,
-        told: Tensor | None,
+        anchor_logits: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         label = z.argmax(2)
         if graph is not None:
             a = step.neighbor_weight(z.flatten(0, 1), self.eta).view_as(label)[..., None]
             opinion = graph @ z
-            if told is not None:
-                opinion = opinion + self.corrector.anchor_share * (told - opinion)
+            if anchor_logits is not None:
+                opinion = opinion + self.corrector.anchor_share * (anchor_logits - opinion)
             z = (1 - a) * z + a * opinion
         z = step.class_transform(z)
-        if step.class_level:
-            q = F.normalize((z / SHARPNESS if step.smooth else z).softmax(2), dim=2)
+        if self.options.moves_features:
+            smooth = self.options.smooth
+            q = F.normalize((z / SHARPNESS if smooth else z).softmax(2), dim=2)
             g = q @ q.transpose(1, 2)
-            g = g if step.smooth else g * (label[:, :, None] == label[:, None])
+            g = g if smooth else g * (label[:, :, None] == label[:, None])
             f = _normalized(g) @ f
         return z, step.feature_transform(f)
 
@@ -156,13 +162,13 @@ def _nodes(maps: Tensor) -> Tensor:
 
 
 def _nearest(similarity: Tensor, k: int, smooth: bool) -> Tensor:
-    """Weights `(B, N, M)` of the nearest of M nodes, 0 for all others."""
+    """Return weights `(B, N, M)` of the nearest of M nodes, 0 for all others."""
     if not smooth:
-        found = similarity.topk(min(k, similarity.size(2)), dim=2)
-        return torch.zeros_like(similarity).scatter(2, found.indices, 1.0)
-    found = similarity.topk(num_tapered(k) + 1, dim=2)
-    weight = taper_weights(found.values.flatten(0, 1), k).unflatten(0, found.values.shape[:2])
-    return torch.zeros_like(similarity).scatter(2, found.indices[..., :-1], weight)
+        nearest = similarity.topk(min(k, similarity.size(2)), dim=2)
+        return torch.zeros_like(similarity).scatter(2, nearest.indices, 1.0)
+    nearest = similarity.topk(num_tapered(k) + 1, dim=2)
+    weight = taper_weights(nearest.values.flatten(0, 1), k).unflatten(0, nearest.values.shape[:2])
+    return torch.zeros_like(similarity).scatter(2, nearest.indices[..., :-1], weight)
 
 
 def _normalized(a: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ PACKAGED = {
 
 
 def create_encoder(name: str, weights: str | None = None, **options: Any) -> nn.Module:
-    """Make a timm encoder that gives one feature map a stage.
+    """Create a timm encoder that returns one feature map a stage.
 
     Args:
         name: any timm model that has `features_only`, e.g. `resnet50`.
@@ -45,7 +45,8 @@ def create_encoder(name: str, weights: str | None = None, **options: Any) -> nn.
         chosen = weight_options(name, weights, shift)
         return timm.create_model(name, features_only=True, **chosen, **options, **flexible)
 
-    return build_filled(make, name, weights)
+    extractor: nn.Module = build_filled(make, name, weights)
+    return extractor
 
 
 def build_filled(
@@ -109,7 +110,7 @@ def build_filled(
 
 
 def check_name(name: str) -> None:
-    """Refuse an encoder that timm does not know.
+    """Raise an error if timm does not know an encoder.
 
     Raises:
         InputError: naming some that it knows.
@@ -123,7 +124,7 @@ def check_name(name: str) -> None:
 
 
 def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[str, Any]:
-    """Tell timm where the weights come from.
+    """Return the options of timm for the source of weights.
 
     Args:
         name: of the encoder.
@@ -161,7 +162,7 @@ def _flexible(make: Callable[..., Any]) -> Any:
 
 
 def has_packaged_weights(name: str) -> bool:
-    """Tell whether `weights="package"` would work for this encoder, here and now."""
+    """Return whether `weights="package"` would work for this encoder, here and now."""
     try:
         return name in PACKAGED and import_module(PACKAGED[name][0]) is not None
     except ImportError:

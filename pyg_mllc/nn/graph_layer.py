@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ with warnings.catch_warnings():  # see graphs/__init__.py
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     import torch_geometric.nn.conv
 
-Layer = str | Mapping[str, Any] | Callable[..., nn.Module]
+Layer = str | Mapping[str, object] | Callable[..., nn.Module]
 """Name of a layer in `torch_geometric.nn`, by itself or with options as in `{"name": "GATv2Conv",
 "heads": 4, "concat": False}`; a class, or a factory such as `functools.partial`."""
 
@@ -76,14 +76,16 @@ class GraphLayer(nn.Module):
             edge_weight: `(E,)`; layers with `edge_attr` get it as `(E, 1)`, those without either
                 do without.
         """
-        if self.weight_name is None:
-            return self.conv(x, edge_index)
-        weight = edge_weight if self.weight_name == "edge_weight" else edge_weight[:, None]
-        return self.conv(x, edge_index, **{self.weight_name: weight})
+        options = {}
+        if self.weight_name is not None:
+            as_column = self.weight_name == "edge_attr"
+            options[self.weight_name] = edge_weight[:, None] if as_column else edge_weight
+        out: Tensor = self.conv(x, edge_index, **options)
+        return out
 
     @torch.no_grad()
     def _check(self, name: str, takes: list[inspect.Parameter], channels: int) -> None:
-        """Refuse a layer that does not fit, before any training: try it on three nodes."""
+        """Try a layer on three nodes, to raise an error before any training if it does not fit."""
         needs = [
             p.name for p in takes if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
         ]
@@ -108,16 +110,16 @@ class GraphLayer(nn.Module):
                 f"{str(error) or type(error).__name__}"
             ) from error
         self.conv.train(mode)
-        given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        if given != (3, channels):
+        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        if shape != (3, channels):
             raise ValueError(
-                f"{name} gives {given} for 3 nodes, expected (3, {channels}); "
+                f"{name} gives {shape} for 3 nodes, expected (3, {channels}); "
                 "with several heads, set concat=False"
             )
 
 
 def fitting_layers() -> list[str]:
-    """Names of the layers of PyG that serve as they are, found by trying each."""
+    """Return the names of the layers of PyG that fit without options, by trying each."""
     names = []
     for name in LAYERS:
         with suppress(ValueError):
@@ -132,7 +134,7 @@ def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
     if isinstance(conv, Mapping):
         if "name" not in conv:
             raise ValueError(f"expected {{name: GATv2Conv, option: value}}, got {dict(conv)}")
-        name, factory = _resolve(conv["name"])
+        name, factory = _resolve(cast(Layer, conv["name"]))
         return name, partial(factory, **{k: v for k, v in conv.items() if k != "name"})
     if not isinstance(conv, str):
         function = getattr(conv, "func", conv)  # of functools.partial
@@ -150,8 +152,8 @@ def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:
 
 
 def _arguments(name: str, factory: Callable[..., nn.Module], channels: int) -> dict[str, Any]:
-    """What the factory asks for, by keyword: positionally, some layers mean something else."""
-    given = {
+    """Return what a factory needs, by keyword: positions mean different things in some layers."""
+    arguments: dict[str, Any] = {
         "in_channels": channels,
         "out_channels": channels,
         "channels": channels,
@@ -161,7 +163,7 @@ def _arguments(name: str, factory: Callable[..., nn.Module], channels: int) -> d
     }
     asked = inspect.signature(factory).parameters
     set_before = getattr(factory, "keywords", {})
-    arguments = {**given, **NEEDED.get(name, {})}
+    arguments |= NEEDED.get(name, {})
     if "nn" in asked and asked["nn"].default is inspect.Parameter.empty:
         arguments["nn"] = nn.Sequential(
             nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels)

@@ -17,7 +17,7 @@ POSITION = 3e-3  # weight of a pixel's row and column beside unit vectors
 
 
 def look_alike_features(maps: Sequence[Tensor], pos: Tensor | None = None) -> Tensor:
-    r"""Put what nodes are compared by side by side, each part of unit length.
+    r"""Concatenate the features that nodes are compared by, each part of unit length.
 
     .. math::
         u_i = [F^1_i / \|F^1_i\|, \dots, F^M_i / \|F^M_i\|, \; \lambda\, pos_i], \qquad

@@ -2,26 +2,22 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphs.precision import at_least_float32
 from pyg_mllc.errors import InputError
-from pyg_mllc.nn.corrector import LabelCorrector
 from pyg_mllc.nn.decoders import create_pair
 from pyg_mllc.nn.encoders import has_packaged_weights
 from pyg_mllc.nn.prediction import Prediction
-from pyg_mllc.utils.resize import upsample
 
 log = logging.getLogger(__name__)
 
 
 class Segmenter(nn.Module):
-    """Images to class logits at the decoder's size, and embeddings for the graphs.
+    """Predict class logits at the decoder's size, and embeddings for the graphs, from images.
 
     Args:
         num_classes: C.
@@ -58,7 +54,7 @@ class Segmenter(nn.Module):
         stride: int = 8,
         feature_stride: int = 8,
         frozen: bool = False,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
         self.num_classes, self.feature_dim = num_classes, feature_dim
@@ -91,12 +87,13 @@ class Segmenter(nn.Module):
         return self
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Give the encoder's maps, the finest first, of `images (B, 3, H, W)` in [0, 1]."""
+        """Return the encoder's maps, the finest first, of `images (B, 3, H, W)` in [0, 1]."""
         height, width = (max(round(n / self.multiple), 1) for n in images.shape[-2:])
         size = height * self.multiple, width * self.multiple
         if size != images.shape[-2:]:
             images = F.interpolate(images, size, mode="bilinear", antialias=True)
-        return self.encoder((images - self.mean) / self.std)
+        stages: list[Tensor] = self.encoder((images - self.mean) / self.std)
+        return stages
 
     def decode(self, stages: list[Tensor]) -> Prediction:
         """Predict from the maps of `encode`."""
@@ -113,31 +110,33 @@ class Segmenter(nn.Module):
         """
         return self.decode(self.encode(images))
 
-    def predict_lossy(self, clear: Tensor, weak: Tensor, drop: float) -> tuple[Prediction, Tensor]:
-        """Predict some views as they are, others from encoder maps that lost channels (UniMatch).
+    def predict_with_dropout(
+        self, clear: Tensor, weak: Tensor, channel_dropout: float
+    ) -> tuple[Prediction, Tensor]:
+        """Predict `clear` as usual, and `weak` with dropout of the encoder's channels (UniMatch).
 
         One forward for both: batch normalization sees them together. Of a vision transformer, maps
         of patches lose channels, class tokens do not.
 
         Args:
             clear: views `(B, 3, H, W)`.
-            weak: views `(U, 3, H, W)` that lose channels.
-            drop: share of the channels of each map that are lost.
+            weak: views `(U, 3, H, W)` whose encoder maps lose channels.
+            channel_dropout: share of the channels of each map that are dropped.
 
         Returns:
-            What is predicted from `clear`, and logits `(U, C, h, w)` from `weak`.
+            The prediction from `clear`, and logits `(U, C, h, w)` from `weak`.
         """
         n = len(clear)
         stages = []
         for stage in self.encode(torch.cat([clear, weak])):
-            lost = F.dropout2d(stage[n:], drop) if stage.dim() == 4 else stage[n:]
+            lost = F.dropout2d(stage[n:], channel_dropout) if stage.dim() == 4 else stage[n:]
             stages.append(torch.cat([stage[:n], lost]))
         logits, features = self.decode(stages)
         return Prediction(logits[:n], features[:n]), logits[n:]
 
     @torch.no_grad()
     def _try(self, encoder: str, decoder: str) -> tuple[int, float]:
-        """Channels and stride of what the decoder gives."""
+        """Return channels and stride of the decoder's map."""
         side = self.multiple * max(128 // self.multiple, 4)
         was, _ = self.training, self.eval()
         try:
@@ -148,46 +147,6 @@ class Segmenter(nn.Module):
             ) from error
         self.train(was)
         return x.size(1), side / x.size(-1)
-
-
-class CorrectedSegmenter(nn.Module):
-    """A segmenter whose predictions a label corrector improves round by round.
-
-    >>> network = CorrectedSegmenter(
-    ...     Segmenter(4, "test_resnet", feature_dim=16), LabelCorrector(4, feature_dim=16, k=4)
-    ... )
-    >>> [tuple(prediction.logits.shape) for prediction in network(torch.rand(2, 3, 32, 48))]
-    [(2, 4, 4, 6), (2, 4, 4, 6), (2, 4, 4, 6)]
-    """
-
-    def __init__(self, segmenter: Segmenter, corrector: LabelCorrector) -> None:
-        super().__init__()
-        self.segmenter, self.corrector = segmenter, corrector
-
-    def forward(self, images: Tensor, class_counts: Tensor | None = None) -> list[Prediction]:
-        """Predict from `images (B, 3, H, W)` in [0, 1]: before correction, and after each round."""
-        return self.correct(self.segmenter(images), class_counts)
-
-    def correct(
-        self, prediction: Prediction, class_counts: Tensor | None = None, **more: Any
-    ) -> list[Prediction]:
-        """Correct what the segmenter predicts, at the size of its features.
-
-        Finer logits keep their detail: the change is written back to them, not the correction.
-
-        Args:
-            prediction: of the segmenter.
-            class_counts: see `LabelCorrector`, as all others.
-            **more: `anchors`, `image` and `graph_features`.
-        """
-        fine, features = prediction
-        size = features.shape[-2:]
-        if fine.shape[-2:] == size:
-            return self.corrector(fine, features, class_counts, **more)
-        coarse = F.interpolate(at_least_float32(fine), size, mode="area")
-        history = self.corrector(coarse, features, class_counts, **more)
-        changes = [upsample(p.logits - coarse, fine.shape[-2:]) for p in history]
-        return [Prediction(fine + d, p.features) for d, p in zip(changes, history, strict=True)]
 
 
 def _choose(encoder: str) -> str | None:

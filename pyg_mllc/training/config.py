@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.validation import check_kind, check_size
+from pyg_mllc.utils.validation import check_size, check_type
 
 CHOICES = {"on_nonfinite": ("stop", "skip"), "on_unreadable": ("stop", "skip")}
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true", "32", "16", "bf16", "64")
@@ -85,7 +85,7 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            check_kind(f"trainer.{field.name}", getattr(self, field.name), field.type)
+            check_type(f"trainer.{field.name}", getattr(self, field.name), field.type)
         for name in (
             "max_steps", "batch_size", "unlabeled_batch_size", "accumulate_grad_batches",
             "val_check_interval", "early_stop", "save_every", "log_every_n_steps", "devices",
@@ -99,7 +99,7 @@ class TrainerConfig:
             if value is not None and not value >= 0:
                 raise InputError(f"trainer.{name}={value} must be 0 or more")
         if self.window is not None:
-            check_size(self.window, "trainer.window")
+            check_size("trainer.window", self.window)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(
@@ -137,7 +137,7 @@ def check_factories(
     options = getattr(optimizer, "keywords", {})
     for name in ("lr", "weight_decay", "momentum"):
         if name in options:
-            check_kind(f"optimizer.{name}", options[name], float)
+            check_type(f"optimizer.{name}", options[name], float)
             if not options[name] >= 0:
                 raise InputError(f"optimizer.{name}={options[name]} must be 0 or more")
     part = "optimizer"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from pyg_mllc.data import Sample, make_batch
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.sliding_window import full_size
 from pyg_mllc.methods import Method
@@ -64,17 +65,12 @@ class TrainingModule(L.LightningModule):
         ends = self.step_ends
         return float(np.median(np.diff(ends))) if len(ends) > 1 else self.before["step_seconds"]
 
-    def training_step(self, batch: dict[str, dict[str, Tensor]], index: int) -> Tensor:
-        labeled = batch["labeled"]
-        images = {"image": self._image(labeled), "label": labeled["label"]}
-        if "index" in labeled:
-            images["index"] = labeled["index"]
-        if "unlabeled" in batch:
-            images["unlabeled"] = self._image(batch["unlabeled"])
-            images["valid"] = batch["unlabeled"]["valid"]
+    def training_step(self, batch: dict[str, Sample], index: int) -> Tensor:
         statistics = [b.clone() for b in self.method.student.buffers()] if self._skips else []
         try:
-            figures = self.method(images)
+            figures = self.method(
+                make_batch(batch["labeled"], batch.get("unlabeled"), self._memory_format)
+            )
         except ValueError as error:
             if "more than 1 value per channel" in str(error):  # of batch normalization
                 raise InputError(
@@ -92,7 +88,7 @@ class TrainingModule(L.LightningModule):
         if self._refuse_nonfinite([n for n, figure in logged.items() if not figure.isfinite()]):
             for mine, before in zip(self.method.student.buffers(), statistics, strict=True):
                 mine.data.copy_(before)  # the batch may have spoiled batch normalization
-        shown = {name: logged[name] for name in ("loss", "trusted") if name in logged}
+        shown = {name: logged[name] for name in ("loss", "confident") if name in logged}
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)
         self.log("step", float(self.global_step + 1))  # loggers would count from 0
@@ -117,11 +113,11 @@ class TrainingModule(L.LightningModule):
     def on_train_batch_end(self, *args: Any) -> None:
         self.step_ends.append(time.perf_counter())
 
-    def validation_step(self, batch: dict[str, Tensor]) -> None:
-        image, label = self._image(batch), batch["label"]
+    def validation_step(self, batch: Sample) -> None:
+        images = make_batch(batch, memory_format=self._memory_format)
         predict = full_size(self._beliefs, self.config.window)
-        for metric, belief in zip(self.metrics, predict(image), strict=True):
-            metric.update(belief, label)
+        for metric, probabilities in zip(self.metrics, predict(images["image"]), strict=True):
+            metric.update(probabilities, images["label"])
 
     def on_validation_epoch_end(self) -> None:
         scores = [metric.compute() for metric in self.metrics]
@@ -172,13 +168,13 @@ class TrainingModule(L.LightningModule):
         self.before = run["times"]
         self.provenance = provenance(run["provenance"])
 
-    def _image(self, batch: dict[str, Tensor]) -> Tensor:
-        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        return (batch["image"] / 255).contiguous(memory_format=layout)
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.config.channels_last else torch.contiguous_format
 
     def _beliefs(self, view: Tensor) -> list[Prediction]:
         """Those of the student, then the teacher's before correction and after each round."""
-        return [self.method.student.segmenter(view), *self.method.teach(view)]
+        return [self.method.student.segmenter(view), *self.method.predict_teacher(view)]
 
     @property
     def _skips(self) -> bool:

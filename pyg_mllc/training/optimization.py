@@ -7,7 +7,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, PolynomialLR
 
-from pyg_mllc.nn.segmenter import CorrectedSegmenter
+from pyg_mllc.nn import CorrectedSegmenter
 from pyg_mllc.training.config import TrainerConfig
 
 FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # on every device

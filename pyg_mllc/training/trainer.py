@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTh
 from lightning.pytorch.utilities import CombinedLoader, rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from pyg_mllc.data import ReadableSet, Splits, endless_loader, eval_loader
+from pyg_mllc.data import ReadableSet, Splits, eval_loader, infinite_loader
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.results import TrainingResult
 from pyg_mllc.methods import Method
@@ -72,7 +72,7 @@ def train(
     if last.exists() and not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         last.replace(out / "earlier.ckpt")  # of another run, which this one must not go on with
     saved = _saved(last) if resume and last.exists() else None
-    for doubt in splits.doubts:
+    for doubt in splits.label_warnings:
         log.warning("doubtful labels: %s", doubt)
     if len(splits.val) < config.processes:
         raise InputError(f"data.val={len(splits.val)} is less than one image per process")
@@ -145,7 +145,7 @@ def _loaders(
     """Endless batches that go on after those done."""
     skip, workers = config.on_unreadable == "skip", config.num_workers
     labeled = ReadableSet(splits.labeled, skip)
-    loaders = {"labeled": endless_loader(labeled, config.batch_size, seed, done, workers)}
+    loaders = {"labeled": infinite_loader(labeled, config.batch_size, seed, done, workers)}
     if method.uses_unlabeled:
         if not len(splits.unlabeled):
             raise InputError(
@@ -155,7 +155,7 @@ def _loaders(
         if config.unlabeled_batch_size == config.processes:
             log.warning("one unlabeled image per process: there is none to mix it with")
         unlabeled, size = ReadableSet(splits.unlabeled, skip), config.unlabeled_batch_size
-        loaders["unlabeled"] = endless_loader(unlabeled, size, seed + 1, done, workers)
+        loaders["unlabeled"] = infinite_loader(unlabeled, size, seed + 1, done, workers)
     return loaders
 
 

@@ -1,1 +1,1 @@
-"""Small tools that know nothing of segmentation networks."""
+"""General tools that do not depend on networks or data sets."""

@@ -1,4 +1,4 @@
-"""Files to work on, and the folder of what comes out, which a second run goes on with."""
+"""Find input files, and recognize the results of earlier calls among them."""
 
 import glob
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.suffixes import passed_over, sort_out
+from pyg_mllc.utils.suffixes import describe_skipped, split_supported
 
-OPTIONS = "options.json"  # what the results in a folder were made with
+OPTIONS = "options.json"  # options that the results in a folder were made with
 CLASSES = "classes.csv"
-TABLES = (CLASSES, "classes.txt", "class_dict.csv")  # of classes, beside images/ and masks/
-KINDS = {  # of results: folders, and how their files end
+TABLES = (CLASSES, "classes.txt", "class_dict.csv")  # tables of classes beside images/ and masks/
+RESULT_FOLDERS = {  # folders of results, and the suffixes of their files
     "labels": ".png",
     "overlays": ".jpg",
     "changes": ".png",
@@ -22,41 +22,53 @@ KINDS = {  # of results: folders, and how their files end
 
 
 class Source(NamedTuple):
-    """A file to work on."""
+    """Input file.
+
+    Args:
+        path: Path of the file.
+        name: Path below the input folder, with slashes and without suffix; names the results.
+    """
 
     path: Path
-    name: str  # below the folder given, with slashes and without suffix: names the results
+    name: str
 
     @property
     def root(self) -> str:
-        """The folder that names start from."""
+        """Folder that names start from."""
         return str(self.path.absolute().parents[self.name.count("/")].resolve())
 
 
-class Found(NamedTuple):
-    """What a path, a folder or a glob means."""
-
-    sources: list[Source]  # by name
-    passed: list[Path]  # files that hold images of formats that are not read
-
-
-def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> Found:
-    """Find the files that a path, a folder (with those inside it) or a glob means.
-
-    Results of earlier calls, where they lie inside the folder given, are none of them. Folders are
-    looked into as `walk` does.
+class FoundFiles(NamedTuple):
+    """Files that match a path, a folder or a glob.
 
     Args:
-        option: that the path was given as, for messages.
-        given: a file, a folder, or a pattern such as `photos/**/*.jpg`.
-        suffixes: in lower case, that files in folders need to have.
+        sources: Files to read, sorted by path.
+        skipped: Image files of unsupported formats.
+    """
+
+    sources: list[Source]
+    skipped: list[Path]
+
+
+def find_files(option: str, pattern: str | Path, suffixes: Collection[str]) -> FoundFiles:
+    """Find the files that match a path, a folder (with subfolders) or a glob.
+
+    Results of earlier calls below the folder are left out.
+
+    Args:
+        option: Name of the option that the user passed, for messages.
+        pattern: File, folder, or glob such as `photos/**/*.jpg`.
+        suffixes: Suffixes of files in folders, in lower case.
+
+    Returns:
+        Files to read, and image files of other formats.
 
     Raises:
-        InputError: if there are none, two differ by their suffix only, or as `walk`.
+        InputError: If there are no files, two differ by their suffix only, or as `walk`.
     """
-    path = Path(given).expanduser()
+    path = Path(pattern).expanduser()
     if path.is_file():
-        return Found([Source(path, path.stem)], [])
+        return FoundFiles([Source(path, path.stem)], [])
     if path.is_dir():
         root, files = path, list(walk(path, option))
     else:
@@ -68,7 +80,7 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> Fou
         root = Path(*fixed)
         matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
         files = [f for f in matches if not f.is_dir() and not f.name.startswith(".")]
-    files, passed = sort_out((f for f in files if not _is_result(f, root)), suffixes)
+    files, skipped = split_supported((f for f in files if not _is_result(f, root)), suffixes)
     sources: dict[str, Source] = {}
     for file in files:
         name = file.relative_to(root).with_suffix("").as_posix()
@@ -80,39 +92,43 @@ def find_files(option: str, given: str | Path, suffixes: Collection[str]) -> Fou
         sources[name] = Source(file, name)
     if not sources:
         if not path.is_dir() and not glob.has_magic(str(path)):
-            raise InputError(f"{option}={given} does not exist")
+            raise InputError(f"{option}={pattern} does not exist")
         there = "has no" if path.is_dir() else "matches no"
         usual = [s for s in (".jpg", ".png", ".tif") if s in suffixes]
         known = usual if len(suffixes) > 9 else sorted(suffixes)
         more = " or the like" if known is usual else ""
-        told = f"; {passed_over(passed)}" if passed else ""
-        raise InputError(f"{option}={given} {there} file ending in {', '.join(known)}{more}{told}")
-    return Found(list(sources.values()), passed)
+        told = f"; {describe_skipped(skipped)}" if skipped else ""
+        ending = f"{', '.join(known)}{more}{told}"
+        raise InputError(f"{option}={pattern} {there} file ending in {ending}")
+    return FoundFiles(list(sources.values()), skipped)
 
 
 def _is_result(file: Path, root: Path) -> bool:
-    """Tell whether a file below a folder is what an earlier call made."""
+    """Return whether a file below a folder is a result of an earlier call."""
     inside = list(file.relative_to(root).parents)[:-1]  # the last one is the root itself
     return any(holds_results(root / folder) for folder in inside)
 
 
 def holds_results(folder: Path) -> bool:
-    """Tell whether a folder is one of the kinds that an earlier call made."""
-    return folder.name in KINDS and (folder.parent / OPTIONS).is_file()
+    """Return whether a folder holds results of an earlier call."""
+    return folder.name in RESULT_FOLDERS and (folder.parent / OPTIONS).is_file()
 
 
 def walk(folder: Path, option: str, skip: Collection[Path] = ()) -> Iterator[Path]:
-    """List the files below a folder, but for hidden ones and results of earlier calls.
+    """List the files below a folder without hidden files and results of earlier calls.
 
-    Links to folders are followed; loops of them end, as each folder is seen once.
+    Links to folders are followed; each folder is visited once.
 
     Args:
-        folder: where to start.
-        option: that it was given as, for messages.
-        skip: folders to pass over.
+        folder: Folder to start from.
+        option: Name of the option that the user passed, for messages.
+        skip: Folders to skip.
+
+    Yields:
+        Paths of files.
 
     Raises:
-        InputError: if a folder is missing or cannot be read.
+        InputError: If a folder is missing or cannot be read.
     """
     if not os.path.isdir(folder):
         raise InputError(f"The folder {folder} does not exist: add it, or correct {option}.")
@@ -137,5 +153,5 @@ def walk(folder: Path, option: str, skip: Collection[Path] = ()) -> Iterator[Pat
             linked = entry.is_symlink() and os.path.isdir(path)  # links may loop
             if linked or entry.is_dir(follow_symlinks=False):
                 waiting += [] if holds_results(path) else [entry.path]
-            else:  # a link to nothing is told where it is read
+            else:  # a broken link raises where it is read
                 yield path

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writing of files."""
 
 import csv
 import io
@@ -12,26 +12,30 @@ from typing import Any, BinaryIO
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Write a file beside its place, and put it there once it is whole and on the disk.
+def atomic_open(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that replaces `path` only once it is complete and on the disk.
 
-    Whatever stops the writing, a full disk or Ctrl-C, an earlier file of that name stays as it was,
-    and nothing half-written is left. Folders that are missing are made.
+    If writing fails or is interrupted, an earlier file stays as it was and no partial file remains.
+    Missing folders are made.
 
     Args:
-        path: of the file.
+        path: Path of the file.
+
+    Yields:
+        Binary file to write to.
 
     Raises:
-        OSError: naming the file, if it cannot be written.
+        OSError: If the file cannot be written; it names `path`.
 
-    >>> folder = getfixture("tmp_path")
-    >>> with whole_file(folder / "a" / "some.txt") as file:
-    ...     _ = file.write(b"all of it")
-    >>> (folder / "a" / "some.txt").read_text()
-    'all of it'
+    Example:
+        >>> folder = getfixture("tmp_path")
+        >>> with atomic_open(folder / "a" / "notes.txt") as file:
+        ...     _ = file.write(b"complete")
+        >>> (folder / "a" / "notes.txt").read_text()
+        'complete'
     """
     path = Path(path)
-    # Of this writer alone: others may write the same file.
+    # A name of this writer alone, because others may write the same file.
     part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,19 +49,22 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
             error.filename = str(path)
         raise
     finally:
-        with suppress(OSError):  # it is not there, or never could be
+        with suppress(OSError):  # it was moved or never made
             part.unlink()
 
 
 def write_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a table as a whole file, see `whole_file`.
+    """Write a table as a CSV file, atomically.
 
     Args:
-        path: of the file.
-        header: names of the columns.
-        rows: their values; NaN becomes an empty cell.
+        path: Path of the file.
+        header: Names of the columns.
+        rows: Values of the columns; NaN becomes an empty cell.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)

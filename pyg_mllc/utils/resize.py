@@ -1,4 +1,4 @@
-"""Change the size of maps and label maps."""
+"""Resize maps and label maps."""
 
 import torch
 import torch.nn.functional as F
@@ -6,10 +6,26 @@ from torch import Tensor
 
 
 def upsample(logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Bring maps `(B, C, h, w)` to `size` (H, W), bilinearly."""
+    """Resize maps bilinearly.
+
+    Args:
+        logits: Maps `(B, C, h, w)`.
+        size: Height and width (H, W).
+
+    Returns:
+        Maps `(B, C, H, W)`.
+    """
     return F.interpolate(logits, size, mode="bilinear", align_corners=False)
 
 
 def resize_labels(label: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Bring labels `(B, H, W)` to `size` (h, w): each pixel takes the label at its center."""
+    """Resize labels; each pixel takes the label at its center.
+
+    Args:
+        label: Labels `(B, H, W)`.
+        size: Height and width (h, w).
+
+    Returns:
+        Labels `(B, h, w)`, int64.
+    """
     return F.interpolate(label[:, None].float(), size, mode="nearest-exact")[:, 0].long()

@@ -1,1 +1,1 @@
-"""Pictures of labels, samples and results."""
+"""Figures of labels, samples, explanations and results."""

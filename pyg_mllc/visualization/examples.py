@@ -1,4 +1,4 @@
-"""Pictures of labels: before, after, what changed, and how sure."""
+"""Figures of examples: labels before and after correction, changes, confidence."""
 
 import math
 from collections.abc import Sequence
@@ -15,15 +15,23 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.results import Example
 from pyg_mllc.typing import IGNORE, Color
 
-Picture = NDArray[np.uint8]  # (H, W, 3)
+Pixels = NDArray[np.uint8]  # (H, W, 3)
 
-CHANGES = {"mended": (0, 158, 115), "spoiled": (204, 51, 17), "still wrong": (119, 136, 170)}
-VOID = ((200, 200, 200), (235, 235, 235))  # stripes, since a class may be gray as well
+CHANGES = {"fixed": (0, 158, 115), "broken": (204, 51, 17), "still wrong": (119, 136, 170)}
+VOID = ((200, 200, 200), (235, 235, 235))  # stripes, because a class may be gray
 CONFIDENCE = colormaps["viridis"]
 
 
-def draw_label(label: Tensor, colors: Sequence[Color]) -> Picture:
-    """Paint each class of a label `(H, W)` in its color, and void in gray stripes."""
+def draw_label(label: Tensor, colors: Sequence[Color]) -> Pixels:
+    """Draw each class in its color, and void in gray stripes.
+
+    Args:
+        label: Classes `(H, W)`.
+        colors: Colors of the C classes.
+
+    Returns:
+        Image `(H, W, 3)`.
+    """
     y, x = np.indices(label.shape)
     picture = np.array(VOID, dtype=np.uint8)[(x + y) // max(2, label.shape[1] // 40) % 2]
     for index, color in enumerate(colors):
@@ -31,8 +39,15 @@ def draw_label(label: Tensor, colors: Sequence[Color]) -> Picture:
     return picture
 
 
-def draw_changes(example: Example) -> Picture:
-    """Paint the pixels whose label changed over the faded image, in the colors of `CHANGES`."""
+def draw_changes(example: Example) -> Pixels:
+    """Draw the pixels whose label changed in the colors of `CHANGES`, over the faded image.
+
+    Args:
+        example: Image and its labels.
+
+    Returns:
+        Image `(H, W, 3)`.
+    """
     gray = example.image.float().mean(dim=0).cpu().numpy()
     picture = np.repeat((255 - 0.4 * (255 - gray)).astype(np.uint8)[..., None], 3, axis=2)
     for kind, mask in example.changes().items():
@@ -40,8 +55,16 @@ def draw_changes(example: Example) -> Picture:
     return picture
 
 
-def panels(example: Example, colors: Sequence[Color]) -> dict[str, tuple[Picture, str]]:
-    """Give all pictures of an example by title, each with its caption."""
+def panels(example: Example, colors: Sequence[Color]) -> dict[str, tuple[Pixels, str]]:
+    """Draw all panels of an example.
+
+    Args:
+        example: Image and its labels.
+        colors: Colors of the C classes.
+
+    Returns:
+        Image `(H, W, 3)` and caption of each panel, by title.
+    """
     before, after = example.accuracy(example.before), example.accuracy(example.after)
     void = (example.truth == IGNORE).float().mean().item()
     counts = [f"{mask.sum().item():,} {kind}" for kind, mask in example.changes().items()]
@@ -65,8 +88,16 @@ def example_figure(
 ) -> Figure:
     """Draw a row of image, truth, label before and after, and confidence for each example.
 
+    Args:
+        examples: Images and their labels.
+        classes: Names of the C classes.
+        colors: Colors of the C classes.
+
+    Returns:
+        The figure.
+
     Raises:
-        InputError: if there are no examples, or not one color for each class.
+        InputError: If there are no examples, or not one color per class.
     """
     check_one_each(classes, "colors", colors)
     if not examples:
@@ -90,23 +121,41 @@ def example_figure(
     return figure
 
 
-def check_one_each(classes: Sequence[str], what: str, given: Sequence) -> None:
-    """Refuse lists that do not hold one entry per class.
+def check_one_each(classes: Sequence[str], what: str, values: Sequence) -> None:
+    """Check that there is one value per class.
+
+    Args:
+        classes: Names of the C classes.
+        what: Name of the values, for messages.
+        values: Values to check.
 
     Raises:
-        InputError: if so, naming `what`.
+        InputError: If there is not.
     """
-    if len(given) != len(classes):
-        raise InputError(f"{len(given)} {what}, but {len(classes)} classes; give one for each.")
+    if len(values) != len(classes):
+        raise InputError(f"{len(values)} {what}, but {len(classes)} classes; give one for each.")
 
 
 def percent(share: float, digits: int, unit: str = "") -> str:
-    """Print a share in 0..1 in percent, NaN as n/a."""
+    """Format a share in percent.
+
+    Args:
+        share: Share in [0, 1]; NaN becomes "n/a".
+        digits: Number of decimals.
+        unit: Text after the number.
+    """
     return "n/a" if math.isnan(share) else f"{100 * share:.{digits}f}{unit}"
 
 
 def legend_below(figure: Figure, handles: list, labels: list[str], columns: int) -> None:
-    """Put a legend below all axes; names are shown as they are, dollars included."""
+    """Draw a legend below all axes, with labels as plain text, not math.
+
+    Args:
+        figure: Figure to draw in.
+        handles: Artists of the entries.
+        labels: Texts of the entries.
+        columns: Number of columns.
+    """
     legend = figure.legend(
         handles, labels, loc="outside lower left", ncols=columns, fontsize=8, frameon=False
     )

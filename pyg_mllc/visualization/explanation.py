@@ -1,4 +1,4 @@
-"""An explanation, drawn on the image."""
+"""Figure of an explanation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +17,15 @@ SHOWN = 5  # classes whose probability is drawn
 def explanation_figure(
     explanation: Explanation, classes: Sequence[str], colors: Sequence[Color]
 ) -> Figure:
-    """Draw both graphs around the pixel, a row a round, and how its label moved.
+    """Draw both graphs around the pixel, one row per round, and the path of its label.
 
     Args:
-        explanation: of `explain`.
-        classes: names of the C classes.
-        colors: their C colors.
+        explanation: Result of `explain`.
+        classes: Names of the C classes.
+        colors: Colors of the C classes.
+
+    Returns:
+        The figure.
     """
     rounds, tall = explanation.rounds, explanation.image.size(1) / explanation.image.size(2)
     inches = (4.0 * tall + 0.4) * len(rounds) + 2.3
@@ -36,8 +39,8 @@ def explanation_figure(
             axes.set(xticks=[], yticks=[])
             axes.imshow(0.6 * shown + 0.4)
         _draw_neighbors(left, explanation, view, colors)
-        listening = f"heeds {view.heed:.0%} of their opinion" + (
-            " (trusted)" if view.trusted else ""
+        listening = f"neighbors weigh {view.neighbor_weight:.0%}" + (
+            " (confident)" if view.is_confident else ""
         )
         left.set_title(f"round {number + 1}: looks alike, {listening}", fontsize=9)
         heat = spread(view, shown.shape[:2]).cpu().numpy()
@@ -62,7 +65,7 @@ def explanation_figure(
 def _draw_neighbors(
     axes: Any, explanation: Explanation, view: RoundView, colors: Sequence[Color]
 ) -> None:
-    """Lines from the pixel to those that look like it, as wide as their weights."""
+    """Draw lines from the pixel to its neighbors, as wide as their weights."""
     (_, height, width), (h, w) = explanation.image.shape, view.label.shape
     x0, y0 = explanation.pixel
     strongest = float(view.weight.max()) if len(view.weight) else 1.0
@@ -80,13 +83,13 @@ def _draw_neighbors(
 
 
 def _draw_path(
-    axes: Any, beliefs: dict[str, Tensor], classes: Sequence[str], colors: Sequence[Color]
+    axes: Any, steps: dict[str, Tensor], classes: Sequence[str], colors: Sequence[Color]
 ) -> None:
-    """Probabilities of the likeliest classes, step by step."""
-    path = np.stack([belief.cpu().numpy() for belief in beliefs.values()])
+    """Draw the probabilities of the likeliest classes, step by step."""
+    path = np.stack([probabilities.cpu().numpy() for probabilities in steps.values()])
     for c in np.argsort(-path.max(0))[:SHOWN]:
         axes.plot(path[:, c], "o-", color=_plain(colors[c]), mec="black", label=classes[c], lw=2)
-    axes.set_xticks(range(len(path)), list(beliefs))
+    axes.set_xticks(range(len(path)), list(steps))
     axes.set(ylim=(-0.03, 1.03), ylabel="probability")
     axes.spines[["top", "right"]].set_visible(False)
     for text in axes.legend(

@@ -1,4 +1,4 @@
-"""Labels and probabilities as image files, and labels over their image."""
+"""Image files of labels, probabilities, overlays and changes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,21 @@ from PIL import Image
 from torch import Tensor
 
 from pyg_mllc.typing import IGNORE, Color
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 
 VOID_COLOR = (224, 224, 192)
 
 
 def palette_picture(label: Tensor, colors: Sequence[Color]) -> Image.Image:
-    """Give a picture that stores the class numbers `(H, W)`, and shows their colors."""
+    """Build a palette image that stores classes and shows their colors.
+
+    Args:
+        label: Classes `(H, W)`, `IGNORE` where void.
+        colors: Colors of the C classes.
+
+    Returns:
+        Image in mode P.
+    """
     picture = Image.fromarray(label.cpu().numpy().astype(np.uint8), mode="P")
     table = np.zeros((256, 3), dtype=np.uint8)
     table[: len(colors)] = np.array(colors, dtype=np.uint8)
@@ -25,12 +33,15 @@ def palette_picture(label: Tensor, colors: Sequence[Color]) -> Image.Image:
 
 
 def overlay_picture(image: Tensor, label: Tensor, colors: Sequence[Color]) -> Image.Image:
-    """Lay the colors of a label over its image, half and half; void and black show it alone.
+    """Blend the colors of a label with its image; void and black classes show the image alone.
 
     Args:
-        image: `(3, H, W)` in [0, 1].
-        label: `(H, W)`, IGNORE where void.
-        colors: of the C classes.
+        image: Image `(3, H, W)` in [0, 1].
+        label: Classes `(H, W)`, `IGNORE` where void.
+        colors: Colors of the C classes.
+
+    Returns:
+        RGB image.
     """
     shown = (255 * image.permute(1, 2, 0)).round().cpu().numpy().astype(np.uint8)
     table = np.zeros((256, 3), dtype=np.uint8)
@@ -45,30 +56,48 @@ def overlay_picture(image: Tensor, label: Tensor, colors: Sequence[Color]) -> Im
 def changes_picture(
     image: Tensor, label: Tensor, changed: Tensor, suspected: Tensor, colors: Sequence[Color]
 ) -> Image.Image:
-    """Paint the pixels that changed in their new class's color, and tint suspected ones red.
+    """Draw changed pixels in the color of their new class, and suspected pixels in red.
 
     Args:
-        image: `(3, H, W)` in [0, 1].
-        label: `(H, W)`, after the change.
-        changed: `(H, W)` bool.
-        suspected: `(H, W)` bool.
-        colors: of the C classes.
+        image: Image `(3, H, W)` in [0, 1].
+        label: Classes after the change, `(H, W)`.
+        changed: Whether each pixel changed, bool `(H, W)`.
+        suspected: Whether each label is suspected, bool `(H, W)`.
+        colors: Colors of the C classes.
+
+    Returns:
+        RGB image over the faded gray image.
     """
     gray = (155 + 100 * image.mean(0)).round().cpu().numpy().astype(np.uint8)
     picture = np.repeat(gray[..., None], 3, axis=2)
-    there = changed.cpu().numpy()
+    mask = changed.cpu().numpy()
     picture[suspected.cpu().numpy(), 1:] -= 100  # the faded image is brighter than that
-    picture[there] = np.array(colors, dtype=np.uint8)[label.cpu().numpy()[there]]
+    picture[mask] = np.array(colors, dtype=np.uint8)[label.cpu().numpy()[mask]]
     return Image.fromarray(picture)
 
 
 def gray_picture(share: Tensor) -> Image.Image:
-    """Give a picture of `(H, W)` in [0, 1], stored as 0..255."""
+    """Build a gray image of shares.
+
+    Args:
+        share: Values `(H, W)` in [0, 1], stored as 0 to 255.
+
+    Returns:
+        Image in mode L.
+    """
     return Image.fromarray((255 * share).round().cpu().numpy().astype(np.uint8), mode="L")
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:
-    """Write a picture whole or not at all, in the format that its name says."""
+    """Write an image atomically.
+
+    Args:
+        path: Path of the file; JPEG if its suffix says so, else PNG.
+        picture: Image to write.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         picture.save(file, kind, **({"quality": 90} if kind == "JPEG" else {}))

@@ -1,4 +1,4 @@
-"""A sheet of pictures: samples of a data set, their labels over the images."""
+"""Contact sheet of samples of a data set."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,14 @@ def sample_sheet(samples: Sequence[tuple[str, Sample]], spec: DatasetSpec) -> Fi
     """Draw samples side by side, each label half transparent over its image.
 
     Args:
-        samples: What each is called, and the sample; unlabeled ones show the image alone.
+        samples: Titles and samples; unlabeled samples show the image alone.
         spec: Classes and colors.
 
+    Returns:
+        The figure.
+
     Raises:
-        InputError: If there are none.
+        InputError: If there are no samples.
     """
     if not samples:
         raise InputError("A sheet shows at least one sample, but there is none.")

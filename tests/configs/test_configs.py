@@ -20,7 +20,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
 
 from pyg_mllc.cli.composition import composing, experiment_rows
-from pyg_mllc.data import SPECS, published
+from pyg_mllc.data import SPECS, load_dataset
 from pyg_mllc.data.splits import make_splits
 from pyg_mllc.nn import LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerConfig
@@ -59,8 +59,8 @@ def test_every_experiment_composes_and_builds_and_begins_with_its_command(name):
     settings(cfg)
     segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model, resolve=True))
     corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=segmenter.feature_dim)
-    if cfg.method.get("sight"):
-        cfg.method.sight.weights = None
+    if cfg.method.memory.encoder:
+        cfg.method.memory.encoder.weights = None
     for config in filter(None, (cfg.get("baseline"), cfg.method)):
         method = instantiate(config)(segmenter=segmenter, corrector=corrector)
         assert method.student.segmenter is segmenter
@@ -104,7 +104,7 @@ def reads_its_data(options):
     if "root" not in options:
         assert len(instantiate(options).val)
         return
-    readers = get_method(options._target_), published, make_splits  # each passes on to the next
+    readers = get_method(options._target_), load_dataset, make_splits  # each passes on to the next
     known = {name for reader in readers for name in signature(reader).parameters}
     assert set(options) <= {"_target_", *known}
     options.root = "nowhere"
@@ -172,7 +172,7 @@ def composed(*overrides):
 
 @pytest.mark.parametrize("name", group("method"))
 def test_every_method_builds(name):
-    more = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
+    more = ["method.memory.encoder.name=test_resnet", "method.memory.encoder.weights=null"]
     cfg = composed(f"method={name}", *(more if name in ("mllc_anchors", "mllc_evidence") else []))
     segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=8)
     corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=8)
@@ -191,7 +191,7 @@ def test_the_method_by_name_is_the_measured_one_but_for_what_its_graphs_look_at(
     row = f"experiment=methods/voc_{images}_mllc_bayes_teacher_views_uniform"
     named, measured = composed("method=mllc_evidence", "trainer.max_steps=600"), composed(row)
     named, measured = (OmegaConf.to_container(c.method, resolve=True) for c in (named, measured))
-    named["sight"] |= {"strides": [16, 32]}
+    named["memory"]["encoder"] |= {"strides": [16, 32]}
     assert named == measured
 
 
@@ -255,7 +255,7 @@ def test_an_experiment_of_ones_own_starts_from_a_row(tmp_path):
         "corrector: {k: 3}\n"
     )
     found = composed(f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine/row")
-    assert (found.corrector.rounds, found.corrector.k, found.method.anchors) == (3, 3, 4000)
+    assert (found.corrector.rounds, found.corrector.k, found.method.memory.anchors) == (3, 3, 4000)
 
 
 def test_a_wheel_holds_the_configurations(tmp_path):

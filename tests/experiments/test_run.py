@@ -255,7 +255,7 @@ def test_a_word_means_the_row_of_that_name_or_all_that_hold_it():
         rows("methods", ["voc_54_mllc", "voc_45"])
 
 
-def test_rows_are_files():
+def test_rows_are_those_of_tables():
     assert "methods/voc_54_mllc" in rows("methods") and "layers/voc_gat" in rows("layers")
 
 

@@ -193,6 +193,12 @@ def test_a_sparse_matrix_of_two_sets_of_nodes():
         propagate(adj_t.to_sparse(), torch.ones(3), x)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_values_of_no_columns(backend):
+    out = propagate(torch.tensor([[0], [1]]), torch.ones(1), torch.ones(2, 0), backend=backend)
+    assert out.shape == (2, 0)
+
+
 def test_without_weights_each_edge_counts_once():
     out = propagate(torch.tensor([[0, 1], [1, 1]]), None, torch.tensor([[2.0], [3.0]]))
     assert out.tolist() == [[0], [5]]

@@ -1,1 +1,1 @@
-"""Built-in images."""
+"""Built-in data set of synthetic scenes."""

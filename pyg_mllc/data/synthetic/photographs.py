@@ -1,4 +1,4 @@
-"""Photographs inside the scikit-image wheel, each cut into a training and a validation part."""
+"""Photographs of scikit-image, each cut into a training and a validation part."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,19 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_mllc.data.batch import to_float
+
 TRAIN_SHARE = 0.65
 GAP = 16
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """One photograph that stands for a class.
+    """Photograph whose texture is a class.
 
     Args:
         label: Name of the class.
         loader: Function of `skimage.data` that reads the file.
-        color: Color of the class in pictures of masks.
-        box: Top, left, bottom and right of the piece that looks like the class; None takes all.
+        color: Color of the class in figures.
+        box: Top, left, bottom and right of the part that shows the class; None takes all.
         zoom: Factor that brings its details to the scale of the other photographs.
     """
 
@@ -31,8 +33,8 @@ class Photograph:
     zoom: float = 1.0
 
     def read(self) -> np.ndarray:
-        """Give the piece as uint8 (h, w, 3)."""
-        # Importing scikit-image's data takes a moment that only users of the textures should wait.
+        """Read the part of the photograph, uint8 (h, w, 3)."""
+        # A slow import, which only users of the textures need.
         from skimage import data
 
         pixels = getattr(data, self.loader)()
@@ -59,7 +61,8 @@ PHOTOGRAPHS = (
 def part(pixels: np.ndarray, split: str) -> np.ndarray:
     """Cut the part of a photograph that a split may show.
 
-    The left `TRAIN_SHARE` is for training; the rest, less `GAP` columns, for validation.
+    The left `TRAIN_SHARE` is for training. The rest without its first `GAP` columns is for
+    validation.
 
     Args:
         pixels: Photograph (h, w, 3).
@@ -74,21 +77,19 @@ def part(pixels: np.ndarray, split: str) -> np.ndarray:
 
 @cache
 def pyramid(photograph: Photograph, split: str) -> tuple[Tensor, Tensor]:
-    """Give one part of a photograph at its own and at half its scale, decoded once.
+    """Load the part of a photograph for a split at full and at half scale; cached.
 
-    It is cut before it is resized, so that no filter carries pixels over the cut.
+    It is cut before it is resized, so that no filter mixes pixels across the cut.
 
     Args:
-        photograph: Which photograph.
+        photograph: Photograph to load.
         split: ``train`` or ``val``.
 
     Returns:
         Two float32 images (1, 3, h, w) and (1, 3, h/2, w/2) with values 0-1.
     """
     pixels = np.ascontiguousarray(part(photograph.read(), split))
-    image = (
-        torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    )  # (h, w, 3) -> (1, 3, h, w)
+    image = to_float(torch.from_numpy(pixels).permute(2, 0, 1)[None])  # (h, w, 3) -> (1, 3, h, w)
     full, half = (
         F.interpolate(image, scale_factor=factor, mode="bilinear", antialias=True).clamp(0, 1)
         for factor in (photograph.zoom, photograph.zoom / 2)

@@ -1,4 +1,4 @@
-"""Scenes of irregular regions, each filled with a patch of one photograph."""
+"""Draw scenes of irregular regions, each filled with a patch of one photograph."""
 
 import math
 
@@ -10,7 +10,12 @@ from torch import Tensor
 
 
 def smooth_fields(rng: np.random.Generator, size: tuple[int, int], cells: int) -> np.ndarray:
-    """Give two smooth random fields with about ``cells`` bumps along the short side.
+    """Draw two smooth random fields.
+
+    Args:
+        rng: Source of randomness.
+        size: Height and width (H, W).
+        cells: Approximate number of bumps along the short side.
 
     Returns:
         Values of about unit variance, float32 (2, H, W).
@@ -22,7 +27,7 @@ def smooth_fields(rng: np.random.Generator, size: tuple[int, int], cells: int) -
 
 
 def draw_sites(rng: np.random.Generator, points: np.ndarray, count: int) -> np.ndarray:
-    """Draw points that lie apart, but not evenly: each is the farthest of five candidates.
+    """Draw points with some distance, each the farthest of five candidates.
 
     Args:
         rng: Source of randomness.
@@ -70,7 +75,7 @@ def draw_regions(rng: np.random.Generator, count: int, size: tuple[int, int]) ->
 def draw_patch(
     rng: np.random.Generator, images: tuple[Tensor, Tensor], rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """Fill pixels from a photograph, randomly placed, turned, mirrored and scaled 0.5 to 2 times.
+    """Sample pixels of a photograph, randomly placed, rotated, mirrored and scaled 0.5 to 2 times.
 
     Beyond its borders the photograph is continued as its mirror image.
 
@@ -105,7 +110,7 @@ def draw_patch(
 
 
 def relight(rng: np.random.Generator, colors: np.ndarray) -> np.ndarray:
-    """Change saturation, gamma, brightness and tint, so that color alone does not name the class.
+    """Change saturation, gamma, brightness and tint, so that color alone does not tell the class.
 
     Args:
         rng: Source of randomness.
@@ -126,7 +131,7 @@ def draw_scene(
     photographs: list[tuple[Tensor, Tensor]],
     size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a scene with one region per given class.
+    """Draw a scene with one region per entry of ``classes``.
 
     Args:
         rng: Source of randomness.

@@ -1,4 +1,4 @@
-"""The built-in data set: scenes composed on the fly, with nothing to download."""
+"""Built-in data set of scenes that are composed on the fly, without a download."""
 
 import numpy as np
 import torch
@@ -18,14 +18,14 @@ TEXTURES = DatasetSpec(
 )
 
 DEALT = 4
-"""Regions of a scene whose classes are dealt in turn; up to as many more are drawn freely."""
+"""Regions of a scene whose classes are dealt in turn; up to as many more are drawn at random."""
 
 
 class Textures(SampleSet):
     """Scenes of irregular regions, each a patch of one of ten photographs, with exact masks.
 
-    Scene i of a seed and split is always the same, whatever was read before and however many
-    scenes there are. Training and validation scenes show different parts of each photograph.
+    A scene depends only on the seed, the split and its number. Training and validation scenes show
+    different parts of each photograph.
 
     Args:
         split: ``train`` or ``val``.
@@ -61,7 +61,7 @@ class Textures(SampleSet):
         self.spec = TEXTURES
         self.split = split
         self.count = count
-        self.size = check_size(size)
+        self.size = check_size("data.size", size)
         self.seed = seed
         self.first = first
         self.labeled = labeled
@@ -92,8 +92,8 @@ class Textures(SampleSet):
 def scene_classes(rng: np.random.Generator, stream: list[int], number: int) -> np.ndarray:
     """Draw the classes of the 4 to 8 regions of a scene.
 
-    The first ones are dealt: the scenes of a stream take them in turn from shuffled decks that hold
-    every class once, so that any 5 scenes in a row hold every class at least once.
+    The first four come in turn from shuffled decks that hold every class once. So any 5 scenes in
+    a row hold every class at least once.
 
     Args:
         rng: Source of randomness of this scene.
@@ -120,7 +120,7 @@ def textures(
     size: tuple[int, int] = (128, 128),
     seed: int = 0,
 ) -> Splits:
-    """Give the splits of the built-in textures: 10 classes, no download.
+    """Load the splits of the built-in textures: 10 classes, no download.
 
     Args:
         labeled: Number of labeled scenes; 8 hold every class.
@@ -128,6 +128,9 @@ def textures(
         val: Number of validation scenes.
         size: Height and width (H, W) of the scenes.
         seed: Seed of all scenes.
+
+    Returns:
+        Labeled, unlabeled and validation scenes.
 
     Raises:
         InputError: If a number is out of range.

@@ -1,4 +1,4 @@
-"""Show what was learned and corrected: one HTML file, CSV files, one table for the terminal."""
+"""Report of results: an HTML file, CSV files, figures, and tables for the terminal."""
 
 from pyg_mllc.visualization.report.charts import confusion_figure, reliability_figure, write_figures
 from pyg_mllc.visualization.report.html import write_report

@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 
 from pyg_mllc.evaluation.results import Evaluation, TrainingResult
 from pyg_mllc.metrics.segmentation import Scores
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.visualization.examples import legend_below
 from pyg_mllc.visualization.report.tables import file_name
 
-# Told apart by most color-blind readers.
+# Distinct for most color-blind readers.
 RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 STAGE_COLORS = ("#9aa5b1", "#0072b2")  # before correction, after
 _LOSSES = {"supervised": "labeled", "unsupervised": "unlabeled", "contrast": "contrast"}
@@ -29,21 +29,31 @@ CHARTS = {  # title: unit, factor, and what to draw of the history, under which 
     ),
     "Training loss": ("loss (nats)", 1, {"loss": "loss"}),
     "Parts of the loss": ("loss (nats)", 1, _LOSSES),
-    "Trusted pseudo-labels": ("share of pixels (%)", 100, {"trusted": "trusted"}),
+    "Confident pseudo-labels": ("share of pixels (%)", 100, {"confident": "confident"}),
 }
 LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 NUMBERED = 24  # classes up to which a confusion matrix shows its numbers
 
 
 def stage_colors(count: int) -> tuple[str, ...]:
-    """Colors of stages; a stage alone has that of the last."""
+    """Return the colors of stages; a single stage has the color of the last."""
     return STAGE_COLORS[len(STAGE_COLORS) - count :]
 
 
 def curves_figure(
     runs: Sequence[TrainingResult], unit: str, factor: float, keys: Mapping[str, str]
 ) -> Figure | None:
-    """Draw the curves of all runs, or nothing if none was logged."""
+    """Draw curves of all runs.
+
+    Args:
+        runs: Runs to draw.
+        unit: Label of the y axis.
+        factor: Factor of the values.
+        keys: Keys in the runs' history, and their names in the legend.
+
+    Returns:
+        The figure; None if nothing was logged.
+    """
     figure = Figure((5.6, 3.8), dpi=200, layout="constrained")
     axis = figure.subplots()
     axis.set(xlabel="training step", ylabel=unit)
@@ -72,20 +82,31 @@ def write_figures(folder: Path, evaluation: Evaluation, classes: Sequence[str]) 
     """Write `reliability.png` and a confusion matrix for each stage.
 
     Args:
-        folder: where to; is made where it is missing.
-        evaluation: what was measured.
-        classes: names of the C classes.
+        folder: Folder of the files; made if it is missing.
+        evaluation: Results to draw.
+        classes: Names of the C classes.
+
+    Raises:
+        OSError: If a file cannot be written.
     """
     figures = {"reliability": reliability_figure(evaluation.stages)}
     for name, scores in evaluation.stages.items():
         figures[f"confusion_{file_name(name)}"] = confusion_figure(scores, classes)
     for name, figure in figures.items():
-        with whole_file(folder / f"{name}.png") as file:
+        with atomic_open(folder / f"{name}.png") as file:
             figure.savefig(file, format="png")
 
 
 def confusion_figure(scores: Scores, classes: Sequence[str]) -> Figure:
-    """Draw a confusion matrix: where the pixels of each true class (row) went, in percent."""
+    """Draw a confusion matrix, in percent of each true class (row).
+
+    Args:
+        scores: Scores of a stage.
+        classes: Names of the C classes.
+
+    Returns:
+        The figure.
+    """
     counts = scores["confusion"].double().numpy()
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.4 + 0.36 * min(len(classes), 30)
@@ -107,15 +128,22 @@ def confusion_figure(scores: Scores, classes: Sequence[str]) -> Figure:
 
 
 def reliability_figure(stages: Mapping[str, Scores]) -> Figure:
-    """Draw how often pixels are right, by how sure the network is of them, and how many."""
+    """Draw reliability diagrams: accuracy and number of pixels by confidence.
+
+    Args:
+        stages: Scores by stage.
+
+    Returns:
+        The figure.
+    """
     figure = Figure((5.6, 4.6), dpi=150, layout="constrained")
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], ":", color="gray", label="as right as sure")
     for (name, scores), color in zip(stages.items(), stage_colors(len(stages)), strict=True):
         pixels, right, confidence = scores["reliability"].numpy().T
-        some = pixels > 1e-4 * pixels.sum()  # a handful of pixels is chance
+        enough = pixels > 1e-4 * pixels.sum()  # the accuracy of a few pixels is chance
         label = f"{name} (calibration error {100 * scores['calibration_error']:.1f}%)"
-        accuracy, sure = right[some] / pixels[some], confidence[some] / pixels[some]
+        accuracy, sure = right[enough] / pixels[enough], confidence[enough] / pixels[enough]
         top.plot(sure, accuracy, "o-", color=color, markersize=4, label=label)
         edges = np.linspace(0, 1, len(pixels) + 1)
         below.stairs(100 * pixels / max(pixels.sum(), 1), edges, color=color)

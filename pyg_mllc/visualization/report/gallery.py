@@ -1,4 +1,4 @@
-"""Images for the report's gallery, small enough to travel inside one HTML file."""
+"""Data of the report's gallery, with images as data URIs."""
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -15,21 +15,24 @@ from pyg_mllc.evaluation.results import Example, ImageFigures
 from pyg_mllc.visualization.examples import CHANGES, CONFIDENCE, Color, draw_label
 from pyg_mllc.visualization.report.tables import image_row
 
-LEVELS = 16  # of confidence; few levels pack well
+LEVELS = 16  # levels of confidence; few levels compress well
 
 
 def gallery(
     examples: Sequence[tuple[ImageFigures, Example]], colors: Sequence[Color]
 ) -> dict[str, Any]:
-    """Give what the page's script shows: pictures as data URIs, and orders to show them in.
+    """Build the gallery's data: images as data URIs, and orders to show them in.
 
     Args:
-        examples: of an `Evaluation`.
-        colors: of the C classes.
+        examples: Examples of an `Evaluation`.
+        colors: Colors of the C classes.
+
+    Returns:
+        "orders" and "cards", for JSON.
     """
     rated = [figures for figures, _ in examples]
     orders = [(name, _order(rated, reason)) for name, reason in REASONS.items()]
-    if examples and len(examples[0][0].accuracy) == 1:  # nothing corrects, nothing is mended
+    if examples and len(examples[0][0].accuracy) == 1:  # without correction, nothing is fixed
         orders = orders[:1]
     orders.append(("in the split's order", list(range(len(examples)))))
     cards = [
@@ -46,7 +49,14 @@ def gallery(
 
 
 def images_table(images: Sequence[ImageFigures]) -> dict[str, Any]:
-    """Give the table of all images to the page's script, compactly."""
+    """Build the table of all images.
+
+    Args:
+        images: Figures of the images, at least one.
+
+    Returns:
+        "columns" and "rows", for JSON.
+    """
     rows = [image_row(figures) for figures in images]
     kinds = {str: "text", float: "share", int: "count"}
     columns = [{"name": name, "kind": kinds[type(value)]} for name, value in rows[0].items()]
@@ -54,10 +64,10 @@ def images_table(images: Sequence[ImageFigures]) -> dict[str, Any]:
 
 
 def data_uri(picture: NDArray[np.uint8] | Figure, kind: str = "png") -> str:
-    """Give a picture `(H, W, 3 or 4)` or a figure as text that HTML shows.
+    """Encode an image or a figure as a data URI.
 
     Args:
-        picture: to show; as PNG, up to 256 colors take a byte or less a pixel.
+        picture: Image `(H, W, 3 or 4)` or figure. PNG stores up to 256 colors as a palette.
         kind: `png` or `jpeg`.
     """
     buffer = BytesIO()
@@ -71,12 +81,12 @@ def data_uri(picture: NDArray[np.uint8] | Figure, kind: str = "png") -> str:
 
 
 def _order(rated: list[ImageFigures], reason: Callable[[ImageFigures], float]) -> list[int]:
-    """Places in the list, the lowest figure first, images of void alone last."""
+    """Return positions sorted by a figure, the lowest first and images of void alone last."""
     return sorted(range(len(rated)), key=lambda i: (rated[i].void == 1, reason(rated[i])))
 
 
 def _plain(value: float | str) -> float | str | None:
-    """The value as JSON has it, which knows no NaN."""
+    """Return the value for JSON: NaN becomes None."""
     return None if value != value else value
 
 
@@ -96,14 +106,14 @@ def _pictures(example: Example, colors: Sequence[Color]) -> dict[str, str]:
 
 
 def _with_palette(picture: NDArray[np.uint8]) -> Image.Image:
-    """The same picture with a palette, if 256 colors suffice."""
+    """Convert to a palette image if 256 colors suffice."""
     height, width, channels = picture.shape
     packed = np.zeros((height, width, 4), np.uint8)
     packed[..., :channels] = picture
-    found, index = np.unique(packed.view(np.uint32), return_inverse=True)
-    if len(found) > 256:
+    unique, index = np.unique(packed.view(np.uint32), return_inverse=True)
+    if len(unique) > 256:
         return Image.fromarray(picture)
-    palette = found.view(np.uint8).reshape(-1, 4)
+    palette = unique.view(np.uint8).reshape(-1, 4)
     image = Image.fromarray(index.reshape(height, width).astype(np.uint8), "P")
     image.putpalette(palette[:, :3].tobytes())
     if channels == 4:

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs no other, and no network."""
+"""Self-contained HTML report."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pyg_mllc.evaluation.results import Evaluation, TrainingResult
-from pyg_mllc.utils.io import whole_file
+from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.visualization.examples import (
     CHANGES,
     CONFIDENCE,
@@ -37,22 +37,23 @@ def write_report(
     colors: Sequence[Color],
     facts: Mapping[str, str],
 ) -> None:
-    """Write one HTML file: facts, results, curves, what correction did, and images to look at.
+    """Write an HTML report of facts, results, curves, effects of correction, and examples.
 
-    All images are listed; the pictures of some are inside, see `Showcase`, and shown page by page.
-    The file replaces `path` only once it is complete; missing folders are made.
+    All images are listed; selected ones are shown, see `ExampleSelector`. The file is written
+    atomically.
 
     Args:
-        path: the file to write.
-        title: the heading.
-        runs: methods to compare, in the order of the table; may be empty.
-        evaluation: labels of a whole split, of the last run; None to leave it out.
-        classes: names of the C classes.
-        colors: their C colors.
-        facts: what made these results, such as data, seeds, versions, machine, command.
+        path: Path of the file.
+        title: Heading.
+        runs: Trainings to compare, in the order of the table; may be empty.
+        evaluation: Results on a whole split of the last run; None leaves them out.
+        classes: Names of the C classes.
+        colors: Colors of the C classes.
+        facts: Origin of the results by name, such as data, seeds, versions, machine and command.
 
     Raises:
-        InputError: if the colors, or the class IoUs of a run, are not one for each class.
+        InputError: If colors, or the class IoUs of a run, are not one per class.
+        OSError: If the file cannot be written.
     """
     check_one_each(classes, "colors", colors)
     for run in runs:
@@ -82,5 +83,5 @@ def write_report(
         percent=percent,
         data_uri=data_uri,
     )
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         file.write(html.encode())

@@ -72,7 +72,7 @@ function told(f) {
   if (!corrected) return `${percent(is)}% of the pixels right`;
   const gain = (100 * (is - was)).toFixed(1).replace(/^-0\.0$/, "0.0");
   return `${percent(was)}% → ${percent(is)}% of the pixels right (${gain < 0 ? "" : "+"}${gain}); ` +
-    `${count(f.mended)} mended, ${count(f.spoiled)} spoiled, ${count(f.still_wrong)} still wrong`;
+    `${count(f.fixed)} fixed, ${count(f.broken)} broken, ${count(f.still_wrong)} still wrong`;
 }
 
 function example(card) {

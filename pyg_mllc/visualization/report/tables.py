@@ -1,4 +1,4 @@
-"""Figures as rows: in the terminal, in the report, and as CSV files."""
+"""Tables of results for the terminal, the report and CSV files."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,11 @@ MEASURES = {  # names of columns, and of scores
 
 
 def comparison_table(runs: Sequence[TrainingResult]) -> Table:
-    """Compare the methods in the terminal, a row each, within 80 columns."""
+    """Build a table for the terminal that compares runs within 80 columns.
+
+    Args:
+        runs: Runs to compare.
+    """
     table = plain_table("method", "last mIoU", "best mIoU", "label mIoU", "s/step", "total s")
     for run in runs:
         best = percent(run.best_miou, 1) + ("" if run.best_step is None else f" @{run.best_step}")
@@ -33,7 +37,11 @@ def comparison_table(runs: Sequence[TrainingResult]) -> Table:
 
 
 def stages_table(stages: Mapping[str, Scores]) -> Table:
-    """Show in the terminal what was measured, in percent, before and after correction."""
+    """Build a table for the terminal of the metrics of stages, in percent.
+
+    Args:
+        stages: Scores by stage.
+    """
     table = plain_table("%", *MEASURES)
     for name, scores in stages.items():
         table.add_row(name, *(percent(float(scores[key]), 1) for key in MEASURES.values()))
@@ -41,7 +49,7 @@ def stages_table(stages: Mapping[str, Scores]) -> Table:
 
 
 def run_cells(run: TrainingResult) -> dict[str, str]:
-    """Give a run's row of the report, by column."""
+    """Format the row of a run in the report, by column."""
     step = "" if run.best_step is None else f" (step {run.best_step:,})"
     return {
         "method": run.name,
@@ -54,13 +62,13 @@ def run_cells(run: TrainingResult) -> dict[str, str]:
 
 
 def stage_cells(name: str, scores: Scores) -> dict[str, str]:
-    """Give a stage's row of the report, by column."""
+    """Format the row of a stage in the report, by column."""
     figures = {f"{what} (%)": percent(float(scores[key]), 2) for what, key in MEASURES.items()}
     return {"labels": name, **figures}
 
 
 def image_row(figures: ImageFigures) -> dict[str, int | float | str]:
-    """Give an image's figures by column; shares in 0..1, with 4 digits."""
+    """Return the figures of an image by column; shares in [0, 1], with 4 digits."""
     ends = ("_before", "_after") if len(figures.accuracy) > 1 else ("",)
     row: dict[str, int | float | str] = {"image": figures.name, "void": round(figures.void, 4)}
     for name in ("accuracy", "miou", "boundary_f"):
@@ -68,19 +76,22 @@ def image_row(figures: ImageFigures) -> dict[str, int | float | str]:
             row[name + end] = round(value, 4)
     row["confidence"] = round(figures.confidence, 4)
     if len(ends) > 1:
-        row |= {kind: getattr(figures, kind) for kind in ("mended", "spoiled", "still_wrong")}
+        row |= {kind: getattr(figures, kind) for kind in ("fixed", "broken", "still_wrong")}
     return row
 
 
 def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -> None:
     """Write `measures.csv`, `classes.csv`, `images.csv` and a confusion matrix for each stage.
 
-    Shares lie in 0..1, and are left empty where there is nothing to measure.
+    Shares are in [0, 1]; cells are empty where there is nothing to measure.
 
     Args:
-        folder: where to; is made where it is missing.
-        evaluation: what was measured.
-        classes: names of the C classes.
+        folder: Folder of the files; made if it is missing.
+        evaluation: Results to write.
+        classes: Names of the C classes.
+
+    Raises:
+        OSError: If a file cannot be written.
     """
     stages = evaluation.stages
     rows = [[name, *(float(s[key]) for key in MEASURES.values())] for name, s in stages.items()]
@@ -107,12 +118,12 @@ def write_tables(folder: Path, evaluation: Evaluation, classes: Sequence[str]) -
 
 
 def file_name(name: str) -> str:
-    """Give the name of a stage or measure as files and columns have it."""
+    """Return the name of a stage or metric in file and column names."""
     return name.lower().replace(" ", "_")
 
 
 def plain_table(*columns: str) -> Table:
-    """Give a table for the terminal, its first column on the left, the others on the right."""
+    """Build an empty table for the terminal; all columns but the first are right-aligned."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left", overflow="fold")
@@ -120,16 +131,18 @@ def plain_table(*columns: str) -> Table:
 
 
 def spread(shares: Sequence[float], sign: str = "") -> str:
-    """Give the mean and, of two values or more, the standard deviation, in percent.
+    """Format the mean and, with two values or more, the standard deviation, in percent.
 
-    With `sign="+"` the mean is that of gains, whose sign is shown.
+    Args:
+        shares: Values in [0, 1] or their differences, at least one.
+        sign: "+" shows the sign of the mean.
     """
     deviation = f" ± {100 * stdev(shares):.1f}" if len(shares) > 1 else ""
     return f"{100 * mean(shares):{sign}z.1f}{deviation}"
 
 
 def chain(shares: Sequence[float], digits: int = 1) -> str:
-    """Give shares before correction and after each round, in percent."""
+    """Format shares before correction and after each round, in percent."""
     return " → ".join(percent(share, digits) for share in shares) or "n/a"
 
 

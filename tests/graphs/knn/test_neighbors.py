@@ -181,7 +181,7 @@ def test_distances_are_right_far_from_the_origin():
     assert torch.allclose(found.similarity.double(), exact.similarity, rtol=1e-3)
 
 
-def test_identical_nodes_do_not_cost_memory_in_CellSearch():
+def test_identical_nodes_do_not_cost_memory_in_ivf_search():
     found = nearest_neighbors(torch.ones(5000, 4), 3, search=IVFSearch)
     assert (found.indices >= 0).all() and (found.indices != torch.arange(5000)[:, None]).all()
 

@@ -90,8 +90,8 @@ def test_a_stopped_run_goes_on_to_the_same_tables(correct, truth, tmp_path, cont
     (tmp_path / "masks/d.png").unlink()
     told = "not of this input, left as it was: out/labels/d.png"
     assert told in correct("input=masks")[1]
-    code, _, err = correct("input=masks", "belief=0.7")
-    assert code == 2 and "made with belief=0.8, and now it is 0.7" in err
+    code, _, err = correct("input=masks", "label_confidence=0.7")
+    assert code == 2 and "made with label_confidence=0.8, and now it is 0.7" in err
 
 
 @pytest.mark.parametrize("end, last", [("npy", False), ("npz", True)])
@@ -186,8 +186,11 @@ class Payload:
     [
         (["input=masks", "void=[2]", "classes=1"], "expected 2 classes or more"),
         (["input=masks", "classes=2"], "holds the ids 2, but the classes of the input are 0 to 1"),
-        (["input=masks", "belief=1"], "belief between chance, 1 / classes, and 1"),
-        (["input=masks", "belief=high"], "belief=high is not a number"),
+        (
+            ["input=masks", "label_confidence=1"],
+            "label_confidence between chance, 1 / classes, and 1",
+        ),
+        (["input=masks", "label_confidence=high"], "label_confidence=high is not a number"),
         (["input=masks", "void=[none]"], "void=none is not a whole number"),
         (["input=masks", "k=0"], "the corrector cannot be made so"),
         (["input=masks", "anchors=3"], "anchors=3 does not exist"),

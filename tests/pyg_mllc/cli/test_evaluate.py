@@ -72,6 +72,7 @@ def test_figures_are_those_of_the_labels_that_predict_gives(evaluate, camvid, tm
     assert not list(tmp_path.glob("*.log")) and not (tmp_path / ".hydra").exists()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_options(evaluate, tmp_path):
     code, _, err = evaluate(
         "correct=false", "split=labeled", "network=teacher", "flip=true", "scales=[0.5,1]",
@@ -122,6 +123,7 @@ def test_data_is_asked_for(mllc, camvid):
     assert code == 2 and "data is not given: pass data=camvid data.root=path/to/camvid" in err
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_images_that_taught_the_network_are_told(mllc, evaluate, camvid, tmp_path):
     run = tmp_path / "run"
     (run / "mllc").mkdir(parents=True)
@@ -143,6 +145,7 @@ def test_images_that_taught_the_network_are_told(mllc, evaluate, camvid, tmp_pat
     assert "taught" not in evaluate(f"checkpoint={run / 'mllc/a.ckpt'}", "split=labeled")[2]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_where_nothing_corrects_there_is_one_row(evaluate, camvid, tmp_path):
     description = describe(
         CAMVID.classes, CAMVID.colors, (32, 48),
@@ -164,6 +167,7 @@ def test_a_table_of_a_data_set_stays(evaluate, tmp_path):
     assert [file.name for file in (tmp_path / "out é").iterdir()] == ["classes.csv"]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_second_evaluation_takes_the_place_of_the_first(evaluate, tmp_path):
     assert evaluate()[0] == evaluate("correct=false")[0] == 0
     left = {file.name for file in (tmp_path / "out é").iterdir()}

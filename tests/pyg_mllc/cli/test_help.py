@@ -49,7 +49,7 @@ def test_help_lists_the_options_of_what_is_chosen(monkeypatch, capsys):
     main()
     out = capsys.readouterr().out
     assert out.startswith("mllc train [option=value ...]")
-    assert "method.drop=0.5" in out and "share of the channels" in out
+    assert "method.channel_dropout=0.5" in out and "share of the channels" in out
     assert "method.lambda_clg" not in out and "fixmatch, mllc, mllc_anchors" in out
 
 

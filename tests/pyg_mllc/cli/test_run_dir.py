@@ -6,11 +6,12 @@ import pytest
 from pyg_mllc.cli import run_dir as run_folder
 from pyg_mllc.cli.overrides import quoted
 from pyg_mllc.cli.run_dir import OccupiedError, alone, kept_options
+from pyg_mllc.inference.checkpoint import FORMAT
 
 
 def test_changes_at_resume_are_read_as_hydra_reads_them(tmp_path):
     (tmp_path / "run.yaml").write_text(
-        "data: {cache: null}\noptimizer: {lr: 0.1}\n"
+        f"format: {FORMAT}\ndata: {{cache: null}}\noptimizer: {{lr: 0.1}}\n"
         "trainer: {logger: [csv, tensorboard], enable_progress_bar: true, num_workers: 0}\n"
     )
     given = [
@@ -31,7 +32,9 @@ def test_a_run_whose_options_had_other_names_is_refused_in_a_sentence(mllc, tmp_
     (tmp_path / "out/run.yaml").write_text("seed: 0\ntrainer: {lr: 0.1, val_every: 5}\n")
     code, _, err = mllc("train", "resume=out")
     assert code == 2 and err.count("\n") == 1
-    assert "out/run.yaml is of an earlier version" in err and "or train anew" in err
+    assert (
+        "out/run.yaml is of another version of pyg_mllc, such as 0.1" in err and "train anew" in err
+    )
 
 
 def test_who_is_refused_leaves_a_folder_as_it_is(mllc, tmp_path):

@@ -46,10 +46,10 @@ def test_layers_are_swapped_by_name(mllc):
 @pytest.mark.parametrize(
     "given, unread",
     [
-        ([], ["corrector=bayes", "corrector.anchor_share=0.1", "corrector.temperature=9"]),
+        ([], ["corrector=bayes", "corrector.anchor_share=0.1", "corrector.anchor_temperature=9"]),
         (["corrector.levels=class"], ["corrector.k=1", "corrector.conv=GCNConv"]),
         (["corrector.levels=none"], ["corrector.feature_conv=GCNConv", "corrector.blend=[1,1]"]),
-        (["method=fixmatch"], ["corrector.rounds=1", "method.anchors=20"]),
+        (["method=fixmatch"], ["corrector.rounds=1", "method.memory.anchors=20"]),
     ],
 )
 def test_options_that_are_told_to_have_no_effect_have_none(given, unread, mllc, tmp_path):
@@ -149,7 +149,7 @@ def test_a_method_of_ones_own_beside_the_one_of_its_name(mllc, own_code, tmp_pat
 )
 def test_every_method_trains(mllc, method, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_check_interval=1"]
-    frozen = ["method.sight.encoder=test_resnet", "method.sight.weights=null"]
+    frozen = ["method.memory.encoder.name=test_resnet", "method.memory.encoder.weights=null"]
     frozen += ["method.correct=true"] if method == "fixmatch" else []
     more = frozen if method in ("fixmatch", "mllc_anchors", "mllc_evidence") else []
     code, out, err = mllc("train", f"method={method}", *TINY, *data, *more, "corrector.k=5")
@@ -161,7 +161,7 @@ def test_every_method_trains(mllc, method, tmp_path):
     predictor = pyg_mllc.load(checkpoint)
     assert len(predictor.classes) == 10 and predictor.size == (32, 48)
     assert predictor.predict(torch.rand(3, 20, 30)).label.shape == (20, 30)
-    anchors = getattr(predictor.method, "anchors", None)
+    anchors = predictor.memory.anchors
     assert anchors is None or len(anchors)
 
 

@@ -16,6 +16,7 @@ from pyg_mllc.cli.run_dir import kept_options
 from pyg_mllc.cli.train import _train
 from pyg_mllc.cli.trusted_config import NAMED, checked_parts, trusted
 from pyg_mllc.errors import InputError
+from pyg_mllc.inference.checkpoint import FORMAT
 from pyg_mllc.utils.instantiate import make
 
 MARK, EVIL = "mark", "open('mark', 'w')"
@@ -75,8 +76,8 @@ TRAPS = {
 PLACES = (
     "data", "data.root", "data.size", "data.classes.deep", "trainer", "trainer.logger",
     "trainer.window", "optimizer", "optimizer.lr", "scheduler", "scheduler.deep", "model",
-    "model.options", "model.options.deep",
-    "corrector", "corrector.conv", "method", "method.weak", "method.sight", "method.deep.deep",
+    "model.options", "model.options.deep", "corrector", "corrector.conv", "method", "method.weak",
+    "method.memory", "method.deep_supervision.deep",
     "baseline", "baseline.strong",
 )  # fmt: skip
 
@@ -103,7 +104,7 @@ def resume(plain, tmp_path, monkeypatch):
     def run(place, value, allow=()):
         cfg = OmegaConf.create(plain)
         OmegaConf.update(cfg, place, value, merge=False, force_add=True)
-        (tmp_path / "run.yaml").write_text(OmegaConf.to_yaml(cfg))
+        (tmp_path / "run.yaml").write_text(f"format: {FORMAT}\n{OmegaConf.to_yaml(cfg)}")
         return _train(kept_options(tmp_path), tmp_path, list(allow), resume=True)
 
     return run
@@ -152,12 +153,12 @@ def wait_for(folder):
         ("data._target_", None, "data names None, which is no class"),
         ("data._target_", "pyg_mllc.data.textures ", "which is no class"),
         ("data._target_", "pyg_mllc.data.textures\n", "which is no class"),
-        ("data._target_", "pyg_mllc.data.write_partition", "none of pyg_mllc.data.camvid, "),
-        ("data._target_", "pyg_mllc.data.Textures", "none of pyg_mllc.data.camvid, "),
+        ("data._target_", "pyg_mllc.data.write_partition", "none of pyg_mllc.data.folder, "),
+        ("data._target_", "pyg_mllc.data.Textures", "none of pyg_mllc.data.folder, "),
         (
             "data._target_",
             "pyg_mllc.data.textures.textures",
-            "none of pyg_mllc.data.camvid, ",
+            "none of pyg_mllc.data.folder, ",
         ),
         ("data._args_", [1], "data has the entry '_args_', which means nothing"),
         ("trainer._recursive_", False, "trainer has the entry '_recursive_', which means nothing"),
@@ -237,7 +238,7 @@ def test_own_code_of_a_run_is_run_where_the_user_allows_it(resume, tmp_path, pla
         cfg = OmegaConf.create(plain)
         OmegaConf.update(cfg, "data._target_", "own_parts.scenes")
         OmegaConf.update(cfg, place, value)
-        (tmp_path / "run.yaml").write_text(OmegaConf.to_yaml(cfg))
+        (tmp_path / "run.yaml").write_text(f"format: {FORMAT}\n{OmegaConf.to_yaml(cfg)}")
         kept = kept_options(tmp_path)
         assert "allow" not in kept
         with pytest.raises(InputError, match=r"pass allow=\[own_parts\]"):

@@ -13,7 +13,7 @@ from pyg_mllc.data import (
     CITYSCAPES_TRAIN_IDS,
     SPECS,
     VOC,
-    published,
+    load_dataset,
 )
 from pyg_mllc.errors import InputError
 from pyg_mllc.typing import IGNORE
@@ -47,7 +47,7 @@ def test_voc_colors_are_the_published_ones():
 
 def test_an_unknown_set_lists_those_there_are():
     with pytest.raises(InputError, match=r"data\.spec=kitti is none of voc, .*data=folder"):
-        published("kitti", None, 1, (8, 8))
+        load_dataset("kitti", None, 1, (8, 8))
 
 
 CITIES = {"train": ["aachen", "jena"], "val": ["frankfurt"]}
@@ -78,7 +78,7 @@ def cityscapes(tmp_path):
 
 def test_cityscapes_raw_ids_and_train_ids_are_the_same_labels(cityscapes):
     raw, trained = (
-        published(name, cityscapes, labeled=2, size=(5, 7))
+        load_dataset(name, cityscapes, labeled=2, size=(5, 7))
         for name in ("cityscapes", "cityscapes_train_ids")
     )
     assert [len(part) for part in (raw.labeled, raw.unlabeled, raw.val)] == [2, 4, 3]
@@ -102,7 +102,7 @@ def test_the_lists_of_the_field_read_cityscapes(cityscapes, tmp_path):
     (lists / "labeled.txt").write_text(lines[2])
     (lists / "unlabeled.txt").write_text("\n".join(lines[:2]))
     for name in ("cityscapes", "cityscapes_train_ids"):
-        splits = published(name, cityscapes, labeled=2, size=(5, 7), partition=str(lists))
+        splits = load_dataset(name, cityscapes, labeled=2, size=(5, 7), partition=str(lists))
         assert [path.name[:11] for path in splits.labeled.images] == ["jena_000005"]
         assert [path.name[:11] for path in splits.unlabeled.images] == [
             "jena_000003",
@@ -120,7 +120,7 @@ def test_camvid_in_color(tmp_path):
             pixels = np.array([[*CAMVID32.colors, (0, 0, 0)]], dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / f"{split}_labels" / f"{name}_L.png")
     labels = {
-        spec.name: published(spec, tmp_path, labeled=1, size=(1, 32)).labeled[0]["label"]
+        spec.name: load_dataset(spec, tmp_path, labeled=1, size=(1, 32)).labeled[0]["label"]
         for spec in (CAMVID32, CAMVID_COLORS)
     }
     assert labels["camvid32"].tolist() == [[*range(31), IGNORE]]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyg_mllc.data.class_table import find_classes, read_as_binary, read_classes
+from pyg_mllc.data.class_table import infer_classes, read_as_binary, read_classes
 from pyg_mllc.errors import InputError
 
 IDS = {0: 0, 1: 1, 255: 255}
@@ -84,7 +84,7 @@ def mask(tmp_path, name, values):
 def test_classes_are_found_in_masks(tmp_path):
     masks = [mask(tmp_path, "a.png", [[0, 255]]), mask(tmp_path, "b.png", [[3, 0]])]
     (tmp_path / "broken.png").write_bytes(b"")
-    spec = find_classes([*masks, tmp_path / "broken.png"], [255], tmp_path / "classes.csv")
+    spec = infer_classes([*masks, tmp_path / "broken.png"], [255], tmp_path / "classes.csv")
     assert spec.classes == ("class 0", "class 1", "class 2", "class 3")
     assert spec.ids == {0: 0, 1: 1, 2: 2, 3: 3, 255: 255}
 
@@ -100,7 +100,7 @@ def test_classes_are_found_in_masks(tmp_path):
 )
 def test_masks_that_do_not_tell_their_classes(tmp_path, values, message):
     with pytest.raises(InputError, match=message):
-        find_classes([mask(tmp_path, "a.png", values)], [255], tmp_path / "classes.csv")
+        infer_classes([mask(tmp_path, "a.png", values)], [255], tmp_path / "classes.csv")
 
 
 NAMES = "background\nobject\n"
@@ -137,7 +137,7 @@ def test_255_for_the_object_in_some_masks_and_1_in_others_is_refused(tmp_path):
 def test_masks_of_which_none_can_be_read_say_why(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"broken\.png cannot be read as an image"):
-        find_classes([tmp_path / "broken.png"], [255], tmp_path / "classes.csv")
+        infer_classes([tmp_path / "broken.png"], [255], tmp_path / "classes.csv")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pyg_mllc.data import CAMVID, VOC, camvid, voc
+from pyg_mllc.data import CAMVID, VOC, load_dataset
 from pyg_mllc.errors import InputError
 from pyg_mllc.typing import IGNORE
 
@@ -39,6 +39,14 @@ def things(tmp_path):
     (lists / "train.txt").write_text("2007_0\n2007_1\n2007_2\n2007_3")
     (lists / "val.txt").write_text("2007_5\n2007_4\n\n")
     return tmp_path
+
+
+def camvid(root, labeled=2, size=(6, 8), **options):
+    return load_dataset("camvid", root, labeled, size, **options)
+
+
+def voc(root, labeled=2, size=(6, 8), **options):
+    return load_dataset("voc", root, labeled, size, **options)
 
 
 def names(dataset):
@@ -147,7 +155,7 @@ def test_missing_lists_and_listed_images_are_named(things):
 
 @real_data
 def test_real_camvid():
-    splits = camvid(Path(os.environ["MLLC_DATA"]) / "camvid", size=(180, 240))
+    splits = camvid(Path(os.environ["MLLC_DATA"]) / "camvid", labeled=23, size=(180, 240))
     assert (len(splits.labeled), len(splits.unlabeled), len(splits.val)) == (23, 344, 101)
     sample = splits.val[0]
     assert sample["image"].shape == (3, 180, 240) and sample["label"].shape == (180, 240)

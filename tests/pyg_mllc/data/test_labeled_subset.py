@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pyg_mllc.data.file_pairs import Item
-from pyg_mllc.data.labeled_subset import balanced, classes_present, draw_labeled
+from pyg_mllc.data.file_pairs import FilePair
+from pyg_mllc.data.labeled_subset import classes_present, draw_labeled, order_by_balance
 from pyg_mllc.data.spec import DatasetSpec
 
 SPEC = DatasetSpec("four", tuple("abcd"), ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3)))
@@ -43,7 +43,7 @@ def test_some_images_come_first():
 def test_balanced_order_is_an_order(n, classes, seed):
     rng = np.random.default_rng(seed)
     candidates = rng.permutation(40)[:n].tolist()
-    order = balanced(candidates, rng.random((40, classes)) < 0.3)
+    order = order_by_balance(candidates, rng.random((40, classes)) < 0.3)
     assert sorted(order) == sorted(candidates)
 
 
@@ -62,12 +62,12 @@ def masks(tmp_path, *values):
     for number, row in enumerate(values):
         path = tmp_path / f"{number}.png"
         Image.fromarray(np.array([row], dtype=np.uint8)).save(path)
-        items.append(Item(tmp_path / "image.jpg", path))
+        items.append(FilePair(tmp_path / "image.jpg", path))
     return items
 
 
 def test_classes_of_masks(tmp_path):
     items = masks(tmp_path, [0, 1], [255, 255], [9, 0], [3, 1])
-    items.append(Item(tmp_path / "image.jpg", None))
+    items.append(FilePair(tmp_path / "image.jpg", None))
     present = classes_present(items, SPEC)
     assert [np.flatnonzero(row).tolist() for row in present] == [[0, 1], [], [], [1, 3], []]

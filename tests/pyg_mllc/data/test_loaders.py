@@ -5,14 +5,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyg_mllc.data import EndlessBatches, Textures, endless_loader, eval_loader
+from pyg_mllc.data import InfiniteBatchSampler, Textures, eval_loader, infinite_loader
 from pyg_mllc.errors import InputError
 
 
 @settings(deadline=None)
 @given(st.integers(1, 20), st.integers(1, 30), st.integers(0, 5))
 def test_every_pass_holds_every_index_once(n, batch_size, seed):
-    batches = list(islice(EndlessBatches(n, batch_size, seed), 3 * n))
+    batches = list(islice(InfiniteBatchSampler(n, batch_size, seed), 3 * n))
     assert all(len(batch) == batch_size for batch in batches)
     stream = list(chain.from_iterable(batches))
     for begin in range(0, len(stream) - n + 1, n):
@@ -22,19 +22,21 @@ def test_every_pass_holds_every_index_once(n, batch_size, seed):
 @settings(deadline=None)
 @given(st.integers(1, 20), st.integers(1, 30), st.integers(0, 12))
 def test_start_equals_skipping(n, batch_size, start):
-    whole = list(islice(EndlessBatches(n, batch_size, seed=7), start + 5))
-    assert list(islice(EndlessBatches(n, batch_size, seed=7, start=start), 5)) == whole[start:]
+    whole = list(islice(InfiniteBatchSampler(n, batch_size, seed=7), start + 5))
+    assert (
+        list(islice(InfiniteBatchSampler(n, batch_size, seed=7, start=start), 5)) == whole[start:]
+    )
 
 
 def test_passes_and_seeds_differ_and_repeat():
-    first, second = islice(EndlessBatches(50, 50, seed=0), 2)
+    first, second = islice(InfiniteBatchSampler(50, 50, seed=0), 2)
     assert first != second
-    assert [first, second] == list(islice(EndlessBatches(50, 50, seed=0), 2))
-    assert first != next(iter(EndlessBatches(50, 50, seed=1)))
+    assert [first, second] == list(islice(InfiniteBatchSampler(50, 50, seed=0), 2))
+    assert first != next(iter(InfiniteBatchSampler(50, 50, seed=1)))
 
 
 def test_skipping_far_is_immediate():
-    assert len(next(iter(EndlessBatches(1000, 16, seed=0, start=10**12)))) == 16
+    assert len(next(iter(InfiniteBatchSampler(1000, 16, seed=0, start=10**12)))) == 16
 
 
 @pytest.mark.parametrize(
@@ -48,18 +50,18 @@ def test_skipping_far_is_immediate():
 )
 def test_bad_numbers_are_named(options, message):
     with pytest.raises(InputError, match=message):
-        EndlessBatches(**{"n": 4, "batch_size": 2, "seed": 0, **options})
+        InfiniteBatchSampler(**{"n": 4, "batch_size": 2, "seed": 0, **options})
 
 
 def test_workers_change_nothing():
     dataset = Textures("train", 5, (32, 32))
     alone, helped = (
-        list(islice(endless_loader(dataset, 3, seed=1, start=2, workers=workers), 3))
+        list(islice(infinite_loader(dataset, 3, seed=1, start=2, workers=workers), 3))
         for workers in (0, 1)
     )
     for one, other in zip(alone, helped, strict=True):
         assert one["name"] == other["name"] and torch.equal(one["image"], other["image"])
-    expected = list(islice(EndlessBatches(5, 3, seed=1, start=2), 3))
+    expected = list(islice(InfiniteBatchSampler(5, 3, seed=1, start=2), 3))
     assert [[int(name[-5:]) for name in batch["name"]] for batch in alone] == expected
 
 
@@ -74,7 +76,7 @@ def test_loaders_leave_the_global_random_state_alone():
     dataset = Textures("train", 2, (32, 32))
     state = torch.get_rng_state()
     next(iter(eval_loader(dataset, 2)))
-    next(iter(endless_loader(dataset, 2, seed=0)))
+    next(iter(infinite_loader(dataset, 2, seed=0)))
     assert torch.equal(state, torch.get_rng_state())
 
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pyg_mllc.data import DatasetSpec, SegmentationDataset, Splits, textures
-from pyg_mllc.data.sanity_check import problems, read_all
+from pyg_mllc.data.sanity_check import find_sample_problems, inspect_samples
 
 SPEC = DatasetSpec("two", ("a", "b"), ((10, 0, 0), (0, 10, 0)))
 
@@ -40,13 +40,13 @@ def files(tmp_path):
 
 
 def check(splits, overlap=False):
-    return problems(list(read_all(splits)), (20, 30), overlap)
+    return find_sample_problems(list(inspect_samples(splits)), (20, 30), overlap)
 
 
 def test_a_sound_set_has_no_problems(files):
     splits = files.splits("ab", "cd", "e")
     assert check(splits) == ({}, [])
-    seen = list(read_all(splits))
+    seen = list(inspect_samples(splits))
     assert [one.part for one in seen] == [*["labeled"] * 2, *["unlabeled"] * 2, "val"]
     assert all(one.size == (20, 30) for one in seen)
     assert seen[0].pixels.tolist() == [0, 600] and seen[2].pixels is None
@@ -126,11 +126,12 @@ def test_what_files_say_beside_their_pixels_is_a_problem(tmp_path):
     Image.fromarray(pixels).save(files["image"], save_all=True, append_images=more)
     Image.fromarray(np.ones((4, 5), dtype=np.uint8)).save(files["mask"])
     dataset = SegmentationDataset([files["image"]], [files["mask"]], spec, (4, 5))
-    found, _ = problems(list(read_all(Splits(spec, dataset, dataset, dataset))), (4, 5))
+    splits = Splits(spec, dataset, dataset, dataset)
+    found, _ = find_sample_problems(list(inspect_samples(splits)), (4, 5))
     assert "holds 2 pictures" in found["images that cannot be read"][0]
     Image.fromarray(pixels).save(files["image"])
     mask = Image.fromarray(np.ones((4, 5), dtype=np.uint8)).convert("LA")
     mask.putalpha(Image.fromarray(pixels[..., 0]))
     mask.save(files["mask"])
-    found, _ = problems(list(read_all(Splits(spec, dataset, dataset, dataset))), (4, 5))
+    found, _ = find_sample_problems(list(inspect_samples(splits)), (4, 5))
     assert "has transparent pixels" in found["masks that cannot be read"][0]

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from pyg_mllc.data import CAMVID, CITYSCAPES, CITYSCAPES_TRAIN_IDS, VOC, VOC_AUG
-from pyg_mllc.data.file_pairs import Item, Tree
-from pyg_mllc.data.split_lists import find_listed, read_list, write_list
+from pyg_mllc.data.file_pairs import DatasetFiles, FilePair
+from pyg_mllc.data.split_lists import find_listed_files, read_list, write_list
 from pyg_mllc.errors import InputError
 
 
 def tree(root, names=(), spec=CAMVID):
-    items = {name: Item(root / "train" / f"{name}.jpg", None) for name in names}
+    items = {name: FilePair(root / "train" / f"{name}.jpg", None) for name in names}
     for item in items.values():
         item.image.parent.mkdir(parents=True, exist_ok=True)
         item.image.touch()
     folders = dict.fromkeys(("train", "val"), (root / "train", root / "masks"))
-    return Tree(spec, root, items, {}, folders)
+    return DatasetFiles(spec, root, items, {}, folders)
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n\n"])
@@ -56,39 +56,41 @@ def test_lists_without_names_are_refused(tmp_path, content, message):
 def test_a_missing_file_is_named_with_its_line(tmp_path):
     (tmp_path / "list.txt").write_text("one\n\ntwo\ntrain/one.jpg gone.png\n")
     with pytest.raises(InputError, match=r"list\.txt names 'two'.*line 3; 1 of 3 are missing"):
-        find_listed(tmp_path / "list.txt", tree(tmp_path, ["one"]), "train", False)
+        find_listed_files(tmp_path / "list.txt", tree(tmp_path, ["one"]), "train", False)
     with pytest.raises(InputError, match=r"names 'one', but there is no mask in .*line 1; 3 of 3"):
-        find_listed(tmp_path / "list.txt", tree(tmp_path, ["one"]), "train", True)
+        find_listed_files(tmp_path / "list.txt", tree(tmp_path, ["one"]), "train", True)
 
 
 def test_names_paths_and_endings_find_the_same_image(tmp_path):
     known = tree(tmp_path, ["one"])
     (tmp_path / "list.txt").write_text("one\none.jpg\ntrain/one.jpg\n")
-    found = find_listed(tmp_path / "list.txt", known, "train", False)
+    found = find_listed_files(tmp_path / "list.txt", known, "train", False)
     assert found == [known.train["one"]] * 3
 
 
 def test_the_masks_of_a_list_count_unless_they_store_something_else(tmp_path):
     name = "jena/jena_000078_000019"
-    own = Item(tmp_path / f"i/{name}_leftImg8bit.png", tmp_path / f"m/{name}_gtFine_labelIds.png")
+    own = FilePair(
+        tmp_path / f"i/{name}_leftImg8bit.png", tmp_path / f"m/{name}_gtFine_labelIds.png"
+    )
     raw = replace(tree(tmp_path, spec=CITYSCAPES), train={name: own})
     listed = f"m/{name}_gtFine_labelTrainIds.png"
     (tmp_path / "list.txt").write_text(f"i/{name}_leftImg8bit.png {listed}")
-    assert find_listed(tmp_path / "list.txt", raw, "train", False) == [own]
+    assert find_listed_files(tmp_path / "list.txt", raw, "train", False) == [own]
     trained = replace(raw, spec=CITYSCAPES_TRAIN_IDS)
-    found = find_listed(tmp_path / "list.txt", trained, "train", False)
-    assert found == [Item(own.image, tmp_path / listed)]
+    found = find_listed_files(tmp_path / "list.txt", trained, "train", False)
+    assert found == [FilePair(own.image, tmp_path / listed)]
 
 
 def test_written_lists_are_read_back(tmp_path):
     root = tmp_path / "data"
     names = ["a", "with space", "été", "x" * 200]
-    items = [Item(root / f"{name}.jpg", root / "m" / f"{name}.png") for name in names]
-    items.append(Item(tmp_path / "elsewhere" / "b.jpg", None))
-    items.append(Item(root / "IMG.jpg 2.png", None))  # one image, which looks like two
+    items = [FilePair(root / f"{name}.jpg", root / "m" / f"{name}.png") for name in names]
+    items.append(FilePair(tmp_path / "elsewhere" / "b.jpg", None))
+    items.append(FilePair(root / "IMG.jpg 2.png", None))  # one image, which looks like two
     write_list(tmp_path / "list.txt", items, root)
     read = [
-        Item(root / line.image, root / line.mask if line.mask else None)
+        FilePair(root / line.image, root / line.mask if line.mask else None)
         for line in read_list(tmp_path / "list.txt")
     ]
     assert read == items and os.listdir(tmp_path) == ["list.txt"]

@@ -1,12 +1,10 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from pyg_mllc.data import VOC_AUG, Protocol, published, write_partition
+from pyg_mllc.data import VOC_AUG, Protocol, load_dataset, write_partition
 from pyg_mllc.errors import InputError
-from pyg_mllc.utils.validation import evenly_spaced
 
 SPEC = replace(
     VOC_AUG,
@@ -17,15 +15,6 @@ SPEC = replace(
         "99": Protocol(99, of=1000),
     },
 )
-
-
-@pytest.mark.parametrize("length, count", [(10, 3), (101, 7), (5, 5), (4, 9), (8, None), (9, 1)])
-def test_evenly_spaced_positions(length, count):
-    positions = evenly_spaced(length, count)
-    assert len(positions) == len(set(positions)) == min(length, count or length)
-    assert positions[0] == 0 and positions[-1] < length
-    steps = np.diff(positions)
-    assert len(steps) == 0 or steps.max() - steps.min() <= 1
 
 
 @pytest.fixture
@@ -44,7 +33,7 @@ def root(tmp_path):
 
 
 def make(root, **options):
-    return published(SPEC, root, **{"labeled": 2, "size": (4, 4)} | options)
+    return load_dataset(SPEC, root, **{"labeled": 2, "size": (4, 4)} | options)
 
 
 def numbers(*parts):
@@ -140,7 +129,7 @@ def test_balanced_draws_and_the_classes_that_are_lacking(root):
         )
     drawn = [make(root, balanced=True, seed=s) for s in range(4)]
     assert all(8 in numbers(splits.labeled)[0] for splits in drawn)
-    message = drawn[-1].doubts[-1]
+    message = drawn[-1].label_warnings[-1]
     assert "the labeled masks (2 of 2 read) have no pixel of 'aeroplane', 'bicycle'" in message
     assert "background" not in message and "'bottle'" not in message  # the class 5
     assert "data.balanced=true" in message

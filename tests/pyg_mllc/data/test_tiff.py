@@ -3,8 +3,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pyg_mllc.data.image_layout import picture_size
-from pyg_mllc.data.mask_io import read_image
+from pyg_mllc.data.image_file import read_image_size
+from pyg_mllc.data.image_io import read_image
 from pyg_mllc.errors import InputError
 
 RGB = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
@@ -28,7 +28,7 @@ def test_previews_and_transparency_masks_are_no_pages(tmp_path):
     ):
         write(path, *pages)
         assert np.array_equal(np.asarray(read_image(path)), RGB)
-        assert picture_size(path) == (32, 48)
+        assert read_image_size(path) == (32, 48)
 
 
 def test_pages_of_any_size_are_pages(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pyg_mllc.data import OwnSizes, SegmentationDataset, loaders, textures
+from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset, loaders, textures
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.evaluate import evaluate
@@ -28,28 +28,29 @@ def method():
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_measures_before_and_after_correction_and_each_image(splits, method, batch_size):
     told = []
-    found = evaluate(full_size(method.teach), splits.val, batch_size, advance=told.append)
+    found = evaluate(full_size(method.predict_teacher), splits.val, batch_size, advance=told.append)
     assert list(found.stages) == ["before correction", "after correction"] and sum(told) == 5
     assert [row.name for row in found.images] == [splits.val[i]["name"] for i in range(5)]
     totals = [0, 0]
     for row, (figures, example) in zip(found.images, found.examples, strict=True):
         sample = splits.val[row.number]
-        history = method.teach(sample["image"][None] / 255)
-        beliefs = [upsample(history[i].logits, (32, 48))[0].softmax(0) for i in (0, -1)]
-        before, after = (b.argmax(0) for b in beliefs)
+        output = method.predict_teacher(sample["image"][None] / 255)
+        logits = output.before.logits, output.after.logits
+        probabilities = [upsample(z, (32, 48))[0].softmax(0) for z in logits]
+        before, after = (p.argmax(0) for p in probabilities)
         assert figures is row and torch.equal(example.before.long(), before)
         assert torch.equal(example.after.long(), after)
         assert torch.equal(example.truth.long(), sample["label"])
         right = [(label == sample["label"]).float().mean().item() for label in (before, after)]
         assert row.accuracy == pytest.approx(tuple(right))
         changed = before != after
-        assert row.mended + row.spoiled + row.still_wrong == changed.sum()
-        assert (row.mended - row.spoiled) / (32 * 48) == pytest.approx(
-            right[1] - right[0], abs=1e-6
+        assert row.fixed + row.broken + row.still_wrong == changed.sum()
+        assert (row.fixed - row.broken) / (32 * 48) == pytest.approx(right[1] - right[0], abs=1e-6)
+        assert row.confidence == pytest.approx(
+            probabilities[1].max(0).values.mean().item(), abs=1e-5
         )
-        assert row.confidence == pytest.approx(beliefs[1].max(0).values.mean().item(), abs=1e-5)
         metric = SegmentationMetrics(10, boundary=True)
-        measured = [metric(b[None], sample["label"][None]) for b in beliefs]
+        measured = [metric(p[None], sample["label"][None]) for p in probabilities]
         totals = [t + m["confusion"] for t, m in zip(totals, measured, strict=True)]
         assert row.boundary_f == pytest.approx([float(m["boundary_f"]) for m in measured])
     for total, stage in zip(totals, found.stages.values(), strict=True):
@@ -57,24 +58,24 @@ def test_measures_before_and_after_correction_and_each_image(splits, method, bat
 
 
 def test_without_correction_there_is_one_stage(splits, method):
-    found = evaluate(full_size(lambda view: method.teach(view)[:1]), splits.val)
+    found = evaluate(full_size(lambda view: [method.student.segmenter(view)]), splits.val)
     assert list(found.stages) == ["labels"] and len(found.images[0].accuracy) == 1
 
 
 def test_a_window_sees_parts_and_gives_the_whole(splits, method):
     views = []
 
-    def teach(view):
+    def predict(view):
         views.append(tuple(view.shape[-2:]))
-        return method.teach(view)
+        return method.predict_teacher(view)
 
-    found = full_size(teach, (16, 24))(torch.rand(1, 3, 32, 48))
+    found = full_size(predict, (16, 24))(torch.rand(1, 3, 32, 48))
     assert set(views) == {(16, 24)} and [f.shape for f in found] == [(1, 10, 32, 48)] * 2
     assert all(torch.allclose(f.sum(1), torch.ones(1, 32, 48), atol=1e-5) for f in found)
 
 
 def test_few_pictures_are_kept_of_many_images(splits, method):
-    found = evaluate(full_size(method.teach), splits.val, gallery=4)
+    found = evaluate(full_size(method.predict_teacher), splits.val, gallery=4)
     assert len(found.images) == 5 and 1 <= len(found.examples) <= 4
 
 
@@ -87,7 +88,7 @@ def test_files_keep_their_own_sizes(tmp_path):
             files.append(tmp_path / f"{kind}{i}.png")
             Image.new(mode, size).save(files[-1])
     spec = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
-    samples = OwnSizes(SegmentationDataset(files[::2], files[1::2], spec, (16, 16)))
+    samples = OriginalSizeDataset(SegmentationDataset(files[::2], files[1::2], spec, (16, 16)))
     assert [tuple(samples[i]["label"].shape) for i in range(2)] == [(32, 48), (30, 20)]
     found = evaluate(lambda images: [images[:, :2].softmax(1)], samples)
     assert found.stages["labels"]["confusion"].sum() == 32 * 48 + 30 * 20
@@ -129,7 +130,7 @@ def test_black_void_of_an_image_at_its_own_size_is_no_padding(tmp_path):
     mask = np.where(left, 0, 255).astype(np.uint8)[None].repeat(20, 0)
     Image.fromarray(mask).save(tmp_path / "m.png")
     spec = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
-    samples = OwnSizes(
+    samples = OriginalSizeDataset(
         SegmentationDataset([tmp_path / "a.png"], [tmp_path / "m.png"], spec, (8, 8))
     )
     [(figures, example)] = evaluate(lambda images: [images[:, :2].softmax(1)], samples).examples
@@ -139,7 +140,7 @@ def test_black_void_of_an_image_at_its_own_size_is_no_padding(tmp_path):
 def test_no_images_are_refused(splits, method):
     samples = SegmentationDataset([], [], splits.spec, (32, 48))
     with pytest.raises(InputError, match="no images with labels"):
-        evaluate(full_size(method.teach), samples)
+        evaluate(full_size(method.predict_teacher), samples)
 
 
 @pytest.mark.parametrize("size", [(40, 33), (16, 90), (10, 10)])
@@ -158,7 +159,7 @@ def test_windows_cover_all_of_an_image_and_agree_with_the_whole(size):
 
 def test_every_process_evaluates_the_whole_split(splits, method, monkeypatch):
     monkeypatch.setattr(loaders, "rank_and_size", lambda: (0, 2))
-    assert len(evaluate(full_size(method.teach), splits.val).images) == 5
+    assert len(evaluate(full_size(method.predict_teacher), splits.val).images) == 5
 
 
 def test_after_correction_is_after_the_last_round(splits):

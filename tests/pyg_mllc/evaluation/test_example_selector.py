@@ -1,44 +1,42 @@
 import torch
 
-from pyg_mllc.evaluation.example_selector import LONGEST, Showcase
+from pyg_mllc.evaluation.example_selector import LONGEST, ExampleSelector
 from pyg_mllc.evaluation.results import Example, ImageFigures
 from pyg_mllc.typing import IGNORE
 
 
-def shown(number, accuracy=0.5, mended=0, spoiled=0, void=0.0, size=(4, 6)):
+def shown(number, accuracy=0.5, fixed=0, broken=0, void=0.0, size=(4, 6)):
     label = torch.full(size, number % 3)
     image = torch.zeros(3, *size, dtype=torch.uint8)
     example = Example(str(number), image, label, label, label, torch.ones(size))
     pair = (accuracy, accuracy)
-    return ImageFigures(
-        number, str(number), void, pair, pair, pair, 0.5, mended, spoiled, 0
-    ), example
+    return ImageFigures(number, str(number), void, pair, pair, pair, 0.5, fixed, broken, 0), example
 
 
-def test_keeps_the_least_right_most_spoiled_most_mended_and_some_of_all():
-    showcase = Showcase(size=8, total=100)
+def test_keeps_the_least_right_most_broken_most_fixed_and_some_of_all():
+    selector = ExampleSelector(size=8, total=100)
     for i in range(100):
-        showcase.add(*shown(i, accuracy=0.9 - 0.1 * (i in (31, 77)), spoiled=9 * (i in (5, 6)),
-                            mended=4 * (i in (60, 99))))  # fmt: skip
-    assert [figures.number for figures, _ in showcase.examples] == [0, 5, 6, 31, 50, 60, 77, 99]
+        selector.add(*shown(i, accuracy=0.9 - 0.1 * (i in (31, 77)), broken=9 * (i in (5, 6)),
+                            fixed=4 * (i in (60, 99))))  # fmt: skip
+    assert [figures.number for figures, _ in selector.examples] == [0, 5, 6, 31, 50, 60, 77, 99]
 
 
 def test_never_holds_more_than_its_size_and_small_splits_whole():
-    showcase = Showcase(size=12, total=1000)
+    selector = ExampleSelector(size=12, total=1000)
     for i in range(1000):
-        showcase.add(*shown(i, accuracy=float(torch.rand(()))))
-        assert len(showcase.examples) <= 12
-    small = Showcase(size=12, total=12)
+        selector.add(*shown(i, accuracy=float(torch.rand(()))))
+        assert len(selector.examples) <= 12
+    small = ExampleSelector(size=12, total=12)
     for i in range(12):
         small.add(*shown(i))
     assert [figures.number for figures, _ in small.examples] == list(range(12))
 
 
 def test_images_of_void_alone_are_not_the_worst():
-    showcase = Showcase(size=4, total=50)
+    selector = ExampleSelector(size=4, total=50)
     for i in range(50):
-        showcase.add(*shown(i, accuracy=float("nan") if i == 7 else 0.5, void=float(i == 7)))
-    assert 7 not in {figures.number for figures, _ in showcase.examples}
+        selector.add(*shown(i, accuracy=float("nan") if i == 7 else 0.5, void=float(i == 7)))
+    assert 7 not in {figures.number for figures, _ in selector.examples}
 
 
 def test_pictures_are_shrunk_and_keep_their_labels():

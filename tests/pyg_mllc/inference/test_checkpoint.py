@@ -15,15 +15,16 @@ from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
 MODEL = {"encoder": "test_resnet", "feature_dim": 8, "width": 16, "weights": "auto"}
-SIGHT = {
-    "_target_": "pyg_mllc.nn.FrozenFeatures", "_partial_": True, "encoder": "test_resnet",
+FROZEN = {
+    "_target_": "pyg_mllc.nn.FrozenFeatures", "_partial_": True, "name": "test_resnet",
     "weights": "package",  # none of its kind exist: loading must not look for them
 }  # fmt: skip
+MEMORY = {"_target_": "pyg_mllc.nn.CorrectionMemory", "_partial_": True, "encoder": FROZEN}
 METHODS = {
     "supervised": {"_target_": "pyg_mllc.methods.Supervised", "decay": 0.9},
-    "fixmatch": {"_target_": "pyg_mllc.methods.FixMatch", "correct": True, "sight": SIGHT},
+    "fixmatch": {"_target_": "pyg_mllc.methods.FixMatch", "correct": True, "memory": MEMORY},
     "mllc": {
-        "_target_": "pyg_mllc.methods.MLLC", "_partial_": True, "anchors": 30, "sight": SIGHT,
+        "_target_": "pyg_mllc.methods.MLLC", "_partial_": True, "memory": {**MEMORY, "anchors": 30},
         "weak": {"_target_": "pyg_mllc.transforms.WeakView", "scale": [0.75, 2.0]}, "warmup": 0.0,
     },
 }  # fmt: skip
@@ -41,9 +42,9 @@ def made(request, tmp_path):
     """A method with weights of its own, and its checkpoint."""
     description = described(request.param)
     method = build_method(description)
-    if getattr(method, "anchors", None) is not None:
-        x = torch.randn(60, method.anchors.slots.size(-1))
-        method.anchors.add(x, torch.arange(60) % 3)
+    if method.memory.anchors is not None:
+        x = torch.randn(60, method.memory.anchors.slots.size(-1))
+        method.memory.anchors.add(x, torch.arange(60) % 3)
     path = tmp_path / "some where, é" / "best.ckpt"
     save_checkpoint(path, method, description)
     return method.eval(), path
@@ -59,10 +60,10 @@ def test_a_checkpoint_alone_gives_the_network_back(made):
     image = torch.rand(1, 3, 32, 48)
     for network in ("student", "teacher"):
         expected, got = (
-            m.predict(m.student if network == "student" else m.teacher.network, image)
+            (m.student if network == "student" else m.teacher.network)(image, m.memory)
             for m in (method, saved.method)
         )
-        assert torch.equal(expected[-1].logits, got[-1].logits)
+        assert torch.equal(expected.logits, got.logits)
 
 
 def changed(path, change):
@@ -167,7 +168,8 @@ def test_odd_configurations_are_refused(checkpoint, part, entry, message):
     "change, message",
     [
         (lambda c: c.pop("network"), "does not say what network it is of"),
-        (lambda c: c["network"].update(format=99, version="7.0"), "format 99 .pyg_mllc 7.0."),
+        (lambda c: c["network"].update(format=99, version="7.0"), "7.0.*update pyg_mllc"),
+        (lambda c: c["network"].update(format=1, version="0.1.0"), "again, or use .*pyg_mllc 0.1"),
         (lambda c: c["network"]["classes"].append("more"), "names of 2 to 255 classes, a color"),
         (lambda c: c["network"].update(size=[32]), "a size of two numbers"),
         (lambda c: c["network"].update(size=[0, 32]), "a size of two numbers"),

@@ -10,8 +10,10 @@ from pyg_mllc.inference.checkpoint import Saved
 from pyg_mllc.inference.explain import class_shares, explain, spread
 from pyg_mllc.inference.predictor import Predictor
 from pyg_mllc.methods import MLLC, Supervised
-from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
+from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 
+FROZEN = partial(FrozenFeatures, name="test_resnet", weights=None, embedding=False)
+MEMORY = partial(CorrectionMemory, encoder=FROZEN, anchors=30)
 IMAGE = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
@@ -26,26 +28,25 @@ def predictor(method=MLLC, **options):
 def test_the_rounds_are_those_of_the_prediction(checkpoint_file):
     network = pyg_mllc.load(checkpoint_file)
     found = explain(network, IMAGE, x=50, y=33)
-    history = network.method.predict(network.seeing, network.fitted(IMAGE[None]))
-    size = history[-1].features.shape[-2:]
+    output = network.network(network.fitted(IMAGE[None]), network.memory)
+    size = output.after.features.shape[-2:]
     assert found.node == (33 * size[0] // 64, 50 * size[1] // 96)
-    beliefs = [found.believed, *(view.after for view in found.rounds)]
+    steps = [found.before, *(view.after for view in found.rounds)]
     assert list(found.path) == ["before", "round 1", "round 2"]
-    for belief, expected in zip(beliefs, history, strict=True):
+    for probabilities, expected in zip(steps, output, strict=True):
         where = (0, slice(None), *found.node)
-        assert torch.allclose(belief, expected.logits[where].softmax(0), atol=1e-5)
+        assert torch.allclose(probabilities, expected.logits[where].softmax(0), atol=1e-5)
 
 
 def test_the_neighbors_opinion_is_what_moves_the_label():
     """Without transforms: after = (1 - a) before + a * opinion, in logits up to a constant."""
     network = predictor(corrector={"levels": "semantic", "rounds": 1})
     (view,) = explain(network, IMAGE, x=5, y=60).rounds
-    (before, *_) = network.method.predict(network.seeing, network.fitted(IMAGE[None]))
-    z = before.logits[0].flatten(1).T
+    z = network.segmenter(network.fitted(IMAGE[None])).logits[0].flatten(1).T
     node = 60 * 8 // 64 * 12 + 5 * 12 // 96
     assert (view.neighbors == node).any() and len(view.neighbors) >= 6
     opinion = (view.weight[:, None] * z[view.neighbors]).sum(0)
-    after = (1 - view.heed) * z[node] + view.heed * opinion
+    after = (1 - view.neighbor_weight) * z[node] + view.neighbor_weight * opinion
     assert torch.allclose(view.after, after.softmax(0), atol=1e-5)
     own, _ = class_shares(view, 3)
     assert own.sum() == pytest.approx(1)
@@ -61,9 +62,8 @@ def test_agreement_is_among_pixels_of_one_label():
 
 
 def test_anchors_are_told_by_class():
-    sight = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
-    network = predictor(anchors=30, sight=sight, warmup=0.0, corrector={"anchor_share": 0.5})
-    memory: AnchorMemory = network.method.anchors
+    network = predictor(memory=MEMORY, warmup=0.0, corrector={"anchor_share": 0.5})
+    memory: AnchorMemory = network.memory.anchors
     memory.add(torch.rand(40, memory.slots.size(-1)), torch.ones(40, dtype=torch.long))
     view = explain(network, IMAGE, x=1, y=1).rounds[0]
     assert (view.anchors == 1).all() and float(view.anchor_weight.sum()) == pytest.approx(0.5)
@@ -73,15 +73,14 @@ def test_anchors_are_told_by_class():
 
 
 def test_evidence_of_anchors_comes_before_the_rounds():
-    sight = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
-    network = predictor(anchors=30, sight=sight, warmup=0.0, corrector={"anchor_rule": "bayes"})
-    memory: AnchorMemory = network.method.anchors
+    network = predictor(memory=MEMORY, warmup=0.0, corrector={"anchor_rule": "bayes"})
+    memory: AnchorMemory = network.memory.anchors
     near, far = torch.rand(15, memory.slots.size(-1)), torch.full((15, memory.slots.size(-1)), 9.0)
     memory.add(torch.cat([far, near]), torch.arange(30) // 15)
     found = explain(network, IMAGE, x=1, y=1)
     assert list(found.path) == ["before", "with anchors", "round 1", "round 2"]
-    assert found.path["with anchors"][1] > found.believed[1]
-    assert found.path["with anchors"][0] < found.believed[0] / 9
+    assert found.path["with anchors"][1] > found.before[1]
+    assert found.path["with anchors"][0] < found.before[0] / 9
     shares = [0.01 / 1.53, 1.01 / 1.53, 0.51 / 1.53]
     assert found.evidence.tolist() == pytest.approx(shares, abs=1e-3)
     assert not len(found.rounds[0].anchors)

@@ -5,13 +5,13 @@ import torch.nn.functional as F
 from PIL import Image
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.inference.label_issues import confused_pairs, find_issues, issue_rows
+from pyg_mllc.inference.label_issues import common_label_issues, find_label_issues, issue_rows
 from pyg_mllc.inference.mask_corrector import MaskCorrector
 
 LOOKS = torch.tensor([[0.9, 0.2, 0.1], [0.1, 0.8, 0.3], [0.2, 0.1, 0.9]])
 
 
-def look(image, size):
+def encoder(image, size):
     return F.interpolate(image, size, mode="area")
 
 
@@ -30,7 +30,7 @@ def scene(seed, wrong=False):
 
 def test_fit_remembers_and_transform_corrects():
     images, truths, masks = zip(*(scene(s, wrong=s == 2) for s in range(4)), strict=True)
-    corrector = MaskCorrector(3, look, anchor_share=0.5, k=8)
+    corrector = MaskCorrector(3, encoder, anchor_share=0.5, k=8)
     found = corrector.fit_transform(images, masks)
     assert len(corrector.memory) > 100
     for correction, truth, mask in zip(found, truths, masks, strict=True):
@@ -47,7 +47,7 @@ def test_fit_remembers_and_transform_corrects():
         stays = known & ~correction.changed
         one = correction.confidence + correction.doubt
         assert torch.allclose(one[stays], torch.ones(()), atol=1e-5)
-    trusted = MaskCorrector(3, look, anchor_share=0.5, k=8).fit(images[:2], truths[:2])
+    trusted = MaskCorrector(3, encoder, anchor_share=0.5, k=8).fit(images[:2], truths[:2])
     (alone,) = trusted.transform(images[2:3], masks[2:3])
     assert (alone.label == truths[2])[1:].float().mean() > 0.97
 
@@ -55,7 +55,7 @@ def test_fit_remembers_and_transform_corrects():
 def test_an_images_own_wrong_labels_are_no_anchors_of_itself():
     image, truth, mask = scene(0, wrong=True)
     other, other_truth, _ = scene(1)
-    corrector = MaskCorrector(3, look, anchor_share=0.9, k=8)
+    corrector = MaskCorrector(3, encoder, anchor_share=0.9, k=8)
     corrector.fit([image, other], [mask, other_truth])
     hidden = corrector.correct(image, mask, number=0)
     seen = corrector.correct(image, mask)
@@ -65,8 +65,8 @@ def test_an_images_own_wrong_labels_are_no_anchors_of_itself():
 
 def test_issues_rank_the_wrong_region_with_its_pair():
     images, _, masks = zip(*(scene(s, wrong=s == 2) for s in range(4)), strict=True)
-    corrections = MaskCorrector(3, look, anchor_share=0.5, k=8).fit_transform(images, masks)
-    found = [(f"image {n}", find_issues(c)) for n, c in enumerate(corrections)]
+    corrections = MaskCorrector(3, encoder, anchor_share=0.5, k=8).fit_transform(images, masks)
+    found = [(f"image {n}", find_label_issues(c)) for n, c in enumerate(corrections)]
     worst = found[2][1]
     assert max(issues.score for _, issues in found) == worst.score
     first = worst.regions[0]
@@ -78,23 +78,23 @@ def test_issues_rank_the_wrong_region_with_its_pair():
     assert rows[4][:3] == (1, "region", "image 2") and rows[4][4:6] == ("y", "z")
     scores = [float(row[3]) for row in rows if row[1] == "region"]
     assert scores == sorted(scores, reverse=True)
-    assert confused_pairs(found)[0][:2] == (1, 2)
+    assert common_label_issues(found)[0][:2] == (1, 2)
 
 
 def test_a_mask_without_issues_and_one_of_void_alone():
     image, _, mask = scene(0)
-    corrector = MaskCorrector(3, look, k=8)
-    nothing = find_issues(corrector.correct(image, torch.full_like(mask, 255)))
+    corrector = MaskCorrector(3, encoder, k=8)
+    nothing = find_label_issues(corrector.correct(image, torch.full_like(mask, 255)))
     assert nothing.score == 0 and nothing.pixels == 0 and not nothing.regions
     rows = list(issue_rows([("a", nothing)], ["x", "y", "z"]))
     assert rows == [(1, "image", "a", "0.0000", "", "", 0, "", "", "", "")]
 
 
-def test_probabilities_and_labels_of_the_same_belief_agree():
+def test_probabilities_and_labels_that_say_the_same_agree():
     image, _, mask = scene(0, wrong=True)
     mask = mask.clamp(max=2)
     maps = 0.1 + 0.7 * F.one_hot(mask, 3).permute(2, 0, 1).float()
-    corrector = MaskCorrector(3, look, belief=0.8, k=8, rounds=1)
+    corrector = MaskCorrector(3, encoder, label_confidence=0.8, k=8, rounds=1)
     one, other = corrector.correct(image, mask), corrector.correct(image, maps.numpy())
     assert (one.label == other.label).float().mean() > 0.99
     assert torch.allclose(one.doubt, other.doubt, atol=1e-3)
@@ -102,7 +102,7 @@ def test_probabilities_and_labels_of_the_same_belief_agree():
 
 def test_masks_come_as_arrays_of_any_layout_or_as_pictures():
     image, _, mask = scene(0, wrong=True)
-    corrector = MaskCorrector(3, look, k=8, rounds=1)
+    corrector = MaskCorrector(3, encoder, k=8, rounds=1)
     expected = corrector.correct(image, mask).label
     array = mask.numpy().astype(np.uint8)
     mirrored = np.ascontiguousarray(array[:, ::-1])[:, ::-1]
@@ -114,8 +114,8 @@ def test_masks_come_as_arrays_of_any_layout_or_as_pictures():
 def test_errors_finer_than_the_map_stay_and_finer_maps_mend_them():
     image, truth, mask = scene(0)
     mask[5, 5] = 2
-    fine = MaskCorrector(3, look, k=8, rounds=1).correct(image, mask)
-    coarse = MaskCorrector(3, look, k=8, rounds=1, pixels=100).correct(image, mask)
+    fine = MaskCorrector(3, encoder, k=8, rounds=1).correct(image, mask)
+    coarse = MaskCorrector(3, encoder, k=8, rounds=1, pixels=100).correct(image, mask)
     assert fine.label[5, 5] == truth[5, 5] and coarse.label[5, 5] == 2
     assert coarse.label.shape == (30, 40)
 
@@ -136,33 +136,33 @@ def test_errors_finer_than_the_map_stay_and_finer_maps_mend_them():
 )
 def test_what_does_not_fit_is_refused(mask, message):
     with pytest.raises(InputError, match=message):
-        MaskCorrector(3, look).correct(scene(0)[0], mask)
+        MaskCorrector(3, encoder).correct(scene(0)[0], mask)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.float32])
 def test_labels_of_any_kind_of_number_are_the_same(kind):
     image, _, mask = scene(0)
-    corrector = MaskCorrector(3, look, rounds=1, k=8)
+    corrector = MaskCorrector(3, encoder, rounds=1, k=8)
     expected = corrector.correct(image, mask)
     found = corrector.correct(image, mask.numpy().astype(kind))
     assert torch.equal(found.given, mask) and torch.equal(found.label, expected.label)
 
 
 def test_options_out_of_range_are_refused():
-    for belief in (0.3, 1.0):
-        with pytest.raises(InputError, match="belief between chance, 1 / classes, and 1, got 3 cl"):
-            MaskCorrector(3, look, belief=belief)
+    for label_confidence in (0.3, 1.0):
+        with pytest.raises(InputError, match="between chance, 1 / classes, and 1, got 3 classes"):
+            MaskCorrector(3, encoder, label_confidence=label_confidence)
     with pytest.raises(InputError, match="expected pixels to be 1 or more, got 0"):
-        MaskCorrector(3, look, pixels=0)
+        MaskCorrector(3, encoder, pixels=0)
     with pytest.raises(InputError, match=r"cannot be made so: .*kk"):
-        MaskCorrector(3, look, kk=3)
+        MaskCorrector(3, encoder, kk=3)
     with pytest.raises(InputError, match="anchors: expected a budget"):
-        MaskCorrector(3, look, anchors=2).fit([scene(0)[0]], [scene(0)[1]])
+        MaskCorrector(3, encoder, anchors=2).fit([scene(0)[0]], [scene(0)[1]])
 
 
 def test_masks_of_one_class_are_warned_of(caplog):
     image, truth, _ = scene(0)
-    corrector = MaskCorrector(2, look, k=8)
+    corrector = MaskCorrector(2, encoder, k=8)
     corrector.fit([image], [torch.where(truth == 1, 255, 0)])
     assert "the class 0 alone and 255, which means void" in caplog.text
     caplog.clear()

@@ -4,10 +4,11 @@ import torch
 from PIL import Image
 
 import pyg_mllc
-from pyg_mllc.data.image_io import as_tensor
-from pyg_mllc.data.mask_io import letterbox
+from pyg_mllc.data.image_io import as_tensor, letterbox
 from pyg_mllc.errors import InputError
+from pyg_mllc.inference.checkpoint import Saved, load_method
 from pyg_mllc.inference.postprocessing import label_map
+from pyg_mllc.inference.predictor import Predictor
 from pyg_mllc.utils.resize import upsample
 
 SIZE = (32, 48)
@@ -41,10 +42,9 @@ def test_the_network_sees_what_training_saw_and_answers_at_the_images_size(predi
     found = predictor.predict(image, correct=True)
     seen = letterbox(Image.fromarray(image), SIZE, nearest=False, fill=0)[:27, :48]
     view = torch.from_numpy(seen).permute(2, 0, 1)[None] / 255
-    method = predictor.method
-    history = method.predict(method.student, view)
-    for belief, got in ((history[0], found.before), (history[-1], found.after)):
-        logits = upsample(upsample(belief.logits, (27, 48)), (40, 70))
+    output = predictor.network(view, predictor.memory)
+    for prediction, got in ((output.before, found.before), (output.after, found.after)):
+        logits = upsample(upsample(prediction.logits, (27, 48)), (40, 70))
         # training's resize rounds to whole numbers
         assert torch.allclose(logits.softmax(1)[0], got, atol=0.05)
     assert torch.equal(found.label, found.after.argmax(0))
@@ -75,7 +75,7 @@ def test_options_change_what_is_seen(predictor, image):
 def test_student_and_teacher_are_two_networks(checkpoint_file, image):
     student, teacher = (pyg_mllc.load(checkpoint_file, network=n) for n in ("student", "teacher"))
     with torch.no_grad():
-        student.method.student.segmenter.class_head.bias.add_(torch.tensor([0.0, 9.0, 0.0]))
+        student.segmenter.class_head.bias.add_(torch.tensor([0.0, 9.0, 0.0]))
     assert (student.predict(image).label == 1).all()
     found = (network.predict(image, correct=True).after for network in (student, teacher))
     assert not torch.equal(*found)
@@ -151,11 +151,13 @@ def test_features_are_of_the_size_asked_for(predictor):
 
 
 def test_the_network_chosen_is_the_one_that_labels(checkpoint_file, image):
-    student, teacher = (pyg_mllc.load(checkpoint_file, name) for name in ("student", "teacher"))
-    for predictor in (student, teacher):  # another student, the same teacher
-        with torch.no_grad():
-            for weight in predictor.method.student.parameters():
-                weight.mul_(-1)
-    unchanged = pyg_mllc.load(checkpoint_file, "teacher").predict(image).before
+    method = load_method(checkpoint_file).method
+    with torch.no_grad():
+        for weight in method.student.parameters():
+            weight.mul_(-1)
+    names, colors = ("sky", "road", "car"), ((0, 0, 9), (9, 0, 0), (0, 9, 0))
+    saved = Saved(method, names, colors, SIZE)  # another student, the same teacher
+    student, teacher = (Predictor(saved, role) for role in ("student", "teacher"))
+    unchanged = pyg_mllc.load(checkpoint_file, "teacher", "cpu").predict(image).before
     assert torch.equal(teacher.predict(image).before, unchanged)
     assert not torch.equal(student.predict(image).before, unchanged)

@@ -6,7 +6,7 @@ import torch
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
-from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
+from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.resize import upsample
 
@@ -33,17 +33,26 @@ class Same(torch.nn.Module):
         return maps
 
 
-SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
+FROZEN = partial(FrozenFeatures, name="test_resnet", weights=None)
+
+
+def memory(encoder=None, anchors=0, class_thresholds="fixed"):
+    return partial(
+        CorrectionMemory, encoder=encoder, anchors=anchors, class_thresholds=class_thresholds
+    )
+
+
+CORRECTED = {"correct": True, "memory": memory(FROZEN)}
 
 
 METHODS = [
     (Supervised, {}),
-    (Supervised, {"correct": True, "sight": SIGHT, "anchors": 60, "thresholds": "counts"}),
+    (Supervised, {"correct": True, "memory": memory(FROZEN, 60, "counts")}),
     (FixMatch, {"total_steps": 30, "warmup": 0.2}),
-    (FixMatch, {"total_steps": 30, "correct": True, "sight": SIGHT}),
+    (FixMatch, {"total_steps": 30, **CORRECTED}),
     (UniMatch, {"total_steps": 30}),
     (MLLC, {"total_steps": 30, "warmup": 0.2, "contrast_from": 0.1}),
-    (MLLC, {"total_steps": 30, "anchors": 60, "sight": SIGHT, "thresholds": "ema", "drop": 0.5}),
+    (MLLC, {"total_steps": 30, "memory": memory(FROZEN, 60, "ema"), "channel_dropout": 0.5}),
 ]
 
 
@@ -73,7 +82,7 @@ def test_mllc_warms_up_without_the_unlabeled_images():
     for _ in range(5):
         model.update()
     figures = model(batch())
-    assert figures["unsupervised"] > 0 and 0 <= figures["trusted"] <= 1
+    assert figures["unsupervised"] > 0 and 0 <= figures["confident"] <= 1
 
 
 def test_mllc_learns_from_the_teacher_and_gives_it_no_gradient():
@@ -88,7 +97,7 @@ def test_mllc_learns_from_the_teacher_and_gives_it_no_gradient():
 def test_padding_of_unlabeled_images_gets_no_label():
     model = build(MLLC, warmup=0.0, contrast_from=0.0)
     images, valid = torch.rand(2, 3, 48, 64), torch.zeros(2, 48, 64).bool()
-    assert (model.guess(images, valid).label == IGNORE).all()
+    assert (model.pseudo_labels(images, valid).label == IGNORE).all()
 
 
 @pytest.mark.parametrize("void", ["label", "valid"])
@@ -108,35 +117,38 @@ def test_a_batch_of_only_void_trains(void):
     "method, options",
     [
         (MLLC, {"contrast_from": 0.0}),
-        (FixMatch, {"correct": True, "sight": SIGHT, "thresholds": "counts"}),
-        (UniMatch, {"correct": True, "sight": SIGHT, "thresholds": "counts"}),
+        (FixMatch, {"correct": True, "memory": memory(FROZEN, 0, "counts")}),
+        (UniMatch, {"correct": True, "memory": memory(FROZEN, 0, "counts")}),
     ],
 )
 def test_class_counts_come_from_labeled_and_unlabeled_images(method, options):
     model = build(method, weak=Same(), warmup=0.0, **options)
-    model.thresholds.threshold = 0.0
+    counted = model.memory.class_thresholds
+    counted.threshold = 0.0
     data = batch()
     model(data)
-    assert model.thresholds.counts.sum() == 2 * 2 * 6 * 8  # both halves of the batch at stride 8
+    assert counted.counts.sum() == 2 * 2 * 6 * 8  # both halves of the batch at stride 8
     data["valid"][:, 24:] = False  # padding does not count
     data["label"][:, :, 32:] = IGNORE
-    model.thresholds.counts.zero_()
+    counted.counts.zero_()
     model(data)
-    assert model.thresholds.counts.sum() == 2 * 6 * 8
+    assert counted.counts.sum() == 2 * 6 * 8
 
 
 @pytest.mark.parametrize("method", [FixMatch, UniMatch])
 def test_labels_that_the_teacher_is_unsure_of_teach_nothing(method):
     model = build(method, threshold=1.0)
     figures = model(batch())
-    assert figures["unsupervised"] == 0 and figures["trusted"] == 0
+    assert figures["unsupervised"] == 0 and figures["confident"] == 0
     assert build(method, threshold=0.0)(batch())["unsupervised"] > 0
 
 
 def test_unimatch_weighs_its_views_as_published():
     strong, views = Same(), iter([0.1, 0.7])
     strong.forward = lambda image, *maps: (image * next(views), *maps)
-    model = build(UniMatch, drop=0.0, lambda_u=3.0, weak=Same(), strong=strong, threshold=0.0)
+    model = build(
+        UniMatch, channel_dropout=0.0, lambda_u=3.0, weak=Same(), strong=strong, threshold=0.0
+    )
     model.eval()
     data = batch()
     figures = model(data)
@@ -154,7 +166,7 @@ def test_unimatch_weighs_its_views_as_published():
 def test_unimatch_without_perturbations_is_fixmatch():
     options = {"weak": Same(), "strong": Same(), "threshold": 0.0}
     torch.manual_seed(0)
-    one = build(UniMatch, drop=0.0, **options).eval()
+    one = build(UniMatch, channel_dropout=0.0, **options).eval()
     torch.manual_seed(0)
     other = build(FixMatch, **options).eval()
     data = batch()
@@ -175,16 +187,17 @@ def test_mllc_shares_the_teachers_labels_among_its_views():
         return image.roll(1, 0) * turn, *(m.roll(1, 0) for m in maps)
 
     strong.forward = roll
-    model = build(MLLC, drop=1e-9, warmup=0.0, weak=Same(), strong=strong, thresholds="fixed")
+    views_of = {"weak": Same(), "strong": strong, "memory": memory()}
+    model = build(MLLC, channel_dropout=1e-9, warmup=0.0, **views_of)
     model.eval()
     data = batch()
     figures = model(data)
     x, segmenter = data["unlabeled"], model.student.segmenter
-    rounds = model.predict(model.student, x)  # the teacher is the student still
-    confidence, label = upsample(rounds[-1].logits, x.shape[-2:]).softmax(1).max(1)
+    output = model.student(x, model.memory)  # the teacher is the student still
+    confidence, label = upsample(output.logits, x.shape[-2:]).softmax(1).max(1)
     targets = label, confidence**6
     weak, second = (masked_cross_entropy(segmenter(x * f).logits, *targets) for f in (1, 0.1))
-    corrected = sum(masked_cross_entropy(p.logits, *targets) for p in rounds)
+    corrected = sum(masked_cross_entropy(p.logits, *targets) for p in output)
     expected = corrected / 2 + 3 * (second / 6 + weak / 3)
     assert torch.allclose(figures["unsupervised"], expected, atol=1e-5)
 
@@ -195,46 +208,46 @@ def test_unimatch_teaches_with_the_student_itself():
         model.student.segmenter.class_head.weight.add_(1)
     model.update()
     model.update()
-    for mine, theirs in zip(model.teacher.parameters(), model.student.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
+    for pair in zip(model.teacher.parameters(), model.student.parameters(), strict=True):
+        assert torch.equal(*pair)
 
 
 def test_a_correcting_fixmatch_gives_its_teachers_labels_another_form():
-    model = build(FixMatch, correct=True, sight=SIGHT)
+    model = build(FixMatch, **CORRECTED)
     images = torch.rand(1, 3, 48, 64)
-    before, *_, after = model.teach(images)
-    assert not torch.allclose(before.logits, after.logits)
-    look = model.sight(images, before.features)
-    corrector = LabelCorrector(3, k=4)
-    expected = corrector(before.logits, before.features, graph_features=look)[-1].logits
-    assert torch.allclose(after.logits, expected, atol=1e-4)
-    assert len(build(FixMatch).teach(torch.rand(1, 3, 48, 64))) == 1
+    output = model.predict_teacher(images)
+    assert not torch.allclose(output.before.logits, output.logits)
+    maps = model.memory.encoder(images, output.before.features)
+    expected = LabelCorrector(3, k=4)(*output.before, graph_features=maps).logits
+    assert torch.allclose(output.logits, expected, atol=1e-4)
+    assert not build(FixMatch).predict_teacher(torch.rand(1, 3, 48, 64)).rounds
 
 
 @pytest.mark.parametrize(
     "method, options",
     [
         (MLLC, {"warmup": 0.0, "contrast_from": 0.0}),
-        (FixMatch, {"correct": True, "sight": SIGHT}),
-        (UniMatch, {"correct": True, "sight": SIGHT}),
-        (Supervised, {"correct": True, "sight": SIGHT}),
+        (FixMatch, {"correct": True}),
+        (UniMatch, {"correct": True}),
+        (Supervised, {"correct": True}),
     ],
 )
 def test_anchors_are_of_the_labeled_images_as_last_seen(method, options):
-    model = build(method, anchors=3000, weak=Same(), **options)
-    data = batch()
-    assert not len(model.anchors)
+    kept = memory(None if method is MLLC else FROZEN, anchors=3000)
+    model = build(method, memory=kept, weak=Same(), **options)
+    data, anchors = batch(), model.memory.anchors
+    assert not len(anchors)
     for numbers in ([5, 9], [9, 2], [5, 9]):
         data["index"] = torch.tensor(numbers)
         model(data)
         model.update()
-    assert torch.bincount(model.anchors.image).nonzero().flatten().tolist() == [2, 5, 9]
-    assert len(model.anchors) == 3 * 6 * 8  # an image's pixels are replaced, not added to
+    assert torch.bincount(anchors.image).nonzero().flatten().tolist() == [2, 5, 9]
+    assert len(anchors) == 3 * 6 * 8  # an image's pixels are replaced, not added to
     model.eval()
     images = torch.rand(1, 3, 48, 64)
-    corrected = model.teach(images)[-1].logits
-    model.anchors.clear()
-    assert not torch.allclose(model.teach(images)[-1].logits, corrected)
+    corrected = model.predict_teacher(images).logits
+    anchors.clear()
+    assert not torch.allclose(model.predict_teacher(images).logits, corrected)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +260,7 @@ def test_anchors_are_of_the_labeled_images_as_last_seen(method, options):
 )
 def test_keeping_anchors_leaves_the_training_of_labels_as_it_is(method, more):
     weights = []
-    for options in ({}, {"correct": True, "sight": SIGHT, "anchors": 60, "thresholds": "counts"}):
+    for options in ({}, {"correct": True, "memory": memory(FROZEN, 60, "counts")}):
         torch.manual_seed(0)
         model = build(method, weak=Same(), **options, **more)
         optimizer = torch.optim.SGD(model.student.segmenter.parameters(), lr=0.1)
@@ -258,7 +271,7 @@ def test_keeping_anchors_leaves_the_training_of_labels_as_it_is(method, more):
             optimizer.step()
             model.update()
         weights.append(model.student.segmenter.class_head.weight.detach())
-        assert not options or len(model.anchors) == 60
+        assert not options or len(model.memory.anchors) == 60
     assert torch.equal(*weights)
 
 
@@ -266,22 +279,19 @@ def test_a_student_without_anchors_learns_what_its_teacher_knows_by_them():
     found = []
     for student_anchors in (True, False):
         model = build(
-            MLLC, anchors=60, warmup=0.0, contrast_from=0.0, weak=Same(), strong=Same(),
-            student_anchors=student_anchors, thresholds="fixed",
+            MLLC, warmup=0.0, contrast_from=0.0, weak=Same(), strong=Same(),
+            student_anchors=student_anchors, memory=memory(anchors=60),
         ).eval()  # fmt: skip
-        model.anchors.add(torch.randn(60, 8), torch.arange(60) % 3)
-        seen = []
-        model.student.corrector.register_forward_hook(
-            lambda module, args, kwargs, output, seen=seen: seen.append("anchors" in kwargs),
-            with_kwargs=True,
-        )
-        taught = []
-        model.teacher.network.corrector.register_forward_hook(
-            lambda module, args, kwargs, output, taught=taught: taught.append("anchors" in kwargs),
-            with_kwargs=True,
-        )
+        model.memory.anchors.add(torch.randn(60, 8), torch.arange(60) % 3)
+        seen, taught = [], []
+
+        def note(notes):
+            return lambda module, args, kwargs, output: notes.append(kwargs["anchors"] is not None)
+
+        for network, notes in ((model.student, seen), (model.teacher.network, taught)):
+            network.corrector.register_forward_hook(note(notes), with_kwargs=True)
         model(batch())
-        model.predict(model.student, batch()["image"])
+        model.student(batch()["image"], model.memory)
         found.append((taught, seen))
     assert found == [([True], [True, True]), ([True], [False, True])]
 
@@ -290,16 +300,17 @@ def test_anchors_need_the_numbers_of_images():
     data = batch()
     del data["index"]
     with pytest.raises(InputError, match=r"needs index \(B,\)"):
-        build(Supervised, correct=True, sight=SIGHT, anchors=60)(data)
+        build(Supervised, correct=True, memory=memory(FROZEN, 60))(data)
 
 
 def test_anchors_that_rounds_have_no_place_for_are_refused():
     segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=16)
     levels = LabelCorrector(3, k=4, levels="class")
     with pytest.raises(InputError, match="levels=both or semantic"):
-        FixMatch(segmenter, levels, correct=True, sight=SIGHT, anchors=60)
+        FixMatch(segmenter, levels, correct=True, memory=memory(FROZEN, 60))
     bayes = LabelCorrector(3, k=4, levels="class", anchor_rule="bayes")
-    assert FixMatch(segmenter, bayes, correct=True, sight=SIGHT, anchors=60).anchors is not None
+    method = FixMatch(segmenter, bayes, correct=True, memory=memory(FROZEN, 60))
+    assert method.memory.anchors is not None
 
 
 @pytest.mark.parametrize(
@@ -323,10 +334,11 @@ def test_parts_switch_off(options, changes):
 
 
 def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
-    same = {"weak": Same(), "strong": Same(), "warmup": 0.0, "thresholds": "fixed"}
-    model, data = build(MLLC, **same, deep=False).eval(), batch()
-    first, _, last = model.predict(model.student, data["image"])
-    expected = sum(masked_cross_entropy(p.logits, data["label"]) for p in (first, last))
+    same = {"weak": Same(), "strong": Same(), "warmup": 0.0, "memory": memory()}
+    model, data = build(MLLC, **same, deep_supervision=False).eval(), batch()
+    output = model.student(data["image"], model.memory)
+    ends = output.before, output.after
+    expected = sum(masked_cross_entropy(p.logits, data["label"]) for p in ends)
     assert torch.allclose(model(data)["supervised"], expected, atol=1e-5)
 
 
@@ -335,41 +347,20 @@ def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
     [
         ({"warmup": 1.5}, r"method.warmup in \[0, 1\), got 1.5"),
         ({"method": FixMatch, "threshold": 95}, r"method.threshold in \[0, 1\], got 95"),
-        ({"method": UniMatch, "drop": 1.5}, r"method.drop in \[0, 1\), got 1.5"),
+        (
+            {"method": UniMatch, "channel_dropout": 1.5},
+            r"method.channel_dropout in \[0, 1\), got 1.5",
+        ),
         ({"contrast_from": -1}, r"method.contrast_from in \[0, 1\], got -1"),
-        ({"thresholds": "none"}, "counts, ema or fixed, got none"),
-        ({"anchors": 2}, "one for each of 3 classes at least, got 2"),
-        ({"drop": 1.0}, r"method.drop in \[0, 1\), got 1.0"),
+        ({"memory": memory(class_thresholds="none")}, "counts, ema or fixed, got none"),
+        ({"memory": memory(anchors=2)}, "one for each of 3 classes at least, got 2"),
+        ({"channel_dropout": 1.0}, r"method.channel_dropout in \[0, 1\), got 1.0"),
         ({"weighting": "soft"}, "power, hard or uniform, got 'soft'"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         build(**{"method": MLLC} | options)
-
-
-def test_frozen_features_stay_and_stand_beside_the_embedding():
-    sight = SIGHT(feature_dim=8).train()
-    assert not any(m.training for m in sight.modules())
-    assert not any(p.requires_grad for p in sight.parameters())
-    maps = sight(torch.rand(2, 3, 48, 64), torch.randn(2, 8, 6, 8))
-    assert maps.shape == (2, sight.feature_dim, 6, 8)
-    assert torch.allclose(maps[:, :8].norm(dim=1), torch.ones(2, 6, 8), atol=1e-5)
-    alone = SIGHT(feature_dim=8, embedding=False)
-    assert alone.feature_dim == sight.feature_dim - 8
-    with pytest.raises(InputError, match=r"none of \[5\]"):
-        SIGHT(feature_dim=8, strides=[5])
-
-
-def test_anchors_of_an_image_are_of_its_own_pixels():
-    model = build(MLLC, anchors=3000, warmup=0.0, contrast_from=0.0)
-    look = torch.stack([torch.full((8, 6, 8), 1.0), torch.full((8, 6, 8), 2.0)])
-    label = torch.zeros(2, 48, 64).long()
-    label[1] = 1
-    model.keep_anchors(look, label, torch.tensor([5, 9]))
-    assert (model.anchors.x[model.anchors.image == 5] == 1).all()
-    assert (model.anchors.x[model.anchors.image == 9] == 2).all()
-    assert model.anchors.label[model.anchors.image == 9].unique().tolist() == [1]
 
 
 def test_labels_are_not_corrected_by_nobody():

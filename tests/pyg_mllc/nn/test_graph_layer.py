@@ -22,7 +22,7 @@ def test_runs_from_its_name_in_both_steps_forward_and_backward(conv, device):
     corrector.to(device)
     logits = torch.randn(2, 3, 5, 4, device=device, requires_grad=True)
     features = torch.randn(2, 8, 5, 4, device=device, requires_grad=True)
-    out = corrector(logits, features)[-1]
+    out = corrector(logits, features).after
     assert out.logits.shape == logits.shape and out.features.shape == features.shape
     (out.logits.square().sum() + out.features.square().sum()).backward()
     assert logits.grad.isfinite().all() and logits.grad.any()
@@ -93,8 +93,8 @@ def test_layers_come_as_names_classes_and_factories():
     assert GraphLayer(options, 3).conv.heads == 2
     assert isinstance(GraphLayer(MeanOfNeighbors, 3).conv, MeanOfNeighbors)
     corrector = LabelCorrector(3, 8, k=4, conv=MeanOfNeighbors, feature_conv="SAGEConv")
-    history = corrector(torch.randn(1, 3, 4, 5), torch.randn(1, 8, 4, 5))
-    assert history[-1].logits.isfinite().all()
+    output = corrector(torch.randn(1, 3, 4, 5), torch.randn(1, 8, 4, 5))
+    assert output.logits.isfinite().all()
 
 
 def test_weights_reach_a_layer_in_the_form_it_takes():

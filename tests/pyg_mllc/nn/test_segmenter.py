@@ -40,12 +40,12 @@ def test_decoders_take_images_of_any_size_and_learn(encoder, decoder, stride, op
 def test_channels_are_lost_by_the_weak_views_alone():
     segmenter = Segmenter(5, "test_resnet", feature_dim=8).eval()
     clear, weak = torch.rand(3, 3, 48, 64), torch.rand(2, 3, 48, 64)
-    prediction, lossy = segmenter.predict_lossy(clear, weak, 0.5)
+    prediction, lossy = segmenter.predict_with_dropout(clear, weak, 0.5)
     for found, expected in zip(prediction, segmenter(clear), strict=True):
         assert torch.allclose(found, expected, atol=1e-5)
     assert lossy.shape == (2, *prediction.logits.shape[1:])
     assert not torch.allclose(lossy, segmenter(weak).logits, atol=1e-3)
-    kept = segmenter.predict_lossy(clear, weak, 0.0)[1]
+    kept = segmenter.predict_with_dropout(clear, weak, 0.0)[1]
     assert torch.allclose(kept, segmenter(weak).logits, atol=1e-5)
 
 
@@ -87,9 +87,9 @@ def test_finer_logits_keep_their_detail_where_nothing_is_corrected():
         corrector = LabelCorrector(3, rounds=rounds, k=4, levels="none")
         with torch.no_grad():
             expected = segmenter(image).logits
-            history = CorrectedSegmenter(segmenter, corrector)(image)
-        assert expected.shape[-1] == 16 and history[-1].features.shape[-1] == 8
-        assert torch.allclose(history[-1].logits, expected, atol=1e-5)
+            output = CorrectedSegmenter(segmenter, corrector)(image)
+        assert expected.shape[-1] == 16 and output.after.features.shape[-1] == 8
+        assert torch.allclose(output.logits, expected, atol=1e-5)
 
 
 def test_weights_come_from_files_that_timm_reads(tmp_path):
@@ -154,8 +154,8 @@ def test_normalizes_as_the_encoder_was_trained():
 def test_the_heads_learn_and_the_corrector_with_them():
     segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=16)
     network = CorrectedSegmenter(segmenter, LabelCorrector(3, feature_dim=8, k=4))
-    history = network(torch.rand(2, 3, 64, 64))
-    sum(p.logits.square().mean() + p.features.square().mean() for p in history).backward()
+    output = network(torch.rand(2, 3, 64, 64))
+    sum(p.logits.square().mean() + p.features.square().mean() for p in output).backward()
     missing = [name for name, p in network.named_parameters() if p.grad is None]
     # The encoder's stages that are finer than the stride feed the coarser ones; none is left out.
     assert missing == []

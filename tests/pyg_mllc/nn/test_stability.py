@@ -63,7 +63,7 @@ def correct(scenes, change=lambda t: t, batched=False) -> dict[str, list[Tensor]
                 memory = AnchorMemory(C, D, budget=C * len(x)).to(z.dtype)
                 memory.add(x.to(z.dtype), label)
             parts = [(z, f)] if batched else zip(z.split(1), f.split(1), strict=True)
-            each = [corrector(*part, anchors=memory)[1:] for part in parts]
+            each = [corrector(*part, anchors=memory).rounds for part in parts]
             found[f"{form}, trained={trained}"] = [
                 torch.cat([p.logits for p in rounds]) for rounds in zip(*each, strict=True)
             ]

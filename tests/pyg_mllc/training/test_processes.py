@@ -15,7 +15,7 @@ import torch
 
 from pyg_mllc.data import textures
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
-from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
+from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerConfig, train
 
 
@@ -37,15 +37,16 @@ class Still(Segmenter):
         return self
 
 
-SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None, embedding=False)
-ANCHORS = {"anchors": 3000, "thresholds": "counts", "sight": SIGHT}  # room for all pixels
+FROZEN = partial(FrozenFeatures, name="test_resnet", weights=None, embedding=False)
+# Room for all pixels.
+ANCHORS = {"memory": partial(CorrectionMemory, encoder=FROZEN, anchors=3000)}
 METHODS = {
     "supervised": (Supervised, {}),
     "fixmatch": (FixMatch, {"threshold": 0.0, "strong": Same()}),
     "fixmatch, anchors": (
         FixMatch, {"threshold": 0.0, "strong": Same(), "correct": True, **ANCHORS}
     ),
-    "unimatch": (UniMatch, {"threshold": 0.0, "drop": 0.0, "strong": Same()}),
+    "unimatch": (UniMatch, {"threshold": 0.0, "channel_dropout": 0.0, "strong": Same()}),
     "mllc": (MLLC, {"warmup": 0.2, "contrast_from": 0.0, "total_steps": 6, "strong": Same()}),
     "mllc, anchors": (
         MLLC, {"warmup": 0.2, "contrast_from": 0.0, "total_steps": 6, "strong": Same(), **ANCHORS}
@@ -68,7 +69,8 @@ def run(name, processes, out):
     )  # fmt: skip
     result = train(model, splits, config, 0, Path(out), "run")
     weights = [p.double().sum().item() for p in model.student.parameters()]
-    return result.history, weights, [] if model.thresholds is None else model.class_counts.tolist()
+    counts = model.memory.class_counts
+    return result.history, weights, [] if counts is None else counts.tolist()
 
 
 ONE_OF_TWO = """

@@ -18,7 +18,7 @@ from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods import MLLC, Supervised
 from pyg_mllc.metrics.segmentation import iou
-from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Segmenter
+from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerConfig, TrainingModule, train
 from pyg_mllc.utils.resize import upsample
 
@@ -69,10 +69,11 @@ def test_reported_figures_are_those_of_the_trained_network_over_the_split(tmp_pa
         for i in range(len(splits.val)):
             sample = splits.val[i]
             image, label = sample["image"][None] / 255, sample["label"].flatten()
-            beliefs = model.student(image)[0], model.teach(image)[-1]
-            for confusion, belief in zip((student, corrected), beliefs, strict=True):
-                guess = upsample(belief.logits, sample["label"].shape).argmax(1).flatten()
-                confusion.index_put_((label, guess), torch.tensor(1.0), True)
+            predictions = model.student.segmenter(image), model.predict_teacher(image).after
+            for confusion, prediction in zip((student, corrected), predictions, strict=True):
+                logits = upsample(prediction.logits, sample["label"].shape)
+                predicted = logits.argmax(1).flatten()
+                confusion.index_put_((label, predicted), torch.tensor(1.0), True)
     assert result.last_miou == pytest.approx(float(iou(student).nanmean()), abs=1e-3)
     accuracy = float(corrected.diag().sum() / corrected.sum())
     assert result.label_accuracy[-1] == pytest.approx(accuracy, abs=2e-3)
@@ -102,11 +103,16 @@ def test_the_corrector_stays_near_the_identity_while_it_learns(tmp_path):
     with torch.no_grad():
         prediction = model.student.eval().segmenter(image)
         trained, untouched = model.student.corrector(*prediction), fresh(*prediction)
-    assert torch.allclose(trained[-1].features, untouched[-1].features, atol=0.3)
-    assert torch.allclose(trained[-1].logits, untouched[-1].logits, atol=0.3)
+    for part, expected in zip(trained.after, untouched.after, strict=True):
+        assert torch.allclose(part, expected, atol=0.3)
 
 
-SIGHT = partial(FrozenFeatures, encoder="test_resnet", weights=None)
+MEMORY = partial(
+    CorrectionMemory,
+    encoder=partial(FrozenFeatures, name="test_resnet", weights=None),
+    anchors=60,
+    class_thresholds="ema",
+)
 LONG = {
     "saved_between_validations": replace(CONFIG, max_steps=14, save_every=3, val_check_interval=5),
     "two_batches_a_step": replace(
@@ -116,7 +122,7 @@ LONG = {
 
 
 def long_run(out, config, resume=False):
-    more = {"total_steps": 14, "anchors": 60, "sight": SIGHT, "thresholds": "ema"}
+    more = {"total_steps": 14, "memory": MEMORY}
     return run(MLLC, out, config=LONG[config], resume=resume, **more)
 
 
@@ -272,9 +278,11 @@ def test_a_batch_too_small_for_batch_normalization_is_refused_in_a_sentence():
 
 
 def test_a_window_validates(tmp_path, monkeypatch):
-    seen, real = set(), Supervised.teach
+    seen, real = set(), Supervised.predict_teacher
     monkeypatch.setattr(
-        Supervised, "teach", lambda model, view: seen.add(view.shape[-2:]) or real(model, view)
+        Supervised,
+        "predict_teacher",
+        lambda model, view: seen.add(view.shape[-2:]) or real(model, view),
     )
     run(Supervised, tmp_path, config=replace(CONFIG, window=(20, 30)))
     assert seen == {(20, 30)}

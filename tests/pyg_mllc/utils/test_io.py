@@ -4,14 +4,14 @@ from threading import Thread
 
 import pytest
 
-from pyg_mllc.utils.io import whole_file, write_csv
+from pyg_mllc.utils.io import atomic_open, write_csv
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, OSError])
 def test_an_interrupted_write_leaves_what_was_there(tmp_path, stop):
     path = tmp_path / "été 1.txt"
     path.write_text("of before")
-    with pytest.raises(stop), whole_file(path) as file:
+    with pytest.raises(stop), atomic_open(path) as file:
         file.write(b"half of")
         raise stop
     assert path.read_text() == "of before" and os.listdir(tmp_path) == [path.name]
@@ -20,7 +20,7 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path, stop):
 def test_a_file_appears_whole_and_replaces_the_one_before(tmp_path):
     path = tmp_path / "new" / "a.txt"
     for content in (b"first", b"second"):
-        with whole_file(path) as file:
+        with atomic_open(path) as file:
             file.write(content)
             assert not path.exists() or path.read_bytes() == b"first"
         assert path.read_bytes() == content and os.listdir(path.parent) == ["a.txt"]
@@ -29,7 +29,7 @@ def test_a_file_appears_whole_and_replaces_the_one_before(tmp_path):
 @pytest.mark.parametrize("folder", ["a file", "a file/deeper"])
 def test_a_folder_that_cannot_be_is_named(tmp_path, folder):
     (tmp_path / "a file").write_text("is no folder")
-    with pytest.raises(OSError) as caught, whole_file(tmp_path / folder / "x.png"):
+    with pytest.raises(OSError) as caught, atomic_open(tmp_path / folder / "x.png"):
         pass
     assert "a file" in str(caught.value.filename)
     assert os.listdir(tmp_path) == ["a file"]
@@ -37,13 +37,13 @@ def test_a_folder_that_cannot_be_is_named(tmp_path, folder):
 
 def test_a_file_that_cannot_be_is_named_as_it_was_given(tmp_path):
     path = tmp_path / ("x" * 250)  # too long with the ending that it has while it is written
-    with pytest.raises(OSError) as caught, whole_file(path):
+    with pytest.raises(OSError) as caught, atomic_open(path):
         pass
     assert caught.value.filename == str(path)
 
 
 def test_two_writers_of_one_file_do_not_mix(tmp_path):
-    with whole_file(tmp_path / "a") as first:
+    with atomic_open(tmp_path / "a") as first:
         first.write(b"A" * 9)
         thread = Thread(target=write, args=(tmp_path / "a", b"B" * 9))
         thread.start()
@@ -53,7 +53,7 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path):
 
 
 def write(path, content):
-    with whole_file(path) as file:
+    with atomic_open(path) as file:
         file.write(content)
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pyg_mllc.data import endless_loader, eval_loader
+from pyg_mllc.data import eval_loader, infinite_loader
 from pyg_mllc.utils.user_code import NamedModules, find_named, finder
 
 
@@ -62,7 +62,7 @@ def test_a_new_process_that_loads_images_finds_the_modules_of_its_data_set(folde
     (tmp_path / "own_data.py").write_text(
         "class Three(list):\n    def __init__(self, *_):\n        super().__init__('abc')\n"
     )
-    for make in (lambda samples: endless_loader(samples, 1, seed=0), lambda s: eval_loader(s, 1)):
+    for make in (lambda samples: infinite_loader(samples, 1, seed=0), lambda s: eval_loader(s, 1)):
         find_named(folder, ["own_data"])
         sent = pickle.dumps(make(importlib.import_module("own_data").Three()).dataset)
         find_named(folder, [])  # a new process knows neither

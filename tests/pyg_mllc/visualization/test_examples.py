@@ -23,8 +23,8 @@ EXAMPLE = Example(
 
 def test_changes_are_painted_pixel_by_pixel():
     faded = (175, 175, 175)  # 255 - 0.4 * (255 - 55)
-    mended, spoiled, still_wrong = CHANGES.values()
-    expected = [[mended, spoiled, faded], [faded, faded, mended]]  # void is not judged
+    fixed, broken, still_wrong = CHANGES.values()
+    expected = [[fixed, broken, faded], [faded, faded, fixed]]  # void is not judged
     assert draw_changes(EXAMPLE).tolist() == np.array(expected).tolist()
 
     other = replace(EXAMPLE, truth=torch.full((2, 3), 2))

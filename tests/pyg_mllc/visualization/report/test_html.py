@@ -31,7 +31,7 @@ SUPERVISED = TrainingResult(
 )
 CORRECTED = TrainingResult(
     "mllc [2 rounds]",
-    [{"step": 10 * i, "loss": 1 / i, "trusted": 0.5, "miou": i / 200} for i in range(1, 101)],
+    [{"step": 10 * i, "loss": 1 / i, "confident": 0.5, "miou": i / 200} for i in range(1, 101)],
     [0.6, 0.7],
     [0.7, 0.80125, 0.9],
     [0.5, 0.6, 0.5555],
@@ -167,14 +167,14 @@ def test_every_image_is_listed_and_the_worst_come_first(tmp_path, evaluation):
     for row, figures in zip(table["rows"], evaluation.images, strict=True):
         shown = dict(zip(names, row, strict=True))
         assert shown["accuracy_after"] == pytest.approx(figures.accuracy[1], abs=1e-4)
-        assert shown["mended"] == figures.mended
+        assert shown["fixed"] == figures.fixed
     orders = dict(gallery["orders"])
     assert gallery["orders"][0][0] == "least right"
     right = [gallery["cards"][i]["figures"]["accuracy_after"] for i in orders["least right"]]
     assert right == sorted(right) and len(right) == 7
     gains = [
-        gallery["cards"][i]["figures"]["mended"] - gallery["cards"][i]["figures"]["spoiled"]
-        for i in orders["most spoiled"]
+        gallery["cards"][i]["figures"]["fixed"] - gallery["cards"][i]["figures"]["broken"]
+        for i in orders["most broken"]
     ]
     assert gains == sorted(gains)
 
@@ -193,7 +193,7 @@ def test_pictures_travel_inside_pixel_by_pixel(tmp_path, evaluation):
         changes = example.changes()
         shown = pictures["changes"]
         assert np.array_equal(shown[..., 3] > 0, sum(changes.values()).bool().numpy())
-        assert (shown[changes["mended"].numpy()] == (*CHANGES["mended"], 255)).all()
+        assert (shown[changes["fixed"].numpy()] == (*CHANGES["fixed"], 255)).all()
 
 
 def test_a_page_of_many_images_stays_small(tmp_path, make_evaluation):

@@ -40,7 +40,7 @@ def test_measures_and_classes(folder, evaluation):
 def test_a_row_for_every_image(folder, evaluation):
     head, *images = rows(folder / "images.csv")
     assert [row[0] for row in images] == [figures.name for figures in evaluation.images]
-    assert head.index("mended") == len(head) - 3
+    assert head.index("fixed") == len(head) - 3
     assert float(images[3][head.index("miou_after")]) == pytest.approx(
         evaluation.images[3].miou[1], abs=1e-4
     )

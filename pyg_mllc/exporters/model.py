@@ -1,0 +1,116 @@
+"""A trained network in a form that exporters take: images in [0, 1] to logits."""
+
+import copy
+import math
+
+import torch.nn.functional as F
+from timm.layers import Conv2dSame
+from torch import Tensor, nn
+
+from pyg_mllc.errors import InputError
+from pyg_mllc.inference.predictor import Predictor
+from pyg_mllc.nn import ExportableCorrector, FrozenFeatures
+from pyg_mllc.utils.resize import upsample
+
+
+class ExportableNetwork(nn.Module):
+    """The `forward` of a predictor, for images whose sides are multiples of `multiple`.
+
+    Normalization, class thresholds, anchors and a frozen encoder's features are part of it.
+
+    Args:
+        predictor: of a checkpoint; is copied.
+        correct: whether labels are corrected.
+
+    Raises:
+        InputError: if the network has parts that no exporter takes.
+    """
+
+    def __init__(self, predictor: Predictor, correct: bool = True) -> None:
+        super().__init__()
+        network = copy.deepcopy(predictor.network).cpu().eval()
+        self.segmenter, memory = network.segmenter, copy.deepcopy(predictor.memory).cpu()
+        ratio = self.segmenter.feature_stride / self.segmenter.stride
+        if ratio != round(ratio):
+            raise InputError(
+                f"the network's logits have stride {self.segmenter.stride:g} and its features "
+                f"{self.segmenter.feature_stride:g}; only multiples can be exported"
+            )
+        self.ratio = round(ratio)
+        self.multiple = math.lcm(32, self.segmenter.multiple, round(self.segmenter.feature_stride))
+        self.corrector: ExportableCorrector | None = None
+        self.encoder: FrozenFeatures | None = memory.encoder if correct else None
+        if correct and len(network.corrector.rounds):
+            counts, anchors = memory.class_counts, memory.active_anchors
+            try:
+                self.corrector = ExportableCorrector(network.corrector, counts, anchors)
+            except ValueError as error:
+                raise InputError(
+                    f"the corrector cannot be exported: {error}; correct=false exports the network "
+                    "without it"
+                ) from error
+        for encoder in (self.segmenter, self.encoder):
+            if encoder is not None:
+                _fix_padding(encoder)
+        self.requires_grad_(False).eval()
+
+    @property
+    def smallest(self) -> int:
+        """Pixels that each side has at least, so that every pixel has its neighbors."""
+        if self.corrector is None:
+            return 2 * self.multiple  # torch takes sides of a single pixel for another case
+        nodes = math.isqrt(self.corrector.corrector.neighbors) + 1  # a side of the graph
+        steps = math.ceil(nodes * self.segmenter.feature_stride / self.multiple)
+        return self.multiple * max(2, steps)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits `(B, C, H, W)` of `images (B, 3, H, W)` in [0, 1]."""
+        s = self.segmenter
+        x = s.decoder(s.encoder(self._normalize(images)))
+        logits = s.class_head(x)
+        if self.corrector is not None:
+            features = s.embedding_head(self._coarse(x))
+            coarse = self._coarse(logits)
+            maps = None if self.encoder is None else self.encoder(images, features)
+            change = self.corrector(coarse, features, maps) - coarse
+            logits = logits + upsample(change, logits.shape[-2:])
+        return upsample(logits, images.shape[-2:])
+
+    def _normalize(self, images: Tensor) -> Tensor:
+        """Normalize in parts, into which only sides fit that are multiples of `multiple`.
+
+        A runtime of ONNX knows no such condition, and would give wrong logits of other sizes.
+        """
+        height, width = images.shape[-2:]
+        m = self.multiple
+        # m first: with it second, torch.export loses track of the sizes.
+        parts = images.view(*images.shape[:2], m, height // m, m, width // m)
+        mean, std = (v.view(3, 1, 1, 1, 1) for v in (self.segmenter.mean, self.segmenter.std))
+        return ((parts - mean) / std).view(images.shape)
+
+    def _coarse(self, maps: Tensor) -> Tensor:
+        """Return maps of the logits' size at the features'."""
+        return F.avg_pool2d(maps, self.ratio) if self.ratio > 1 else maps
+
+
+def _fix_padding(module: nn.Module) -> None:
+    """Write out the padding that TensorFlow's encoders derive from the size, if that is even."""
+    for name, child in module.named_children():
+        if type(child) is not Conv2dSame:
+            _fix_padding(child)
+            continue
+        sizes = zip(child.kernel_size, child.stride, child.dilation, strict=True)
+        height, width = (max((k - 1) * d + 1 - s, 0) for k, s, d in sizes)
+        sides = width // 2, width - width // 2, height // 2, height - height // 2
+        plain = nn.Conv2d(
+            child.in_channels,
+            child.out_channels,
+            child.kernel_size,  # type: ignore[arg-type]
+            child.stride,  # type: ignore[arg-type]
+            0,
+            child.dilation,  # type: ignore[arg-type]
+            child.groups,
+            child.bias is not None,
+        )
+        plain.load_state_dict(child.state_dict())
+        setattr(module, name, nn.Sequential(nn.ZeroPad2d(sides), plain))

@@ -1,0 +1,79 @@
+"""A segmenter and the corrector of its labels, as one network."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphs.precision import at_least_float32
+from pyg_mllc.nn.correction_memory import CorrectionMemory
+from pyg_mllc.nn.corrector import LabelCorrector
+from pyg_mllc.nn.prediction import CorrectionContext, CorrectionOutput, Prediction
+from pyg_mllc.nn.segmenter import Segmenter
+from pyg_mllc.utils.resize import upsample
+
+
+class CorrectedSegmenter(nn.Module):
+    """A segmenter whose predictions a label corrector improves round by round.
+
+    Args:
+        segmenter: predicts.
+        corrector: corrects what it predicts.
+
+    >>> network = CorrectedSegmenter(
+    ...     Segmenter(4, "test_resnet", feature_dim=16), LabelCorrector(4, feature_dim=16, k=4)
+    ... )
+    >>> [tuple(prediction.logits.shape) for prediction in network(torch.rand(2, 3, 32, 48))]
+    [(2, 4, 4, 6), (2, 4, 4, 6), (2, 4, 4, 6)]
+    """
+
+    def __init__(self, segmenter: Segmenter, corrector: LabelCorrector) -> None:
+        super().__init__()
+        self.segmenter, self.corrector = segmenter, corrector
+
+    def forward(
+        self, images: Tensor, memory: CorrectionMemory | None = None, trace: bool = False
+    ) -> CorrectionOutput:
+        """Predict, and correct the prediction.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+            memory: what training has kept for correction; by default nothing.
+            trace: see `LabelCorrector.forward`.
+
+        Returns:
+            Predictions before correction and after each round.
+        """
+        prediction = self.segmenter(images)
+        context = None if memory is None else memory.context(images, prediction)
+        return self.correct(prediction, context, trace)
+
+    def correct(
+        self,
+        prediction: Prediction,
+        context: CorrectionContext | None = None,
+        trace: bool = False,
+    ) -> CorrectionOutput:
+        """Correct a prediction of the segmenter, at the size of its features.
+
+        Finer logits keep their detail: the change is written back to them, not the correction.
+
+        Args:
+            prediction: of the segmenter.
+            context: what correction uses besides, such as `CorrectionMemory.context` gives.
+            trace: see `LabelCorrector.forward`.
+
+        Returns:
+            The prediction before correction and after each round.
+        """
+        options = (context or CorrectionContext())._asdict()
+        fine, features = prediction
+        size = features.shape[-2:]
+        if fine.shape[-2:] == size:
+            output: CorrectionOutput = self.corrector(fine, features, trace=trace, **options)
+            return output
+        coarse = F.interpolate(at_least_float32(fine), size, mode="area")
+        output = self.corrector(coarse, features, trace=trace, **options)
+        before, *rounds = (
+            Prediction(fine + upsample(p.logits - coarse, fine.shape[-2:]), p.features)
+            for p in output
+        )
+        return CorrectionOutput(before, tuple(rounds), output.trace)
