@@ -81,14 +81,16 @@ def evaluate(
         split: `val`, or `labeled`, of the training images.
         network: `student`, or `teacher`, its average over the training.
         correct: whether to measure the corrected labels as well, if the network corrects any.
-        scales: sizes at which the images are seen, relative to that of training.
+        scales: sizes at which the images are seen, relative to that of training, such as
+            `[0.75,1,1.5]`.
         flip: whether to look at the mirrored image, too.
         fit: whether to see images at the scale that training saw; else pixel by pixel.
         window: height and width of the sliding window; by default the size of training.
         overlap: share of a window that the next one covers, too, in [0, 1).
         gallery: number of images whose pictures are kept, those most worth a look.
-        allow: packages of your own that the checkpoint may build layers or methods of.
-        device: by default a GPU where there is one, else the CPU.
+        allow: packages of your own that the checkpoint may build layers or methods of, such as
+            `[mine]`.
+        device: `cpu`, `cuda`, ...; by default a GPU where there is one, else the CPU.
         workers: number of processes that load images.
         progress: whether to show a bar.
         command: shown at the head of the page.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
@@ -43,7 +43,12 @@ from pyg_mllc.utils.distributed import rank_and_size
 from pyg_mllc.utils.io import atomic_open
 
 if TYPE_CHECKING:
+    from pyg_mllc.data import Splits
     from pyg_mllc.evaluation.results import TrainingResult
+    from pyg_mllc.inference.checkpoint import Config
+    from pyg_mllc.methods import Method
+    from pyg_mllc.training import TrainerConfig
+    from pyg_mllc.utils.provenance import Provenance
 
 
 def run() -> None:
@@ -88,7 +93,8 @@ def train(
         *overrides: options, as on the command line.
         output: folder of the run; by default a new one in `outputs/`.
         resume: folder of a run to go on with, whose options it takes.
-        allow: packages or modules whose code may run, such as your own layers and methods.
+        allow: packages or modules whose code may run: your own layers, methods and data sets in the
+            current folder, such as `[mine]`. For a run that goes on, those that it names, too.
 
     Returns:
         Curves and figures of what was trained: of the baseline, if any, and of the method.
@@ -210,7 +216,7 @@ def _train(
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")
 
-    def build(name: str) -> Any:
+    def build(name: str) -> "Method":
         L.seed_everything(cfg.seed, verbose=False)
         classes = splits.spec.num_classes
         segmenter = make(parts["model"], "model", num_classes=classes)
@@ -271,7 +277,7 @@ def _goes_on(out: Path, allow: Sequence[str]) -> Iterator[None]:
         raise Stopped(f"stopped; {again} goes on") from None
 
 
-def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any]:
+def _described(parts: "dict[str, Config]", method: str, splits: "Splits") -> "Config":
     """Return what the network is built from, for its checkpoints."""
     from pyg_mllc.inference.checkpoint import describe
 
@@ -280,7 +286,7 @@ def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any
 
 
 def _facts(
-    cfg: DictConfig, config: Any, splits: Any, provenance: dict[str, list[str]]
+    cfg: DictConfig, config: "TrainerConfig", splits: "Splits", provenance: "Provenance"
 ) -> dict[str, str]:
     """Return what made the results, for the head of the report."""
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
