@@ -28,7 +28,8 @@ def run(cfg: DictConfig) -> None:
         options = plain_options(cfg, explain)
         x, y = _pixel(cfg["pixel"])
         output = options["output"] or f"explain_{Path(options['image']).stem}_{x}_{y}.png"
-        explanation = explain(**{**options, "x": x, "y": y, "output": output})
+        options |= {"x": x, "y": y, "output": output}
+        explanation = explain(**options)
         rich.print(_table(explanation))
         print(f"picture: {short(Path(output))}")
 

@@ -44,11 +44,11 @@ def _fit(name: str, value: object, declared: object) -> object:
         return str(value)
     lists = [get_args(kind)[0] for kind in kinds if get_origin(kind) is Sequence]
     scalars = [kind for kind in kinds if kind in TYPES]
-    if lists and not (len(scalars) and scalars != lists):
+    if lists and not scalars:
         parts = value if isinstance(value, list) else [] if value is None else [value]
         for part in parts:
             check_type(name, part, lists[0])
         return parts
-    if len(scalars) == 1 and not lists and set(kinds) <= {*scalars, NoneType, Path}:
+    if len(scalars) == 1 and not lists:
         check_type(name, value, scalars[0])
     return value

@@ -95,6 +95,16 @@ def begin_run(out: Path, cfg: DictConfig, splits: "Splits") -> None:
             file.write(text.encode())
 
 
+def check_run(folder: Path) -> None:
+    """Raise if a folder holds no run to go on with.
+
+    Raises:
+        InputError: if so.
+    """
+    if not (folder / RUN).is_file():
+        raise InputError(f"resume={folder} is no folder of a run: it has no {RUN}")
+
+
 def given_changes() -> list[str]:
     """What the command line changes of the run that goes on."""
     found = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]

@@ -30,6 +30,7 @@ from pyg_mllc.cli.run_dir import (
     RUN,
     alone,
     begin_run,
+    check_run,
     clear_run,
     given_changes,
     kept_options,
@@ -63,9 +64,7 @@ def run() -> None:
             "started again with the same options and output=<its folder>"
         )
     for option in OverridesParser.create().parse_overrides(given):
-        folder = Path(str(option.value()))
-        if not (folder / RUN).is_file():
-            raise InputError(f"resume={folder} is no folder of a run: it has no {RUN}")
+        check_run(Path(str(option.value())))
     if sweep:  # output= is the folder of all its runs
         sys.argv = [re.sub("^output=", "hydra.sweep.dir=", word) for word in sys.argv]
     _run()
@@ -73,8 +72,6 @@ def run() -> None:
 
 class Stopped(KeyboardInterrupt):
     """A run was stopped, and can go on."""
-
-    code = 130
 
 
 def train(
@@ -106,6 +103,8 @@ def train(
     folders = [f"output={in_quotes(str(output))}"] if output is not None else []
     folders += [f"resume={in_quotes(str(resume))}"] if resume is not None else []
     words = [*map(quoted, overrides), *folders, f"allow=[{','.join(allow)}]"]
+    if resume is not None:
+        check_run(Path(resume))
     earlier = HydraConfig.instance().cfg
     try:
         with composing():
@@ -114,12 +113,8 @@ def train(
         with open_dict(cfg):
             del cfg["hydra"]
         out = Path(str(resume if resume is not None else cfg.output)).absolute()
-        if resume is None:
-            out.mkdir(parents=True, exist_ok=True)
-            with alone(out):
-                return _train(cfg, out, trusted(cfg))
-        with alone(out):
-            return _train(kept_options(out, given_changes()), out, allowed(cfg), resume=True)
+        out.mkdir(parents=True, exist_ok=True)
+        return _train_alone(cfg, out)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(sentence_of(error) or str(error)) from error
     finally:
@@ -133,17 +128,23 @@ def _run(cfg: DictConfig) -> float:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         with alone(out):
             return _member(cfg, out)  # if one run fails, the others of the sweep go on
-    resume = not OmegaConf.is_missing(cfg, "resume")
-    with one_sentence(), alone(out):
+    with one_sentence():  # here, before Hydra adds lines of its own
+        return _train_alone(cfg, out)[-1].last_miou
+
+
+def _train_alone(cfg: DictConfig, out: Path) -> "list[TrainingResult]":
+    """Train in a folder where nobody else does; a new one goes if it cannot be trained in."""
+    with alone(out):
         fresh = {path.name for path in out.iterdir()} <= {LOCK} and out != Path.cwd()
         try:
-            with one_sentence():  # here, before Hydra adds lines of its own
-                if resume:  # others may have written the run: only the command line allows code
-                    kept = kept_options(out, given_changes())
-                    return _train(kept, out, allowed(cfg), resume)[-1].last_miou
-                return _train(cfg, out, trusted(cfg))[-1].last_miou
-        except (SystemExit, KeyboardInterrupt) as stop:
-            if fresh and getattr(stop, "code", 2) == 2:
+            if OmegaConf.is_missing(cfg, "resume"):
+                return _train(cfg, out, trusted(cfg))
+            # Others may have written the run: only who calls allows code.
+            return _train(kept_options(out, given_changes()), out, allowed(cfg), resume=True)
+        except Stopped:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if fresh and (isinstance(error, KeyboardInterrupt) or sentence_of(error)):
                 clear_run(out)
             raise
 
