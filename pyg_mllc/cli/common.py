@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyg_mllc.cli.errors import short
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.io import write_csv
+from pyg_mllc.utils.suffixes import describe_skipped
 
 if TYPE_CHECKING:
     from pyg_mllc.inference.predictor import Predictor
@@ -42,8 +44,6 @@ def print_report(report: FolderReport, unit: str) -> None:
         told = f" and {more} more" if more else ""
         print(f"not of this input, left as it was: {short(report.other_results[0])}{told}")
     if report.unsupported:
-        from pyg_mllc.utils.suffixes import describe_skipped
-
         print(f"mllc: {describe_skipped(report.unsupported)}", file=sys.stderr)
     for reason in report.left_out[1:]:
         print(f"left out: {reason}", file=sys.stderr)
@@ -74,7 +74,5 @@ def digest(path: Path) -> str:
 
 def write_classes(path: Path, classes: Sequence[str], colors: Iterable["Color"]) -> None:
     """Write what the numbers in labels mean, as a table of classes is read."""
-    from pyg_mllc.utils.io import write_csv
-
     rows = ([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
     write_csv(path, ["id", "name", "r", "g", "b"], rows)

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,16 @@ from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.correct_outputs import MaskReport, kept, print_findings, write, write_tables
 from pyg_mllc.cli.errors import one_sentence
 from pyg_mllc.cli.options import plain_options
+from pyg_mllc.cli.output_dir import Results
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.files import Source, find_files
+from pyg_mllc.utils.suffixes import describe_skipped, image_suffixes
 
 if TYPE_CHECKING:
     from pyg_mllc.data import DatasetSpec
     from pyg_mllc.inference.mask_corrector import Labels
     from pyg_mllc.inference.predictor import Predictor
-    from pyg_mllc.utils.files import Source
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +110,11 @@ def correct_masks(
     Raises:
         InputError: if input, images, output or an option cannot be used.
     """
-    from pyg_mllc.cli.output_dir import Results
     from pyg_mllc.data.exif import mask_orientation
     from pyg_mllc.data.label_files import SUFFIXES, read_labels
     from pyg_mllc.inference.mask_corrector import MaskCorrector
     from pyg_mllc.inference.predictor import choose_device, load
     from pyg_mllc.nn import EncoderFeatures
-    from pyg_mllc.utils.files import find_files
 
     depends_on: dict[str, object] = {  # what results in the folder must have been made with
         "void": list(void), "encoder": encoder, "weights": weights, "anchors": anchors,
@@ -138,7 +138,7 @@ def correct_masks(
     photo_of |= {source.path: of_trusted[source.name] for source in trusted}
     exif = _exif(exif, photo_of, spec)
 
-    def given(source: "Source") -> "Labels":
+    def given(source: Source) -> "Labels":
         return read_labels(source.path, spec, mask_orientation(photo_of[source.path], exif))
 
     depends_on |= {
@@ -162,7 +162,7 @@ def correct_masks(
         source.name: f"{_state([source.path, photos[source.name]])} {shared}" for source in sources
     }
 
-    def done(source: "Source") -> bool:
+    def done(source: Source) -> bool:
         return (
             results.done(source) and kept(results, source).get("rests_on") == rests_on[source.name]
         )
@@ -171,7 +171,7 @@ def correct_masks(
     write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
     left_out: dict[Path, str] = {}
 
-    def fits(source: "Source") -> bool:
+    def fits(source: Source) -> bool:
         try:
             corrector.check(of_trusted[source.name], given(source))
         except InputError as error:
@@ -182,8 +182,13 @@ def correct_masks(
         trusted = [source for source in trusted if fits(source)]
     if trusted and todo:
         with bar("anchors", len(trusted), progress) as advance:
-            masks = (_then(given(source), advance) for source in trusted)
-            corrector.fit((of_trusted[source.name] for source in trusted), masks)
+
+            def masks() -> "Iterator[Labels]":
+                for source in trusted:
+                    yield given(source)
+                    advance(1)
+
+            corrector.fit((of_trusted[source.name] for source in trusted), masks())
     number = {source.name: n for n, source in enumerate(trusted)} if own else {}
     with bar("correct", len(todo), progress) as advance:
         for source in todo:
@@ -231,12 +236,9 @@ def _naming(path: Path, error: InputError) -> str:
 
 
 def _images(
-    images: str | Path, sources: "list[Source]", option: str
+    images: str | Path, sources: list[Source], option: str
 ) -> tuple[dict[str, Path], list[str]]:
     """Return the image of each mask, by name, and what is worth knowing."""
-    from pyg_mllc.utils.files import find_files
-    from pyg_mllc.utils.suffixes import describe_skipped, image_suffixes
-
     files, unsupported = find_files("images", images, image_suffixes())
     there = {source.name: source.path for source in files}
     missing = [source for source in sources if source.name not in there]
@@ -284,25 +286,20 @@ def _spec(
         colors, has_colors = read_colors(paths[0], len(names)), False
     all_void = tuple(dict.fromkeys((255, *void)))
     spec = DatasetSpec(
-        "the input",
-        names,
-        colors,
-        void=all_void,
-        assumes_void=all_void == (255,),
+        "the input", names, colors, void=all_void, assumes_void=all_void == (255,),
         has_colors=has_colors,
-    )
+    )  # fmt: skip
     return read_as_binary(spec, paths, read_label_values)
 
 
 def _trusted(
     anchors: str | Path | None,
     anchor_images: str | Path,
-    sources: "list[Source]",
+    sources: list[Source],
     photos: dict[str, Path],
-) -> "tuple[list[Source], dict[str, Path], list[Path]]":
+) -> tuple[list[Source], dict[str, Path], list[Path]]:
     """Return the masks that anchors come from, their images, and files of unknown formats."""
     from pyg_mllc.data.label_files import SUFFIXES
-    from pyg_mllc.utils.files import find_files
 
     if anchors == "input":  # a single mask has no other
         return (sources, photos, []) if len(sources) > 1 else ([], {}, [])
@@ -310,11 +307,6 @@ def _trusted(
         return [], {}, []
     masks, unsupported = find_files("anchors", anchors, SUFFIXES)
     return masks, _images(anchor_images, masks, "anchors")[0], unsupported
-
-
-def _then(value: "Labels", advance: Callable[[int], None]) -> "Labels":
-    advance(1)
-    return value
 
 
 def _state(paths: Iterable[Path], *more: object) -> str:

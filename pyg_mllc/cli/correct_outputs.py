@@ -5,20 +5,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import rich
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
 from pyg_mllc.cli.common import FolderReport
 from pyg_mllc.cli.errors import short
+from pyg_mllc.cli.output_dir import Results
+from pyg_mllc.utils.files import Source
+from pyg_mllc.utils.io import atomic_open, write_csv
 
 if TYPE_CHECKING:
-    from pyg_mllc.cli.output_dir import Results
     from pyg_mllc.data import DatasetSpec
     from pyg_mllc.inference.checkpoint import Config
     from pyg_mllc.inference.mask_corrector import MaskCorrection
-    from pyg_mllc.utils.files import Source
 
 MAX_ISSUE_RATE = 0.25  # share of suspected labels above which the suspicion itself is doubtful
 
 
-def kept(results: "Results", source: "Source") -> "Config":
+def kept(results: Results, source: Source) -> "Config":
     """What was found in a mask, as `write` left it."""
     return json.loads(results.paths(source.name)["found"].read_text())
 
@@ -42,7 +48,6 @@ def write(
     from pyg_mllc.data.image_io import as_tensor
     from pyg_mllc.inference.label_issues import find_label_issues
     from pyg_mllc.typing import IGNORE
-    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.masks import (
         changes_picture,
         gray_picture,
@@ -73,7 +78,7 @@ class MaskReport(NamedTuple):
 
 
 def write_tables(
-    results: "Results", sources: "Sequence[Source]", classes: Sequence[str], files: FolderReport
+    results: Results, sources: Sequence[Source], classes: Sequence[str], files: FolderReport
 ) -> MaskReport:
     """Write `issues.csv` and `confusions.csv` of all masks that are corrected.
 
@@ -93,7 +98,6 @@ def write_tables(
         common_label_issues,
         issue_rows,
     )
-    from pyg_mllc.utils.io import write_csv
 
     issues, changed, known = [], 0, 0
     for source in sources:
@@ -116,11 +120,6 @@ def write_tables(
 
 def print_findings(report: MaskReport) -> None:
     """Print the likeliest wrong masks and regions, and what was changed."""
-    import rich
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     count = report.files.done + report.files.skipped
     if not count:
         return

@@ -9,7 +9,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import rich
 from omegaconf import DictConfig
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
 
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.config_checks import check_choices
@@ -19,8 +23,6 @@ from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.utils.io import atomic_open
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from pyg_mllc.data import DatasetSpec, Splits
     from pyg_mllc.data.sanity_check import SampleReport
     from pyg_mllc.methods import Method
@@ -39,10 +41,6 @@ def check(cfg: DictConfig) -> None:
 
 def _check(cfg: DictConfig) -> int:
     """Number of problems."""
-    import rich
-    from rich.markup import escape
-    from rich.progress import track
-
     from pyg_mllc.data.sanity_check import (
         find_labeling_problems,
         find_sample_problems,
@@ -90,8 +88,6 @@ def _check(cfg: DictConfig) -> int:
 
 
 def _some(lines: list[str]) -> None:
-    import rich
-
     for line in lines[:SHOWN]:
         rich.print(line)
     if len(lines) > SHOWN:
@@ -120,9 +116,7 @@ def _warnings() -> Iterator[tuple[dict[str, list[str]], list[str]]]:
         logger.propagate = True
 
 
-def _parts(seen: list["SampleReport"]) -> "Table":
-    from rich.table import Table
-
+def _parts(seen: list["SampleReport"]) -> Table:
     from pyg_mllc.data.sanity_check import PARTS, common_sizes
 
     table = Table("", "images", "height x width")
@@ -132,10 +126,9 @@ def _parts(seen: list["SampleReport"]) -> "Table":
     return table
 
 
-def _classes(seen: list["SampleReport"], spec: "DatasetSpec") -> "Table":
+def _classes(seen: list["SampleReport"], spec: "DatasetSpec") -> Table:
     """How often each class is, of the pixels that have one."""
     import numpy as np
-    from rich.table import Table
 
     table, columns = Table("class", ""), []
     for part in ("labeled", "val"):

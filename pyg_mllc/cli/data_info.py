@@ -2,21 +2,20 @@
 
 from dataclasses import replace
 
+import rich
+from omegaconf import OmegaConf
+from rich.table import Table
+
+from pyg_mllc.cli.composition import config_dir
+
 
 def _classes_of(name: str) -> list[str]:
     """Return the classes that a config of `data` selects from a published set."""
-    from omegaconf import OmegaConf
-
-    from pyg_mllc.cli.composition import config_dir
-
     return list(OmegaConf.load(config_dir() / f"data/{name}.yaml").classes)
 
 
 def print_data_sets() -> None:
     """Print all known data sets and their published protocols."""
-    import rich
-    from rich.table import Table
-
     from pyg_mllc.data import SPECS
 
     table = Table("data=", "what", box=None, padding=(0, 2, 1, 0))
@@ -46,9 +45,6 @@ def print_data_sets() -> None:
 
 def print_classes(name: str) -> None:
     """Print the classes of a data set."""
-    import rich
-    from rich.table import Table
-
     from pyg_mllc.data import TEXTURES, get_spec
     from pyg_mllc.typing import IGNORE
 

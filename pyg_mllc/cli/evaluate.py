@@ -12,9 +12,12 @@ from omegaconf import DictConfig
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
+from pyg_mllc.cli.output_dir import check_output
 from pyg_mllc.cli.progress import bar
+from pyg_mllc.cli.run_dir import PARTITION, RUN, read_run
 from pyg_mllc.cli.trusted_config import allowed, checked_parts
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.files import CLASSES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,12 +103,10 @@ def evaluate(
         InputError: if checkpoint, data, output or an option cannot be used, or their classes
             differ.
     """
-    from pyg_mllc.cli.output_dir import check_output
     from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset
     from pyg_mllc.data.label_warnings import find_label_warnings
     from pyg_mllc.evaluation.evaluate import evaluate as measure
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.files import CLASSES
     from pyg_mllc.utils.resize import upsample
 
     folder = None if output is None else Path(output).expanduser()
@@ -154,7 +155,6 @@ def _is_ours(table: Path) -> bool:
 
 def _warn_of_known(samples: "SampleSet", checkpoint: Path) -> None:
     """Say so where images to measure on taught the network, by the lists of its run."""
-    from pyg_mllc.cli.run_dir import PARTITION, RUN, read_run
     from pyg_mllc.data import SegmentationDataset
     from pyg_mllc.data.split_lists import read_list
 

@@ -5,15 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import rich
 from omegaconf import DictConfig
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
 
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.io import atomic_open
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from torch import Tensor
 
     from pyg_mllc.inference.explain import Explanation
@@ -22,8 +26,6 @@ if TYPE_CHECKING:
 @hydra_command("explain")
 def run(cfg: DictConfig) -> None:
     """Explain the label of one pixel."""
-    import rich
-
     with one_sentence():
         options = plain_options(cfg, explain)
         x, y = _pixel(cfg["pixel"])
@@ -63,7 +65,6 @@ def explain(
     """
     from pyg_mllc.inference.explain import explain as follow
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.io import atomic_open
     from pyg_mllc.visualization.explanation import explanation_figure
 
     picture = None if output is None else Path(output)
@@ -88,11 +89,7 @@ def _pixel(pixel: object) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _table(explanation: "Explanation") -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
+def _table(explanation: "Explanation") -> Table:
     from pyg_mllc.inference.explain import class_shares
 
     classes = explanation.classes

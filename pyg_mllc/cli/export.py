@@ -11,6 +11,7 @@ from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, refuse, short
 from pyg_mllc.cli.options import plain_options
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.io import atomic_open
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +80,6 @@ def export(
     """
     from pyg_mllc import exporters
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.io import atomic_open
 
     out = Path(output)
     chosen = _format(out, format)

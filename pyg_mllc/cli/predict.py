@@ -11,14 +11,15 @@ from pyg_mllc.cli.common import FolderReport, digest, need_correction, print_rep
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
+from pyg_mllc.cli.output_dir import Results
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.files import Source, find_files
+from pyg_mllc.utils.suffixes import image_suffixes
 
 if TYPE_CHECKING:
-    from pyg_mllc.cli.output_dir import Results
     from pyg_mllc.inference.checkpoint import Config
     from pyg_mllc.inference.predictor import Predictor
-    from pyg_mllc.utils.files import Source
 
 KINDS = ("labels", "overlays", "confidence")
 AT_ONCE = 4_000_000  # pixels of a batch, so that large images do not fill the memory
@@ -81,10 +82,7 @@ def predict(
     Raises:
         InputError: if checkpoint, input, output or an option cannot be used.
     """
-    from pyg_mllc.cli.output_dir import Results
     from pyg_mllc.inference.predictor import load
-    from pyg_mllc.utils.files import find_files
-    from pyg_mllc.utils.suffixes import image_suffixes
 
     look: Config = {
         "correct": correct, "scales": list(scales), "flip": flip, "fit": fit,
@@ -116,8 +114,8 @@ def predict(
 
 
 def _batches(
-    sources: "list[Source]", batch_size: int, unreadable: list[str]
-) -> "Iterator[list[Source]]":
+    sources: list[Source], batch_size: int, unreadable: list[str]
+) -> Iterator[list[Source]]:
     """Yield batches of images of one size, by what the files' headers say."""
     from pyg_mllc.data.image_file import read_image_size
 
@@ -135,8 +133,8 @@ def _batches(
 
 def _label(
     predictor: "Predictor",
-    batch: "list[Source]",
-    results: "Results",
+    batch: list[Source],
+    results: Results,
     look: "Config",
     unreadable: list[str],
 ) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import rich
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -40,16 +41,17 @@ from pyg_mllc.cli.run_dir import (
 )
 from pyg_mllc.cli.trusted_config import TRAINED, allowed, checked_parts, trusted
 from pyg_mllc.errors import InputError
+from pyg_mllc.evaluation.results import TrainingResult
+from pyg_mllc.inference.checkpoint import Config, describe
 from pyg_mllc.utils.distributed import rank_and_size
+from pyg_mllc.utils.instantiate import make, make_factory
 from pyg_mllc.utils.io import atomic_open
+from pyg_mllc.utils.provenance import Provenance
 
 if TYPE_CHECKING:
     from pyg_mllc.data import Splits
-    from pyg_mllc.evaluation.results import TrainingResult
-    from pyg_mllc.inference.checkpoint import Config
     from pyg_mllc.methods import Method
     from pyg_mllc.training import TrainerConfig
-    from pyg_mllc.utils.provenance import Provenance
 
 
 def run() -> None:
@@ -79,7 +81,7 @@ def train(
     output: str | Path | None = None,
     resume: str | Path | None = None,
     allow: Sequence[str] = (),
-) -> "list[TrainingResult]":
+) -> list[TrainingResult]:
     """Train as `mllc train` does, and write checkpoints, curves and a report.
 
     `pyg_mllc.train("experiment=demo", "seed=1", output="outputs/demo")` is the same as
@@ -132,7 +134,7 @@ def _run(cfg: DictConfig) -> float:
         return _train_alone(cfg, out)[-1].last_miou
 
 
-def _train_alone(cfg: DictConfig, out: Path) -> "list[TrainingResult]":
+def _train_alone(cfg: DictConfig, out: Path) -> list[TrainingResult]:
     """Train in a folder where nobody else does; a new one goes if it cannot be trained in."""
     with alone(out):
         fresh = {path.name for path in out.iterdir()} <= {LOCK} and out != Path.cwd()
@@ -151,8 +153,6 @@ def _train_alone(cfg: DictConfig, out: Path) -> "list[TrainingResult]":
 
 def _member(cfg: DictConfig, out: Path) -> float:
     """Train a run of a sweep; where its folder holds this very run, go on with that."""
-    from pyg_mllc.evaluation.results import TrainingResult
-
     if cfg.overwrite or not (out / RUN).is_file():
         return _train(cfg, out, trusted(cfg))[-1].last_miou
     if not same_run(cfg, read_run(out)):
@@ -180,16 +180,14 @@ def _methods(cfg: DictConfig) -> dict[str, str]:
 
 def _train(
     cfg: DictConfig, out: Path, allow: Sequence[str], resume: bool = False
-) -> "list[TrainingResult]":
+) -> list[TrainingResult]:
     """Train what options say, with code of the packages allowed."""
     import lightning as L
-    import rich
     from lightning.pytorch.utilities import rank_zero_only
 
     from pyg_mllc import training
     from pyg_mllc.evaluation.evaluate import evaluate
     from pyg_mllc.inference.sliding_window import full_size
-    from pyg_mllc.utils.instantiate import make, make_factory
     from pyg_mllc.visualization.examples import example_figure
     from pyg_mllc.visualization.report import comparison_table, write_report
 
@@ -278,16 +276,14 @@ def _goes_on(out: Path, allow: Sequence[str]) -> Iterator[None]:
         raise Stopped(f"stopped; {again} goes on") from None
 
 
-def _described(parts: "dict[str, Config]", method: str, splits: "Splits") -> "Config":
+def _described(parts: dict[str, Config], method: str, splits: "Splits") -> Config:
     """Return what the network is built from, for its checkpoints."""
-    from pyg_mllc.inference.checkpoint import describe
-
     plain = {"model": parts["model"], "corrector": parts["corrector"], "method": parts[method]}
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 
 
 def _facts(
-    cfg: DictConfig, config: "TrainerConfig", splits: "Splits", provenance: "Provenance"
+    cfg: DictConfig, config: "TrainerConfig", splits: "Splits", provenance: Provenance
 ) -> dict[str, str]:
     """Return what made the results, for the head of the report."""
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
