@@ -49,10 +49,8 @@ def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
     if not cfg.method.get("correct", True):
         why = f"{method_name(cfg.method)} corrects nothing unless method.correct=true"
         yield r"corrector|method\.memory", why
-    levels, anchors = (
-        cfg.corrector.get("levels", "both"),
-        cfg.method.get("memory", {}).get("anchors"),
-    )
+    levels = cfg.corrector.get("levels", "both")
+    anchors = cfg.method.get("memory", {}).get("anchors")
     if not anchors:
         options = r"corrector=bayes|corrector\.(anchor_rule|anchor_share|anchor_temperature)"
         why = "there are no anchors; method.memory.anchors=4000 keeps some"

@@ -162,10 +162,8 @@ def correct_masks(
         source.name: f"{_state([source.path, photos[source.name]])} {shared}" for source in sources
     }
 
-    def done(source: Source) -> bool:
-        return (
-            results.done(source) and kept(results, source).get("rests_on") == rests_on[source.name]
-        )
+    def done(mask: Source) -> bool:
+        return results.done(mask) and kept(results, mask).get("rests_on") == rests_on[mask.name]
 
     todo = [source for source in sources if not done(source)]
     write_classes(results.folder / "classes.csv", spec.classes, spec.colors)

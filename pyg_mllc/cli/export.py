@@ -78,7 +78,10 @@ def export(
         InputError: if checkpoint, output or an option cannot be used.
         MismatchError: if the exported network does not compute what torch does; no file is kept.
     """
+    from skimage.data import chelsea
+
     from pyg_mllc import exporters
+    from pyg_mllc.data.image_io import as_tensor
     from pyg_mllc.inference.predictor import load
 
     out = Path(output)
@@ -88,7 +91,7 @@ def export(
     predictor = load(checkpoint, network, device="cpu", allow=allow)
     if correct:
         need_correction(predictor)
-    photograph = _image(image)
+    photograph = as_tensor(chelsea() if image is None else image)
     module = exporters.ExportableNetwork(predictor, correct)
     program, facts = exporters.trace(module), exporters.about(predictor, module)
     if chosen == "onnx":
@@ -159,12 +162,3 @@ def _format(out: Path, given: str | None) -> str:
         ends = " or ".join(f"format={name} ({suffix})" for name, suffix in FORMATS.items())
         raise InputError(f"{what} does not say what to export to: {ends}")
     return chosen
-
-
-def _image(path: str | Path | None) -> "Tensor":
-    """Return a real image `(3, H, W)` in [0, 1]."""
-    from skimage.data import chelsea
-
-    from pyg_mllc.data.image_io import as_tensor
-
-    return as_tensor(chelsea() if path is None else path)
