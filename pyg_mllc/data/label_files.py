@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_mllc.data.catalog import voc_color
+from pyg_mllc.data.builtin_specs import voc_color
 from pyg_mllc.data.exif import apply_orientation
 from pyg_mllc.data.id_counts import IdCounts, count_ids
 from pyg_mllc.data.image_file import StoredSize, read_stored_size
