@@ -1,5 +1,6 @@
 """Learn semantic segmentation from few labels, by correcting labels with graphs."""
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +51,8 @@ def _check_graphs() -> None:
     Raises:
         ImportError: if a file or folder of that name comes first on Python's path.
     """
+    if sys.argv[:1] == ["-m"] and "pyg_mllc.cli" in sys.orig_argv:
+        return  # which takes the current folder off the path
     expected = Path(__file__).parents[1] / "graphs" / "__init__.py"
     spec = find_spec("graphs")
     if spec is None or spec.origin is None or not expected.is_file():

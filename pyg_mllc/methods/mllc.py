@@ -71,7 +71,7 @@ class LossOptions:
     contrast_samples: int = 256
 
     def __post_init__(self) -> None:
-        pseudo_label_weight(torch.ones(1, 1, 1), self.weighting)
+        pseudo_label_weight(torch.ones(1, 1, 1), self.weighting, power=self.power)
 
 
 class MLLC(SemiSupervised):

@@ -18,6 +18,7 @@ class CorrectedSegmenter(nn.Module):
         segmenter: predicts.
         corrector: corrects what it predicts.
 
+    >>> import torch
     >>> network = CorrectedSegmenter(
     ...     Segmenter(4, "test_resnet", feature_dim=16), LabelCorrector(4, feature_dim=16, k=4)
     ... )

@@ -31,7 +31,7 @@ def build(config: dict[str, Any], allow: str | Sequence[str] = (), **options: An
         InputError: If a target is not allowed, or an option is unknown.
 
     Example:
-        >>> build({"_target_": "pyg_mllc.nn.LabelCorrector", "k": 4}, num_classes=3).k
+        >>> build({"_target_": "pyg_mllc.nn.LabelCorrector", "k": 4}, num_classes=3).options.k
         4
     """
     check(config, packages(allow))

@@ -241,8 +241,8 @@ def test_a_line_says_what_trained_the_run(table, trained):
 def test_a_run_of_an_earlier_version_is_told(table, trained, tmp_path):
     shutil.copytree(trained / "outputs", "outputs")
     [kept] = tmp_path.glob("outputs/tables/**/run.yaml")
-    kept.write_text(kept.read_text().replace("optimizer:", "other:"))
-    with pytest.raises(SystemExit, match=r"run\.yaml is of an earlier version"):
+    kept.write_text(kept.read_text().replace("format:", "was:"))
+    with pytest.raises(SystemExit, match=r"run\.yaml is of another version"):
         table(JOB)
 
 
