@@ -30,7 +30,7 @@ def extend(
         path: of the CSV.
         header: its columns; those of the keys come first.
         work: what to measure: by key, what gives its rows, key included. A key that the CSV holds
-            is left out; take its lines out to measure it anew.
+            is left out; remove its lines to measure it again.
     """
     there = _lines(path, header)
     todo = {

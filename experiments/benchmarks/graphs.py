@@ -29,7 +29,7 @@ def inputs(n: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Build logits, features and labels of n pixels: noisy blobs without ties.
 
     Where a 20th and a 21st neighbor are equally near to float32's last digits, each order of
-    summation chooses its own: such pixels are drawn anew until there are none.
+    summation chooses its own: such pixels are drawn again until there are none.
     """
     generator = torch.Generator().manual_seed(n + seed)
     truth = torch.arange(n) * 40 // n % CLASSES

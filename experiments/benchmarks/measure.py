@@ -22,7 +22,7 @@ def _run(make: Callable, arguments: tuple, repeats: int, warmup: bool) -> Measur
     ctypes.CDLL(None).malloc_trim(0)  # what `make` has freed goes back to the system
     start = memory("VmRSS")
     with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the peak starts anew
+        file.write("5")  # resets the peak
     if warmup:
         function()
     times = []

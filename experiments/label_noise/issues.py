@@ -2,7 +2,7 @@
 
 MLLC_DATA=... python -m experiments.label_noise.issues
 
-Writes `issues.csv` anew.
+Overwrites `issues.csv`.
 """
 
 from collections.abc import Iterator

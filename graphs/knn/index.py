@@ -14,7 +14,7 @@ from graphs.validation import check_neighbors, check_nodes, check_queries
 
 
 class Neighbors(NamedTuple):
-    """The `k` nearest neighbors of each of M nodes, the nearest first.
+    """`k` nearest neighbors of each of M nodes, the nearest first.
 
     Missing neighbors, where there are fewer than `k`, have index -1 and similarity minus infinity.
     """

@@ -1,4 +1,4 @@
-"""The interface of a nearest-neighbor search in one image."""
+"""Interface of a nearest-neighbor search in one image."""
 
 from collections.abc import Callable
 from typing import Literal, Protocol

@@ -72,7 +72,7 @@ def count_classes(
 
     Args:
         paths: All masks or arrays.
-        void: Ids that mean void, beside 255.
+        void: Ids that mean void, in addition to 255.
         advance: Progress callback, called with 1 after each file.
 
     Returns:

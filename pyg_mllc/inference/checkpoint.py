@@ -56,7 +56,7 @@ def describe(
     }
     for part in parts.values():
         roots = {target.split(".")[0] for target in targets(part)}
-        check(part, packages(sorted(roots - {"pyg_mllc"})))  # whoever trains it trusts it
+        check(part, packages(sorted(roots - {"pyg_mllc"})))  # the trainer trusts its own code
     about = {
         "classes": [str(name) for name in classes],
         "colors": [[int(part) for part in color] for color in colors],
@@ -72,7 +72,7 @@ def build_method(description: Config, allow: str | Sequence[str] = ()) -> Method
 
     Args:
         description: of `describe`.
-        allow: packages whose classes it may name, beside those of pyg_mllc.
+        allow: packages whose classes it may name, in addition to pyg_mllc.
 
     Returns:
         The method, on the CPU.
@@ -135,7 +135,7 @@ def load_method(path: str | Path, allow: str | Sequence[str] = ()) -> Saved:
 
     Args:
         path: `last.ckpt` or `best.ckpt` of a run, or what `save_checkpoint` wrote.
-        allow: packages whose classes it may name, beside those of pyg_mllc.
+        allow: packages whose classes it may name, in addition to pyg_mllc.
 
     Returns:
         The method with its weights, in eval mode, and the classes, colors and size of its data.
@@ -187,11 +187,11 @@ def _read(path: Path) -> Any:
             f"{path} is no file; give a checkpoint, such as outputs/<run>/mllc/best.ckpt"
         )
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what strangers' files look like
+        with warnings.catch_warnings(action="ignore"):  # of unusual files
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # whatever a stranger's file makes of torch
+    except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
             f"{path} is not loaded: it is no checkpoint such as best.ckpt, is damaged, or holds "
             "more than weights and plain values"

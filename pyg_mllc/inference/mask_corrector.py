@@ -38,7 +38,7 @@ class MaskCorrection(NamedTuple):
     label: Tensor  # (H, W), corrected; void stays void
     confidence: Tensor  # (H, W), probability of that label
     doubt: Tensor  # (H, W), probability that the label given is wrong; 0 where void
-    suggested: Tensor  # (H, W), the likeliest label if it is
+    suggested: Tensor  # (H, W), the most likely other label
     changed: Tensor  # (H, W) bool
 
 

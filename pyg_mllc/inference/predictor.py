@@ -245,8 +245,8 @@ def load(
         path: `last.ckpt` or `best.ckpt` of a run.
         network: `student`, or `teacher`, its average over the training.
         device: by default a GPU where there is one, else the CPU.
-        allow: packages that the checkpoint may name classes of, beside those of pyg_mllc, for
-            methods and models of one's own.
+        allow: packages whose classes the checkpoint may name, in addition to pyg_mllc, for your own
+            methods and models.
 
     Returns:
         The network, on the device, in eval mode.

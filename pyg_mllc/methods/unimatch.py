@@ -25,7 +25,7 @@ class UniMatch(FixMatch):
         corrector: corrects the labels if `correct`; not trained.
         channel_dropout: share of the channels of each of the encoder's maps that the
             perturbation drops.
-        decay: of the teacher; the published form labels with the student as it is, thus 0.
+        decay: of the teacher; 0, as published, labels with the present student.
         **options: as `FixMatch`.
 
     Raises:

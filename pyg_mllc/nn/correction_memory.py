@@ -32,8 +32,8 @@ class CorrectionMemory(nn.Module):
             embedding itself takes this part.
         anchors: labeled pixels kept as anchors, in all classes together; 0 for none. Those of an
             image are replaced each time it is seen, as features move.
-        class_thresholds: confidence that is asked of a class: `counts`, less of seldom predicted
-            ones, as in MLLC; `ema`, by counts that forget; `fixed`, the same of all.
+        class_thresholds: confidence that a class needs: `counts`, less for rarely predicted
+            classes, as in MLLC; `ema`, by a moving average of counts; `fixed`, the same for all.
 
     Attributes:
         active: whether anchors take part in correction; a method's warm-up sets it to false.

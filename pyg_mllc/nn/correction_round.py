@@ -93,7 +93,7 @@ class RoundOptions:
             configuration `{_target_: mine.Layer, _partial_: true}`), see `GraphLayer`; those with
             weights start at random and must be trained.
         feature_conv: passes features over the class-level graph, see `conv`; `affinity` needs
-            no edges, other layers get `k` agreeing pixels per pixel, drawn anew at each call in
+            no edges, other layers get `k` agreeing pixels per pixel, drawn again at each call in
             training.
         levels: graphs that messages flow over: `both`, `semantic`, `class` or `none`.
         smooth: False for the published form: exactly k neighbors, found in later rounds by the
@@ -153,7 +153,7 @@ class CorrectionRound(nn.Module):
 
     Args:
         num_classes: C.
-        feature_dim: D; None for a round without transforms, thus without parameters.
+        feature_dim: D; None for a round without transforms and parameters.
         options: k, threshold, layers and the rest. Without `smooth`, as published, trust is a step,
             and nodes agree only if they have the same label before the round:
             :math:`G_{ij} = [y_i = y_j]\, q_i^\top q_j` with q along :math:`\mathrm{softmax}(Z_r)`.

@@ -54,7 +54,7 @@ class LabelCorrector(nn.Module):
             parameters and works on features of any size.
         rounds: K; with 0, the input is the only output.
         share_weights: one set of weights for all rounds.
-        dynamic_graph: build the semantic-level graph of each later round anew, by the original
+        dynamic_graph: rebuild the semantic-level graph in each later round, by the original
             features and those that the round before has moved, side by side; else keep the first.
         anchor_rule: how anchors, labeled pixels of other images, take part where there are any.
             `mean`: among the neighbors, with fixed labels. `bayes`: as evidence, which is added to

@@ -64,8 +64,8 @@ class DeepLabV2(nn.Module):
     .. math::
         x = \sum_{d \in \{6, 12, 18, 24\}} W_d *_d s + b_d
 
-    Linear, so that the linear class head after it can give whatever the published one can, which
-    sums four such convolutions to the classes at once.
+    It is linear, so that with the linear class head it can compute all that the published head can,
+    which sums four such convolutions to the classes at once.
 
     Args:
         in_channels: channels of the last stage.

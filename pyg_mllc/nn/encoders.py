@@ -74,7 +74,7 @@ def build_filled(
     timms_log = logging.getLogger("timm")
     level = timms_log.level
     try:
-        timms_log.setLevel(logging.ERROR)  # it warns of each classifier that a file has besides
+        timms_log.setLevel(logging.ERROR)  # it warns of the classifier in each file
         built = _flexible(make)
         if weights not in (None, "timm"):
             # timm is silent about tensors that a file lacks. Random ones differ in a second build;
@@ -94,7 +94,7 @@ def build_filled(
                     f"the first {lacking[0]}; give weights of this very encoder"
                 )
     except InputError:
-        raise  # says already what to mend
+        raise  # names the remedy already
     except OSError as error:  # what the hub makes of a download that fails
         reason = " ".join(str(error).split())[:300]
         raise InputError(
@@ -205,7 +205,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise InputError(f"model.weights={path} does not exist; give a state dict file")
     try:
         return load_state_dict(str(path), weights_only=True)
-    except Exception as error:  # whatever torch, pickle or safetensors make of the file
+    except Exception as error:  # of torch, pickle or safetensors, of many kinds
         raise InputError(
             f"model.weights={path} is not a file of weights only; give a state dict"
         ) from error

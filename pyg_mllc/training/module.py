@@ -87,7 +87,7 @@ class TrainingModule(L.LightningModule):
         logged = {name: figure.detach() for name, figure in figures.items()}
         if self._refuse_nonfinite([n for n, figure in logged.items() if not figure.isfinite()]):
             for buffer, before in zip(self.method.student.buffers(), statistics, strict=True):
-                buffer.data.copy_(before)  # the batch may have spoiled batch normalization
+                buffer.data.copy_(before)  # undo the batch's update of batch normalization
         shown = {name: logged[name] for name in ("loss", "confident") if name in logged}
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)

@@ -51,7 +51,7 @@ def train(
         method: what to train, see `TrainingModule`.
         splits: images.
         config: lengths, rates, devices.
-        seed: of whatever is drawn.
+        seed: of all random choices.
         out: folder for `last.ckpt`, `best.ckpt` (weights only, of the best mIoU), `result.json`
             and logs.
         name: what the run is called in tables.
@@ -131,7 +131,7 @@ def _saved(path: Path) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         saved["run"]["provenance"]
-    except Exception as error:  # whatever a stranger's file makes of torch
+    except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
             f"{path} is no checkpoint of a run, or one of an earlier version; remove it to start "
             "anew"
