@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from pyg_mllc.inference.predictor import Predictor
     from pyg_mllc.typing import Color
 
-LOOK = ("correct", "scales", "flip", "fit", "window", "overlap")  # options of `Predictor.logits`
-
 
 class FolderReport(NamedTuple):
     """Outcome of a command that writes results of many files into a folder."""

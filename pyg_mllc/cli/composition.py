@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import hydra
 from hydra import initialize_config_dir
@@ -22,9 +22,12 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.errors import InputError
+
+if TYPE_CHECKING:
+    from pyg_mllc.inference.checkpoint import Config
 
 VERSION = "1.3"  # of Hydra's behavior
 GROUP = "experiment/"
@@ -45,11 +48,11 @@ def config_dir() -> Path:
 
 
 @cache
-def experiment_rows() -> dict[str, dict[str, Any]]:
+def experiment_rows() -> "dict[str, Config]":
     """Return the rows of all tables, by their names `<table>/<row>`."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Config] = {}
     for file in sorted((config_dir() / "table").glob("*.yaml")):
-        table: Any = OmegaConf.to_container(OmegaConf.load(file))
+        table = cast("dict[str, Config]", OmegaConf.to_container(OmegaConf.load(file)))
         rows |= {f"{file.stem}/{name}": row for name, row in table.items()}
     return rows
 
@@ -98,7 +101,7 @@ class TableSearchPath(SearchPathPlugin):
         search_path.append("tables", f"{TableSource.scheme()}://")
 
 
-def hydra_command(name: str) -> Callable[[Callable[..., Any]], Callable[[], Any]]:
+def hydra_command(name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
     """Return a decorator for a command, whose options come from a file and the command line.
 
     Args:
@@ -123,10 +126,10 @@ def _register_tables() -> None:
         Plugins.instance().register(plugin)
 
 
-def _experiment(name: str, row: dict[str, Any]) -> dict[str, Any]:
+def _experiment(name: str, row: "Config") -> "Config":
     """Return what a file of `configs/experiment/` would hold for a row."""
-    defaults: list[Any] = []
-    config = {"defaults": defaults, "name": name}
+    defaults: list[str | dict[str, str]] = []
+    config: Config = {"defaults": defaults, "name": name}
     for key, value in row.items():
         *parents, option = key.split(".")
         if key == "from":
@@ -134,7 +137,7 @@ def _experiment(name: str, row: dict[str, Any]) -> dict[str, Any]:
         elif not parents:
             defaults.append({f"override /{key}": value})
         else:
-            part: dict[str, Any] = config
+            part = config
             for parent in parents:
                 part = part.setdefault(parent, {})
             part[option] = value

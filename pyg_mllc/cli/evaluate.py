@@ -40,12 +40,10 @@ def run(cfg: DictConfig) -> None:
                 "data is not given: pass data=camvid data.root=path/to/camvid, or another"
             )
         options = plain_options(cfg, evaluate)
-        check_evaluation_output(Path(options["output"]))  # before anything is read
         data = checked_parts(cfg, allowed(cfg))["data"]
         command = " ".join(["mllc evaluate", *HydraConfig.get().overrides.task])
-        evaluation = evaluate(
-            **{**options, "data": partial(make, data, "data"), "command": command}
-        )
+        options |= {"data": partial(make, data, "data"), "command": command}
+        evaluation = evaluate(**options)
         rich.print(stages_table(evaluation.stages))
         print(f"evaluation: {short(Path(options['output']).expanduser() / PAGE)}")
 
@@ -81,14 +79,16 @@ def evaluate(
         split: `val`, or `labeled`, of the training images.
         network: `student`, or `teacher`, its average over the training.
         correct: whether to measure the corrected labels as well, if the network corrects any.
-        scales: sizes at which the images are seen, relative to that of training.
+        scales: sizes at which the images are seen, relative to that of training, such as
+            `[0.75,1,1.5]`.
         flip: whether to look at the mirrored image, too.
         fit: whether to see images at the scale that training saw; else pixel by pixel.
         window: height and width of the sliding window; by default the size of training.
         overlap: share of a window that the next one covers, too, in [0, 1).
         gallery: number of images whose pictures are kept, those most worth a look.
-        allow: packages of your own that the checkpoint may build layers or methods of.
-        device: by default a GPU where there is one, else the CPU.
+        allow: packages of your own that the checkpoint may build layers or methods of, such as
+            `[mine]`.
+        device: `cpu`, `cuda`, ...; by default a GPU where there is one, else the CPU.
         workers: number of processes that load images.
         progress: whether to show a bar.
         command: shown at the head of the page.
@@ -100,14 +100,17 @@ def evaluate(
         InputError: if checkpoint, data, output or an option cannot be used, or their classes
             differ.
     """
+    from pyg_mllc.cli.output_dir import check_output
     from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset
     from pyg_mllc.data.label_warnings import find_label_warnings
     from pyg_mllc.evaluation.evaluate import evaluate as measure
     from pyg_mllc.inference.predictor import load
+    from pyg_mllc.utils.files import CLASSES
     from pyg_mllc.utils.resize import upsample
 
-    if output is not None:
-        check_evaluation_output(Path(output))
+    folder = None if output is None else Path(output).expanduser()
+    if folder is not None:  # before anything is read
+        check_output(folder, (CLASSES,) if _is_ours(folder / CLASSES) else ())
     if split not in ("val", "labeled"):
         raise InputError(f"split={split} is none of val, labeled")
     predictor = load(checkpoint, network, device, allow=allow)
@@ -130,28 +133,15 @@ def evaluate(
 
     with bar("evaluate", len(samples), progress) as advance:
         evaluation = measure(predict, samples, workers=workers, gallery=gallery, advance=advance)
-    if output is not None:
+    if folder is not None:
         facts = {
             "checkpoint": str(checkpoint),
             "data": f"{splits.spec.name}: {len(samples)} images of {split}, at their own size",
             "network": f"{network}, {'with' if correct else 'without'} correction",
             **({"command": command} if command else {}),
         }
-        _write(Path(output).expanduser(), evaluation, predictor, facts)
+        _write(folder, evaluation, predictor, facts)
     return evaluation
-
-
-def check_evaluation_output(folder: Path) -> None:
-    """Raise if an evaluation cannot be written to a folder.
-
-    Raises:
-        InputError: as `check_output`.
-    """
-    from pyg_mllc.cli.output_dir import check_output
-    from pyg_mllc.utils.files import CLASSES
-
-    folder = folder.expanduser()
-    check_output(folder, (CLASSES,) if _is_ours(folder / CLASSES) else ())
 
 
 def _is_ours(table: Path) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -13,6 +13,9 @@ from pyg_mllc.cli.options import plain_options
 from pyg_mllc.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+    from torch import Tensor
+
     from pyg_mllc.inference.explain import Explanation
 
 
@@ -25,8 +28,9 @@ def run(cfg: DictConfig) -> None:
         options = plain_options(cfg, explain)
         x, y = _pixel(cfg["pixel"])
         output = options["output"] or f"explain_{Path(options['image']).stem}_{x}_{y}.png"
-        explanation = explain(**{**options, "x": x, "y": y, "output": output})
-        rich.print(_table(explanation, explanation.classes))
+        options |= {"x": x, "y": y, "output": output}
+        explanation = explain(**options)
+        rich.print(_table(explanation))
         print(f"picture: {short(Path(output))}")
 
 
@@ -50,8 +54,9 @@ def explain(
         y: row of the pixel, from 0.
         output: name of a picture to write, ending in `.png`; by default none.
         network: `student`, or `teacher`, its average over the training.
-        allow: packages of your own that the checkpoint may build layers or methods of.
-        device: by default a GPU where there is one, else the CPU.
+        allow: packages of your own that the checkpoint may build layers or methods of, such as
+            `[mine]`.
+        device: `cpu`, `cuda`, ...; by default a GPU where there is one, else the CPU.
 
     Raises:
         InputError: if the pixel lies outside, nothing corrects, or a file cannot be used.
@@ -76,25 +81,27 @@ def explain(
     return explanation
 
 
-def _pixel(given: Any) -> tuple[int, int]:
-    parts = given if isinstance(given, list) else str(given).strip("()[] ").split(",")
-    if len(parts) != 2 or not all(re.fullmatch(r"\s*\d+\s*", str(part)) for part in parts):
-        raise InputError(f"pixel={given} must be column and row, such as pixel=120,80")
+def _pixel(pixel: object) -> tuple[int, int]:
+    parts = str(pixel).strip("()[] ").split(",")
+    if len(parts) != 2 or not all(re.fullmatch(r"\s*\d+\s*", part) for part in parts):
+        raise InputError(f"pixel={pixel} must be column and row, such as pixel=120,80")
     return int(parts[0]), int(parts[1])
 
 
-def _table(found: Any, classes: Any) -> Any:
+def _table(explanation: "Explanation") -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     from pyg_mllc.inference.explain import class_shares
 
-    def likeliest(probabilities: Any) -> str:
+    classes = explanation.classes
+
+    def likeliest(probabilities: "Tensor") -> str:
         share, label = probabilities.max(0)
         return f"{classes[int(label)]} {100 * float(share):.1f}"
 
-    def listed(shares: Any) -> str:
+    def listed(shares: "Tensor") -> str:
         top = shares.topk(min(3, len(classes)))
         pairs = zip(top.values.tolist(), top.indices.tolist(), strict=True)
         return ", ".join(f"{classes[c]} {share:.2f}" for share, c in pairs if share >= 0.005)
@@ -102,10 +109,11 @@ def _table(found: Any, classes: Any) -> Any:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for column in ("", "label (%)", "neighbor weight", "neighbors by label", "anchors", "agree"):
         table.add_column(column)
-    for name, probabilities in list(found.path.items())[: -len(found.rounds)]:
-        anchors = listed(found.evidence) if name == "with anchors" else ""
+    for name, probabilities in list(explanation.path.items())[: -len(explanation.rounds)]:
+        evidence = explanation.evidence if name == "with anchors" else None
+        anchors = "" if evidence is None else listed(evidence)
         table.add_row(*map(Text, (name, likeliest(probabilities), "", "", anchors, "")))
-    for number, view in enumerate(found.rounds, start=1):
+    for number, view in enumerate(explanation.rounds, start=1):
         own, other = class_shares(view, len(classes))
         agree = f"{int((view.agreement > 0).sum())} pixels"
         weight = f"{view.neighbor_weight:.2f}" + (", confident" if view.is_confident else "")

@@ -61,15 +61,17 @@ def export(
 
     Args:
         checkpoint: `best.ckpt` or `last.ckpt` of a run.
-        output: file to write, ending in `.onnx` or `.pt2`; an earlier one is replaced.
+        output: file to write: `.onnx`, which needs `pip install 'pyg_mllc[export]'`, or `.pt2`, for
+            `torch.export.load`; an earlier one is replaced.
         format: `onnx` or `torch_export`; by default what the file's name ends on.
         network: `student`, or `teacher`, its average over the training.
         correct: whether to export the correction of labels, too.
         image: path of a photograph to compare with; by default one that is there anyhow.
-        tolerance: largest difference of the logits. For correction as published
-            (`corrector.smooth=false`): of their mean, in double precision.
+        tolerance: largest difference of the logits; above it no file is left. For correction as
+            published (`corrector.smooth=false`): of their mean, in double precision.
         labels: for correction as published, largest share of pixels with another label.
-        allow: packages of your own that the checkpoint may build layers or methods of.
+        allow: packages of your own that the checkpoint may build layers or methods of, such as
+            `[mine]`.
 
     Raises:
         InputError: if checkpoint, output or an option cannot be used.

@@ -4,8 +4,9 @@ import re
 import sys
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Iterable, Iterator
+from inspect import signature
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import rich
 from docstring_parser import DocstringStyle, parse
@@ -16,11 +17,15 @@ from omegaconf import OmegaConf
 from rich.padding import Padding
 from rich.text import Text
 
+import pyg_mllc
 from pyg_mllc.cli.composition import composing, config_dir
 from pyg_mllc.cli.config_checks import check_choices
 from pyg_mllc.cli.overrides import in_quotes, quoted
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.errors import InputError
+
+if TYPE_CHECKING:
+    from pyg_mllc.inference.checkpoint import Config
 
 
 class Option(NamedTuple):
@@ -60,9 +65,10 @@ def print_help(command: str, arguments: list[str]) -> None:
         choices = {group: _choices(group.split("@")[0]) for group in chosen}
     check_choices(config)
     checked_parts(config, trusted(config), needed=())  # before anything that it names is imported
-    values: Any = OmegaConf.to_container(config, resolve=False)
+    values = cast("Config", OmegaConf.to_container(config, resolve=False))
     del values["hydra"]
-    listed = list(options(values, dict(_comments(text))))  # before anything is printed
+    meanings = _function_options(command) | dict(_comments(text))
+    listed = list(options(values, meanings))  # before anything is printed
     print("\n".join(line[2:] for line in _header(text)))
     if choices:
         print("\nchoices; beside --help, as in `data=folder --help`, a choice lists its options")
@@ -71,15 +77,14 @@ def print_help(command: str, arguments: list[str]) -> None:
     _print((f"{o.name}={o.value}", o.meaning) for o in listed)
 
 
-def options(values: dict[str, Any], comments: dict[str, str], prefix: str = "") -> Iterator[Option]:
+def options(values: "Config", meanings: dict[str, str], prefix: str = "") -> Iterator[Option]:
     """Give the options of a configuration, those of its parts among them.
 
     Args:
         values: plain containers; what a `_target_` is made from is explained by its docstring.
-        comments: meaning of those names that no docstring explains.
+        meanings: of those names that no docstring of a part explains.
         prefix: name of the part, with a dot behind it.
     """
-    meanings = comments
     if "_target_" in values:
         meanings = _documented(get_object(values["_target_"]))
     for name, value in values.items():
@@ -90,7 +95,7 @@ def options(values: dict[str, Any], comments: dict[str, str], prefix: str = "") 
             yield Option(prefix + name, shown, meanings.get(name, ""))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A value as it is typed."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -99,7 +104,19 @@ def _shown(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def _documented(target: Any) -> dict[str, str]:
+def _function_options(command: str) -> dict[str, str]:
+    """What the docstring of a command's function says of its options, and which are needed."""
+    if command == "check":  # no function of Python's
+        return {}
+    function = getattr(pyg_mllc, "correct_masks" if command == "correct" else command)
+    meanings = _documented(function)
+    for name, parameter in signature(function).parameters.items():
+        if parameter.default is parameter.empty and name in meanings:
+            meanings[name] = f"needed: {meanings[name]}"
+    return meanings
+
+
+def _documented(target: object) -> dict[str, str]:
     """What a docstring says of each argument; its `**options` name who explains the rest."""
     meanings: dict[str, str] = {}
     for argument in parse(target.__doc__ or "", style=DocstringStyle.GOOGLE).params:

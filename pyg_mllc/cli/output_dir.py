@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.files import CLASSES, OPTIONS, RESULT_FOLDERS, TABLES, Source
@@ -49,11 +48,11 @@ class Results:
     """
 
     def __init__(
-        self, folder: str | Path, kinds: Iterable[str], options: Mapping[str, Any]
+        self, folder: str | Path, kinds: Iterable[str], options: Mapping[str, object]
     ) -> None:
         self.folder = Path(folder).expanduser()
         self.kinds = {kind: RESULT_FOLDERS[kind] for kind in kinds}
-        self.options = json.loads(json.dumps(dict(options)))
+        self.options = json.loads(json.dumps(dict(options), default=str))
         earlier = self.folder / OPTIONS
         check_output(self.folder, (CLASSES,) if earlier.exists() else ())
         if not earlier.is_file() or not self._begun():

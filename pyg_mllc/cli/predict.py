@@ -1,9 +1,9 @@
 """`mllc predict`: label images with a trained network."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -16,6 +16,7 @@ from pyg_mllc.errors import InputError
 
 if TYPE_CHECKING:
     from pyg_mllc.cli.output_dir import Results
+    from pyg_mllc.inference.checkpoint import Config
     from pyg_mllc.inference.predictor import Predictor
     from pyg_mllc.utils.files import Source
 
@@ -56,19 +57,22 @@ def predict(
     Args:
         checkpoint: `best.ckpt` or `last.ckpt` of a run.
         input: an image, a folder (with those inside it), or a pattern such as `photos/**/*.jpg`.
-        output: folder for `labels/` (PNG: class numbers, shown in colors), `overlays/`,
-            `confidence/` (gray, 255 is certain) and `classes.csv`.
+        output: folder for `labels/` (PNG: class numbers, shown in colors), `overlays/` (labels over
+            the image), `confidence/` (gray, 255 is certain) and `classes.csv`; images that are
+            finished there are skipped.
         network: `student`, or `teacher`, its average over the training.
         correct: whether to correct the labels by graphs, as the method did in training.
-        scales: sizes at which the images are seen, relative to that of training.
+        scales: sizes at which the images are seen, relative to that of training, such as
+            `[0.75,1,1.5]`.
         flip: whether to look at the mirrored image, too.
         fit: whether to see images at the scale that training saw; else pixel by pixel.
         window: height and width of the sliding window; by default the size of training.
         overlap: share of a window that the next one covers, too, in [0, 1).
         save: folders to write, some of `labels`, `overlays` and `confidence`.
         batch_size: images of one size at once.
-        allow: packages of your own that the checkpoint may build layers or methods of.
-        device: by default a GPU where there is one, else the CPU.
+        allow: packages of your own that the checkpoint may build layers or methods of, such as
+            `[mine]`.
+        device: `cpu`, `cuda`, ...; by default a GPU where there is one, else the CPU.
         progress: whether to show a bar.
 
     Returns:
@@ -82,7 +86,7 @@ def predict(
     from pyg_mllc.utils.files import find_files
     from pyg_mllc.utils.suffixes import image_suffixes
 
-    look: dict[str, Any] = {
+    look: Config = {
         "correct": correct, "scales": list(scales), "flip": flip, "fit": fit,
         "window": window, "overlap": overlap,
     }  # fmt: skip
@@ -133,7 +137,7 @@ def _label(
     predictor: "Predictor",
     batch: "list[Source]",
     results: "Results",
-    look: Mapping[str, Any],
+    look: "Config",
     unreadable: list[str],
 ) -> None:
     import torch

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
@@ -17,6 +17,9 @@ from yaml import YAMLError
 from pyg_mllc.cli.errors import short
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.io import atomic_open
+
+if TYPE_CHECKING:
+    from pyg_mllc.data import Splits
 
 RUN = "run.yaml"  # all options of a run, in its folder
 PARTITION = "partition"  # lists of its images
@@ -54,7 +57,7 @@ def alone(out: Path) -> Iterator[None]:
         yield
         return
     try:
-        held: AbstractContextManager[Any] = FileLock(out / LOCK).acquire(blocking=False)
+        held: AbstractContextManager[object] = FileLock(out / LOCK).acquire(blocking=False)
     except Timeout:
         raise OccupiedError(
             f"{short(out)} is being trained by another process; wait for it, stop it, or give "
@@ -69,7 +72,7 @@ def alone(out: Path) -> Iterator[None]:
         yield
 
 
-def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
+def begin_run(out: Path, cfg: DictConfig, splits: "Splits") -> None:
     """Write what the run is, and put away what is left of one that it takes the place of."""
     from pyg_mllc.data import write_partition
     from pyg_mllc.inference.checkpoint import FORMAT
@@ -90,6 +93,16 @@ def begin_run(out: Path, cfg: DictConfig, splits: Any) -> None:
     for name, text in ((COMMAND, command), (RUN, options)):
         with atomic_open(out / name) as file:  # the last of them makes it a run
             file.write(text.encode())
+
+
+def check_run(folder: Path) -> None:
+    """Raise if a folder holds no run to go on with.
+
+    Raises:
+        InputError: if so.
+    """
+    if not (folder / RUN).is_file():
+        raise InputError(f"resume={folder} is no folder of a run: it has no {RUN}")
 
 
 def given_changes() -> list[str]:
@@ -163,9 +176,9 @@ def resuming(out: Path, allow: Sequence[str] = ()) -> str:
     return f"mllc train resume={short(out)}{more}"
 
 
-def same_run(cfg: DictConfig, other: Any) -> bool:
+def same_run(cfg: DictConfig, other: DictConfig) -> bool:
     """Whether two runs differ in nothing but where they lie, and what may change."""
-    both: list[Any] = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, other)]
+    both = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, other)]
     for each in both:
         for option in ("output", "overwrite", "resume", "format", *CHANGEABLE):
             OmegaConf.update(each, option, None)

@@ -6,11 +6,11 @@ import traceback
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import rich
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -45,7 +45,7 @@ class Sweep(Callback):
     def __init__(self) -> None:
         self.failed = False  # whether any run has: Hydra does not call `on_multirun_end` then
 
-    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
         """Write `sweep.csv` in the folder of the sweep, with all that has ended so far.
 
         Tells why a run failed. Once one has, prints the table as well, for the end of this run may
@@ -60,7 +60,7 @@ class Sweep(Callback):
             else:
                 _write(Path(config.hydra.sweep.dir))
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
         """Write it once more, for runs may have ended at the same time, and print the table."""
         folder = Path(config.hydra.sweep.dir).absolute()
         if jobs := _write(folder):
@@ -123,7 +123,7 @@ def table(jobs: list[Job]) -> Table:
 
     Of the teacher's labels the mean before correction, and after the last round.
     """
-    groups: dict[Any, dict[str, TrainingResult]] = defaultdict(dict)
+    groups: dict[tuple[tuple[str, ...], str], dict[str, TrainingResult]] = defaultdict(dict)
     for job in jobs:  # a list of options that was changed may have trained a seed twice
         groups[job.options, job.run.name][job.seed] = job.run
     shown = plain_table("options", "method", "seeds", "last mIoU", "best mIoU", "label mIoU")
@@ -138,7 +138,7 @@ def table(jobs: list[Job]) -> Table:
     return shown
 
 
-def _line(job: Job) -> tuple[Any, ...]:
+def _line(job: Job) -> tuple[object, ...]:
     run = job.run
     last, best, *labels = (
         f"{share:.4f}" for share in (run.last_miou, run.best_miou, *run.label_miou)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
@@ -30,6 +30,7 @@ from pyg_mllc.cli.run_dir import (
     RUN,
     alone,
     begin_run,
+    check_run,
     clear_run,
     given_changes,
     kept_options,
@@ -43,7 +44,12 @@ from pyg_mllc.utils.distributed import rank_and_size
 from pyg_mllc.utils.io import atomic_open
 
 if TYPE_CHECKING:
+    from pyg_mllc.data import Splits
     from pyg_mllc.evaluation.results import TrainingResult
+    from pyg_mllc.inference.checkpoint import Config
+    from pyg_mllc.methods import Method
+    from pyg_mllc.training import TrainerConfig
+    from pyg_mllc.utils.provenance import Provenance
 
 
 def run() -> None:
@@ -58,9 +64,7 @@ def run() -> None:
             "started again with the same options and output=<its folder>"
         )
     for option in OverridesParser.create().parse_overrides(given):
-        folder = Path(str(option.value()))
-        if not (folder / RUN).is_file():
-            raise InputError(f"resume={folder} is no folder of a run: it has no {RUN}")
+        check_run(Path(str(option.value())))
     if sweep:  # output= is the folder of all its runs
         sys.argv = [re.sub("^output=", "hydra.sweep.dir=", word) for word in sys.argv]
     _run()
@@ -68,8 +72,6 @@ def run() -> None:
 
 class Stopped(KeyboardInterrupt):
     """A run was stopped, and can go on."""
-
-    code = 130
 
 
 def train(
@@ -88,7 +90,8 @@ def train(
         *overrides: options, as on the command line.
         output: folder of the run; by default a new one in `outputs/`.
         resume: folder of a run to go on with, whose options it takes.
-        allow: packages or modules whose code may run, such as your own layers and methods.
+        allow: packages or modules whose code may run: your own layers, methods and data sets in the
+            current folder, such as `[mine]`. For a run that goes on, those that it names, too.
 
     Returns:
         Curves and figures of what was trained: of the baseline, if any, and of the method.
@@ -100,6 +103,8 @@ def train(
     folders = [f"output={in_quotes(str(output))}"] if output is not None else []
     folders += [f"resume={in_quotes(str(resume))}"] if resume is not None else []
     words = [*map(quoted, overrides), *folders, f"allow=[{','.join(allow)}]"]
+    if resume is not None:
+        check_run(Path(resume))
     earlier = HydraConfig.instance().cfg
     try:
         with composing():
@@ -108,12 +113,8 @@ def train(
         with open_dict(cfg):
             del cfg["hydra"]
         out = Path(str(resume if resume is not None else cfg.output)).absolute()
-        if resume is None:
-            out.mkdir(parents=True, exist_ok=True)
-            with alone(out):
-                return _train(cfg, out, trusted(cfg))
-        with alone(out):
-            return _train(kept_options(out, given_changes()), out, allowed(cfg), resume=True)
+        out.mkdir(parents=True, exist_ok=True)
+        return _train_alone(cfg, out)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(sentence_of(error) or str(error)) from error
     finally:
@@ -127,17 +128,23 @@ def _run(cfg: DictConfig) -> float:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         with alone(out):
             return _member(cfg, out)  # if one run fails, the others of the sweep go on
-    resume = not OmegaConf.is_missing(cfg, "resume")
-    with one_sentence(), alone(out):
+    with one_sentence():  # here, before Hydra adds lines of its own
+        return _train_alone(cfg, out)[-1].last_miou
+
+
+def _train_alone(cfg: DictConfig, out: Path) -> "list[TrainingResult]":
+    """Train in a folder where nobody else does; a new one goes if it cannot be trained in."""
+    with alone(out):
         fresh = {path.name for path in out.iterdir()} <= {LOCK} and out != Path.cwd()
         try:
-            with one_sentence():  # here, before Hydra adds lines of its own
-                if resume:  # others may have written the run: only the command line allows code
-                    kept = kept_options(out, given_changes())
-                    return _train(kept, out, allowed(cfg), resume)[-1].last_miou
-                return _train(cfg, out, trusted(cfg))[-1].last_miou
-        except (SystemExit, KeyboardInterrupt) as stop:
-            if fresh and getattr(stop, "code", 2) == 2:
+            if OmegaConf.is_missing(cfg, "resume"):
+                return _train(cfg, out, trusted(cfg))
+            # Others may have written the run: only who calls allows code.
+            return _train(kept_options(out, given_changes()), out, allowed(cfg), resume=True)
+        except Stopped:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if fresh and (isinstance(error, KeyboardInterrupt) or sentence_of(error)):
                 clear_run(out)
             raise
 
@@ -210,7 +217,7 @@ def _train(
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")
 
-    def build(name: str) -> Any:
+    def build(name: str) -> "Method":
         L.seed_everything(cfg.seed, verbose=False)
         classes = splits.spec.num_classes
         segmenter = make(parts["model"], "model", num_classes=classes)
@@ -271,7 +278,7 @@ def _goes_on(out: Path, allow: Sequence[str]) -> Iterator[None]:
         raise Stopped(f"stopped; {again} goes on") from None
 
 
-def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any]:
+def _described(parts: "dict[str, Config]", method: str, splits: "Splits") -> "Config":
     """Return what the network is built from, for its checkpoints."""
     from pyg_mllc.inference.checkpoint import describe
 
@@ -280,7 +287,7 @@ def _described(parts: dict[str, Any], method: str, splits: Any) -> dict[str, Any
 
 
 def _facts(
-    cfg: DictConfig, config: Any, splits: Any, provenance: dict[str, list[str]]
+    cfg: DictConfig, config: "TrainerConfig", splits: "Splits", provenance: "Provenance"
 ) -> dict[str, str]:
     """Return what made the results, for the head of the report."""
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)

@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.user_code import find_named
+
+if TYPE_CHECKING:
+    from pyg_mllc.inference.checkpoint import Config
 
 NETWORK = ("model", "corrector", "method", "baseline")
 NAMED = {  # what parts that are no networks are made by
@@ -63,7 +66,7 @@ def trusted(cfg: DictConfig) -> list[str]:
 
 def checked_parts(
     cfg: DictConfig, allow: Sequence[str], needed: Sequence[str] = ("data",)
-) -> dict[str, Any]:
+) -> "dict[str, Config]":
     """Return the parts of a configuration in plain containers, all that they name being allowed.
 
     Modules of the packages allowed are found in the current folder, too, from here on.

@@ -1,9 +1,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import pyg_mllc
+from pyg_mllc.errors import InputError
 
 
 def run(folder, *arguments):
@@ -42,7 +45,38 @@ def test_the_package_is_imported_without_torch(tmp_path):
     assert result.stdout == "False\n", result.stderr
 
 
-def test_public_names_are_imported_when_asked_for():
-    assert pyg_mllc.load.__module__.startswith("pyg_mllc.")
+@pytest.mark.parametrize("name", pyg_mllc.__all__)
+def test_public_names_are_imported_when_asked_for(name):
+    value = getattr(pyg_mllc, name)
+    assert callable(value) and value.__module__.startswith("pyg_mllc.") and value.__doc__
+    assert name in dir(pyg_mllc)
+
+
+def test_other_names_are_refused():
     with pytest.raises(AttributeError, match="has no attribute 'lode'"):
         _ = pyg_mllc.lode
+
+
+def test_commands_are_functions(checkpoint_file, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for kind, values, shape in (("images", 256, (32, 48, 3)), ("masks", 3, (32, 48))):
+        (tmp_path / kind).mkdir()
+        for i in range(4):
+            array = rng.integers(0, values, shape, dtype=np.uint8)
+            Image.fromarray(array).save(tmp_path / kind / f"{i}.png")
+    report = pyg_mllc.predict(checkpoint_file, tmp_path / "images", tmp_path / "labeled")
+    assert (report.done, report.skipped, report.left_out) == (4, 0, [])
+    assert (tmp_path / "labeled/labels/3.png").is_file()
+    again = pyg_mllc.predict(checkpoint_file, tmp_path / "images", tmp_path / "labeled")
+    assert (again.done, again.skipped) == (0, 4)
+    with pytest.raises(InputError, match="results made with flip=false, and now it is true"):
+        pyg_mllc.predict(checkpoint_file, tmp_path / "images", tmp_path / "labeled", flip=True)
+    from pyg_mllc.data import folder
+
+    splits = folder(tmp_path, classes=["sky", "road", "car"], val_share=0.5, size=(32, 48))
+    evaluation = pyg_mllc.evaluate(checkpoint_file, splits)
+    assert len(evaluation.images) == 2 and len(evaluation.stages) == 2
+    explanation = pyg_mllc.explain(checkpoint_file, tmp_path / "images/0.png", 5, 7)
+    assert explanation.pixel == (5, 7) and explanation.classes == ("sky", "road", "car")
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "masks", "labeled"}
+    assert not capsys.readouterr().out

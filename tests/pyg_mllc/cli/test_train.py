@@ -8,9 +8,11 @@ import time
 import numpy as np
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from PIL import Image
 
 import pyg_mllc
+from pyg_mllc.errors import InputError
 
 TINY = [
     "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
@@ -177,6 +179,36 @@ def test_a_stopped_run_goes_on_with_its_own_options(mllc, tmp_path):
     assert code == 2 and "resume= takes all options from the run; leave out optimizer.lr=1" in err
     code, _, err = mllc("train", "resume=outputs/other")
     assert code == 2 and "resume=outputs/other is no folder of a run: it has no run.yaml" in err
+
+
+def test_python_trains_as_the_command_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = HydraConfig.instance().cfg
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2"]
+    baseline, trained = pyg_mllc.train("experiment=demo", *TINY, *data, output="my run")
+    assert (baseline.name, trained.name) == ("supervised", "mllc")
+    assert (tmp_path / "my run/mllc/best.ckpt").is_file()
+    (tmp_path / "my run/report.html").unlink()
+    assert pyg_mllc.train(resume="my run")[-1].last_miou == trained.last_miou
+    assert (tmp_path / "my run/report.html").is_file()
+    assert HydraConfig.instance().cfg is before
+
+
+@pytest.mark.parametrize(
+    "overrides, options, message",
+    [
+        (["experiment=none"], {}, "there is no experiment=none"),
+        (["trainer.steps=3"], {}, "There is no such option"),
+        (["seed=-1"], {}, "seed=-1 is not a whole number of 0 or more"),
+        ([], {"resume": "nowhere"}, "resume=nowhere is no folder of a run: it has no run.yaml"),
+    ],
+)
+def test_python_trains_nothing_of_bad_options(overrides, options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = HydraConfig.instance().cfg
+    with pytest.raises(InputError, match=message):
+        pyg_mllc.train(*overrides, **options)
+    assert HydraConfig.instance().cfg is before and not list(tmp_path.iterdir())
 
 
 def test_a_resumed_run_has_the_images_of_before(mllc, camvid, tmp_path):
