@@ -1,6 +1,6 @@
-"""Data sets of which part of the training images stands in for the validation split.
+"""Data sets whose validation split is a part of the training images.
 
-What is searched for is scored there, and the validation split is not looked at.
+Searches are scored on this part, so that the validation split stays unseen.
 """
 
 from collections import defaultdict
@@ -12,12 +12,15 @@ FOLDER = Path("outputs/held_out")
 
 
 def held_out(name: str, source: Path) -> Path:
-    """Give the root of a data set whose `val` is part of its training images, and `train` the rest.
+    """Build a data set whose `val` is a part of its training images, and `train` the rest.
 
     Args:
         name: `camvid`, where the last fifth of each video is held out, or `voc`, where every fifth
             image is.
         source: where the data set lies.
+
+    Returns:
+        Root folder of the data set.
     """
     make = {"camvid": _hold_out_frames, "voc": _hold_out_photographs}
     if name not in make:
@@ -59,7 +62,7 @@ def _write(path: Path, text: str) -> None:
 
 def _link(link: Path, file: Path) -> None:
     if link.is_symlink() and link.resolve() == file.resolve():
-        return  # likewise
+        return
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(file.resolve())

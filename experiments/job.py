@@ -1,4 +1,4 @@
-"""What a training is called, where its images lie, and where it is kept."""
+"""Jobs: name, data and folder of each training."""
 
 import csv
 import os
@@ -14,7 +14,7 @@ FOLDERS = {"camvid": "camvid", "voc": "voc2012", "cityscapes": "cityscapes"}  # 
 
 
 class Job(NamedTuple):
-    """One training."""
+    """Training of an experiment with one seed."""
 
     config: str  # name of an experiment
     overrides: tuple[str, ...]
@@ -23,46 +23,46 @@ class Job(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Where it trains."""
+        """Folder of the training."""
         changed = "_".join(self.overrides).replace("/", "-").replace("=", "-")
         above = Path("outputs/tables", *["held_out"] * self.held_out)
         return above / self.config / (changed or "as_is") / f"seed{self.seed}"
 
     @property
     def ended(self) -> bool:
-        """Whether its network is here."""
+        """True if the training has ended and its network is here."""
         return bool(list(self.folder.glob("*/result.json")))
 
     @property
     def data(self) -> str:
-        """The data set that it trains on."""
+        """Name of the data set."""
         return self.config.split("/")[-1].split("_")[0]
 
     @property
     def root(self) -> Path:
-        """Where its images lie."""
+        """Folder of the images."""
         root = data_root(self.data)
         return held_out(self.data, root) if self.held_out else root
 
     @property
     def split(self) -> str:
-        """What it is scored on."""
+        """Split that scores are measured on."""
         return "held_out" if self.held_out else "val"
 
     @property
     def result(self) -> TrainingResult:
-        """What it left when it ended."""
+        """Result of the training that has ended."""
         [file] = self.folder.glob("*/result.json")
         return TrainingResult.load(file)
 
     @property
     def commit(self) -> str:
-        """The commits that it was trained at, more than one if it was resumed."""
+        """Commits of the training, several if it was resumed."""
         return " ".join(self.result.provenance["commit"])
 
 
 def data_root(data: str) -> Path:
-    """Where a data set lies."""
+    """Return the folder of a data set."""
     if data not in FOLDERS:
         raise SystemExit(
             f"a row's name begins with its data set, one of {', '.join(FOLDERS)}; got {data}"
@@ -73,7 +73,10 @@ def data_root(data: str) -> Path:
 
 
 def named(names: Iterable[str], words: Iterable[str]) -> list[str]:
-    """Those names that words mean: a name itself, or all that hold the word; without words all."""
+    """Select names by words: the name itself, or all names that contain the word.
+
+    Without words, all names are selected.
+    """
     names, words = list(names), list(words)
     for word in words:
         if not any(word in name for name in names):
@@ -83,7 +86,7 @@ def named(names: Iterable[str], words: Iterable[str]) -> list[str]:
 
 
 def tables() -> dict[str, list[str]]:
-    """The names of the rows of each table."""
+    """Return the names of the rows of each table."""
     names: dict[str, list[str]] = {}
     for row in experiment_rows():
         table, _, name = row.partition("/")
@@ -92,13 +95,13 @@ def tables() -> dict[str, list[str]]:
 
 
 def rows(table: str, words: Iterable[str] = ()) -> list[str]:
-    """The experiments of a table that words mean, see `named`."""
+    """Select the experiments of a table by words, see `named`."""
     names = sorted(tables().get(table, []))
     return [f"{table}/{name}" for name in named(names, words)]
 
 
 def lines_of(path: Path) -> list[dict[str, str]]:
-    """The lines of a CSV; none if it is not there."""
+    """Read the lines of a CSV; none if the file is missing."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

@@ -9,7 +9,7 @@ from pyg_mllc.utils.io import write_csv
 
 
 def keep(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[tuple]:
-    """Print rows as they are measured; once all are, write them, so that a stop loses no old ones.
+    """Print rows as they are measured; write them when all are complete.
 
     Returns:
         The rows.
@@ -24,13 +24,13 @@ def extend(
     header: Sequence[str],
     work: Mapping[tuple[str, ...], Callable[[], Iterable[Iterable[Any]]]],
 ) -> None:
-    """Measure what a CSV lacks, and add it; a stop loses what is being measured, nothing else.
+    """Measure the rows that a CSV lacks, and append each when it is complete.
 
     Args:
         path: of the CSV.
         header: its columns; those of the keys come first.
         work: what to measure: by key, what gives its rows, key included. A key that the CSV holds
-            is left out; take its lines out to measure it anew.
+            is left out; remove its lines to measure it again.
     """
     there = _lines(path, header)
     todo = {
@@ -40,8 +40,8 @@ def extend(
     }
     print(f"{len(work) - len(todo)} of {len(work)} are in {path.name}", flush=True)
     for measure in todo.values():
-        found = list(_shown(measure()))
-        write_csv(path, header, [*_lines(path, header), *found])  # others may have written, too
+        measured = list(_shown(measure()))
+        write_csv(path, header, [*_lines(path, header), *measured])  # others may have written, too
 
 
 def _lines(path: Path, header: Sequence[str]) -> list[list[str]]:
@@ -58,7 +58,7 @@ def _lines(path: Path, header: Sequence[str]) -> list[list[str]]:
 
 
 def _shown(rows: Iterable[Iterable[Any]]) -> Iterator[tuple]:
-    """Print the rows that go by."""
+    """Print rows as they pass."""
     for row in map(tuple, rows):
         print(*row, sep="  ", flush=True)
         yield row

@@ -44,7 +44,7 @@ FIELDS = (
 
 
 def train(job: Job, stop: Event) -> None:
-    """Train in a process of its own, or resume; once `stop` is set, it saves and ends.
+    """Train in a separate process, or resume; when `stop` is set, save and end.
 
     Raises:
         InputError: if another process trains in the folder, or an earlier version did.
@@ -75,7 +75,7 @@ def train(job: Job, stop: Event) -> None:
 
 
 def start(options: list[str], log: TextIO) -> subprocess.Popen:
-    """Start `mllc train` with one thread, and without the Ctrl-C that reaches this process."""
+    """Start `mllc train` with one thread, shielded from Ctrl-C in this process."""
     return subprocess.Popen(
         [sys.executable, "-m", "pyg_mllc.cli", "train", *options],
         stdout=log,
@@ -96,7 +96,7 @@ def _options(job: Job) -> list[str]:
 
 
 def _compare(job: Job, kept: Any) -> None:
-    """Refuse a folder that was trained on other images, or before the row was changed."""
+    """Raise if a folder was trained on other images, or before the row was changed."""
     root = job.root
     if Path(kept.data.root).resolve() != root.resolve():
         raise ValueError(f"{job.folder} was trained on other images than {root}: move it away")
@@ -116,7 +116,7 @@ def _compare(job: Job, kept: Any) -> None:
 
 
 def _composed(options: list[str]) -> tuple[DictConfig, DictConfig]:
-    """The configuration of these options, and the same parts without what an experiment changes."""
+    """Compose the configuration of options, and the same parts without the experiment."""
     with COMPOSING, composing():
         config = compose("train", options, return_hydra_config=True)
         groups = config.hydra.runtime.choices
@@ -125,7 +125,7 @@ def _composed(options: list[str]) -> tuple[DictConfig, DictConfig]:
 
 
 def line_of(job: Job) -> dict[str, str]:
-    """The line of a run that has ended."""
+    """Build the CSV line of a run that has ended."""
     result = job.result
     options = read_run(job.folder)
 
@@ -152,29 +152,29 @@ def line_of(job: Job) -> dict[str, str]:
 
 
 def done(path: Path) -> set[tuple[str, ...]]:
-    """The keys of the runs that a CSV holds, see `_key`."""
+    """Return the keys of the runs in a CSV, see `_key`."""
     return {_key(line, line["overrides"].split()) for line in lines_of(path)}
 
 
 def _key(line: dict[str, str], overrides: Iterable[str]) -> tuple[str, ...]:
-    """Which run a line is of, however its options are ordered and written."""
+    """Return the identity of a run, independent of order and spelling of its options."""
     return line["config"], line["seed"], line["split"], *sorted(map(_plain, overrides))
 
 
 @cache
 def _plain(option: str) -> str:
-    """An option as Hydra reads it: `lr=1e-4` is `lr=0.0001`."""
-    [given] = OverridesParser.create().parse_overrides([option])
-    return f"{given.get_key_element()}={given.get_value_element_as_str()}"
+    """Format an option as Hydra reads it: `lr=1e-4` becomes `lr=0.0001`."""
+    [override] = OverridesParser.create().parse_overrides([option])
+    return f"{override.get_key_element()}={override.get_value_element_as_str()}"
 
 
 def _name(job: Job) -> dict[str, str]:
-    """What a line says of which run it is, but for its options."""
+    """Return the columns that identify a run, without its options."""
     return {"config": job.config, "seed": str(job.seed), "split": job.split}
 
 
 def add(path: Path, job: Job) -> None:
-    """Add the line of a run to a CSV, unless another process has."""
+    """Append the line of a run to a CSV, unless another process has done so."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -187,9 +187,9 @@ def add(path: Path, job: Job) -> None:
 
 
 def run(jobs: Iterable[Job], path: Path, parallel: int, networks: bool = False) -> None:
-    """Train those jobs that the CSV does not hold yet; with `networks`, whose network is not here.
+    """Train the jobs that a CSV lacks; with `networks`, also those whose network is missing here.
 
-    Only what the CSV does not hold adds a line to it.
+    A job that the CSV already holds adds no second line.
     """
     todo, stop, known = [], Event(), done(path)
     for job in dict.fromkeys(jobs):
@@ -226,22 +226,22 @@ def run(jobs: Iterable[Job], path: Path, parallel: int, networks: bool = False) 
 
 
 def choices(option: str) -> list[str]:
-    """Give an option with each of its values, as Hydra reads `option=value,value`.
+    """Expand an option to one per value, as Hydra reads `option=value,value`.
 
     >>> choices("corrector.blend=[0.2, 0.8],[0.5, 0.5]")
     ['corrector.blend=[0.2,0.8]', 'corrector.blend=[0.5,0.5]']
     """
     try:
-        [given] = OverridesParser.create().parse_overrides([option])
+        [override] = OverridesParser.create().parse_overrides([option])
     except OverrideParseException as error:
         raise SystemExit(f"expected option=value, or option=value,value, got {option}") from error
-    if not given.is_sweep_override():
-        return [f"{given.get_key_element()}={given.get_value_string()}"]
-    return [f"{given.get_key_element()}={value}" for value in given.sweep_string_iterator()]
+    if not override.is_sweep_override():
+        return [f"{override.get_key_element()}={override.get_value_string()}"]
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 def main() -> None:
-    """Train what the command line names."""
+    """Train the runs that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", help="table of experiments")
     parser.add_argument(
@@ -267,24 +267,24 @@ def main() -> None:
         "--held-out", action="store_true", help="on training images, part of which are held out"
     )
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
-    given = parser.parse_args()
-    if given.held_out and not given.csv:
+    args = parser.parse_args()
+    if args.held_out and not args.csv:
         parser.error("--held-out needs --csv, for these runs belong in no table of the validation")
-    if given.table not in tables():
-        raise SystemExit(f"no table is called {given.table}; there are {', '.join(tables())}")
-    seeds, chosen = given.seeds or [0, 1, 2], rows(given.table, given.rows)
+    if args.table not in tables():
+        raise SystemExit(f"no table is called {args.table}; there are {', '.join(tables())}")
+    seeds, chosen = args.seeds or [0, 1, 2], rows(args.table, args.rows)
     jobs = [
-        Job(row, overrides, seed, given.held_out)
-        for seed, row, overrides in product(seeds, chosen, product(*map(choices, given.set)))
+        Job(row, overrides, seed, args.held_out)
+        for seed, row, overrides in product(seeds, chosen, product(*map(choices, args.set)))
     ]
-    if given.jobs < 1:
-        parser.error(f"--jobs {given.jobs} trains nothing: give 1 or more")
-    path = Path(given.csv) if given.csv else HERE / given.table / f"{Path(given.table).name}.csv"
+    if args.jobs < 1:
+        parser.error(f"--jobs {args.jobs} trains nothing: give 1 or more")
+    path = Path(args.csv) if args.csv else HERE / args.table / f"{Path(args.table).name}.csv"
     if path.is_dir():
         parser.error(f"--csv {path} is a folder: give a file")
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, lambda *_: sys.exit("stopped; the same command goes on"))
-    run(jobs, path, given.jobs, given.networks)
+    run(jobs, path, args.jobs, args.networks)
 
 
 if __name__ == "__main__":

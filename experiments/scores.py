@@ -1,4 +1,4 @@
-"""What all tables mean by accuracy and mIoU."""
+"""Accuracy and mIoU, as in all tables."""
 
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
@@ -8,7 +8,7 @@ from pyg_mllc.typing import IGNORE
 
 
 def scores(label: Tensor, truth: Tensor, classes: int) -> tuple[float, float]:
-    """Accuracy and mIoU over all pixels together, in percent; void pixels are left out.
+    """Compute accuracy and mIoU over all pixels together, in percent, without void.
 
     >>> import torch
     >>> scores(torch.tensor([[0, 1, 1, 0]]), torch.tensor([[0, 1, 0, 255]]), 2)
@@ -18,6 +18,6 @@ def scores(label: Tensor, truth: Tensor, classes: int) -> tuple[float, float]:
 
 
 def of_confusion(confusion: Tensor) -> tuple[float, float]:
-    """Accuracy and mIoU, in percent, of a confusion matrix `(C, C)`."""
+    """Compute accuracy and mIoU, in percent, from a confusion matrix `(C, C)`."""
     accuracy = confusion.diag().sum() / confusion.sum()
     return 100 * float(accuracy), 100 * float(iou(confusion).nanmean())

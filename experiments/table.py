@@ -29,7 +29,7 @@ HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "c
 
 
 def read(path: Path, rows: list[str], changed: bool = False) -> dict[str, list[dict[str, str]]]:
-    """The runs of the rows that `rows` mean, see `named`, the best row last."""
+    """Read the runs of selected rows, see `named`, the best row last."""
     runs, lines = defaultdict(list), lines_of(path)
     chosen = named({line["config"].split("/")[1] for line in lines}, rows)
     for line in lines:
@@ -48,18 +48,18 @@ def _numbers(runs: list[dict[str, str]], column: str) -> list[float]:
 
 
 def spread(values: list[float], sign: str = "") -> str:
-    """Mean and, of two values or more, standard deviation."""
+    """Format the mean and, of two values or more, the standard deviation."""
     return tables.spread([value / 100 for value in values], sign)
 
 
 def _rounds(runs: list[dict[str, str]], column: str) -> str:
-    """Means before correction and after each round."""
+    """Format means before correction and after each round."""
     each = zip(*([float(v) for v in run[column].split()] for run in runs), strict=True)
     return tables.chain([mean(values) / 100 for values in each])
 
 
 def line(name: str, runs: list[dict[str, str]]) -> tuple[str, ...]:
-    """What the table says of a row."""
+    """Build the line of a row."""
     return (
         name,
         str(len(runs)),
@@ -72,50 +72,50 @@ def line(name: str, runs: list[dict[str, str]]) -> tuple[str, ...]:
 
 
 def figures(table: dict[str, list[dict[str, str]]]) -> dict[str, dict[str, float]]:
-    """By row, and by seed, mIoU of the student; then that of the teacher's corrected labels."""
-    found = {}
+    """Return mIoU by row and seed: of the student, and of the teacher's corrected labels."""
+    values = {}
     for name, runs in reversed(table.items()):
-        found[name] = {run["seed"]: float(run["miou_last"]) for run in runs}
+        values[name] = {run["seed"]: float(run["miou_last"]) for run in runs}
         rounds = {run["seed"]: run["label_miou"].split() for run in runs}
         if all(len(r) > 1 for r in rounds.values()):
-            found[f"{name}{CORRECTED[0]}"] = {s: float(r[-1]) for s, r in rounds.items()}
-    return found
+            values[f"{name}{CORRECTED[0]}"] = {s: float(r[-1]) for s, r in rounds.items()}
+    return values
 
 
-def _gained(found: dict[str, dict[str, float]], base: str) -> dict[str, dict[str, float]]:
-    """By row, the most first, and by seed, what it gains over `base` on that seed."""
-    start = found[base]
+def _gained(miou: dict[str, dict[str, float]], base: str) -> dict[str, dict[str, float]]:
+    """Compute the gain over `base` by row, the largest mean first, and by seed."""
+    start = miou[base]
     more = {
         name: {seed: values[seed] - start[seed] for seed in values if seed in start}
-        for name, values in found.items()
+        for name, values in miou.items()
     }
     return {
         n: more[n] for n in sorted(filter(more.get, more), key=lambda n: -mean(more[n].values()))
     }
 
 
-def over(found: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[str]:
-    """What `--over` prints: `gains` over one row, or `leads` over several."""
+def over(miou: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[str]:
+    """Build the lines of `--over`: `gains` over one row, or `leads` over several."""
     for base in bases:
-        if base not in found:
-            raise SystemExit(f"--over {base} is not in the table; there are: {', '.join(found)}")
-    return leads(found, bases) if len(bases) > 1 else gains(found, bases[0])
+        if base not in miou:
+            raise SystemExit(f"--over {base} is not in the table; there are: {', '.join(miou)}")
+    return leads(miou, bases) if len(bases) > 1 else gains(miou, bases[0])
 
 
-def gains(found: dict[str, dict[str, float]], base: str) -> Iterator[str]:
-    """Lines of a table, most first: seed by seed, what each row gains over `base` on that seed."""
-    start, more = dict(sorted(found[base].items())), _gained(found, base)
+def gains(miou: dict[str, dict[str, float]], base: str) -> Iterator[str]:
+    """Build a table of the gain of each row over `base`, seed by seed, largest mean first."""
+    start, more = dict(sorted(miou[base].items())), _gained(miou, base)
     yield f"| mIoU (%), gain over {base} | {' | '.join(f'seed {s}' for s in start)} | mean gain |"
     yield "|" + " --- |" * (2 + len(start))
     for name in more:
-        told = {s: f"{found[name][s]:.1f} ({gain:+z.1f})" for s, gain in more[name].items()}
+        told = {s: f"{miou[name][s]:.1f} ({gain:+z.1f})" for s, gain in more[name].items()}
         cells = [name, *(told.get(s, "") for s in start), spread(list(more[name].values()), "+")]
         yield f"| {' | '.join(cells)} |"
 
 
-def leads(found: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[str]:
-    """Lines of a table, most first: what the student of each row gains over each of `bases`."""
-    more = [_gained(found, base) for base in bases]
+def leads(miou: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[str]:
+    """Build a table of the mean gain of each student over each of `bases`, largest first."""
+    more = [_gained(miou, base) for base in bases]
     yield f"| mIoU (points), mean lead over | {' | '.join(bases)} |"
     yield "|" + " --- |" * (1 + len(bases))
     for name in more[0]:
@@ -126,7 +126,7 @@ def leads(found: dict[str, dict[str, float]], bases: Sequence[str]) -> Iterator[
 
 
 def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
-    """Write the seed of each run at its figure, above where a corrector follows; bars at means."""
+    """Draw mIoU of each run as its seed number, with bars at means."""
     figure = Figure((7, 1.1 + 0.3 * len(table)), dpi=150, layout="constrained")
     axis, place_of = figure.subplots(), {name: place for place, name in enumerate(table)}
     kinds = {"": (0.17, "C0", "the student"), CORRECTED[0]: (-0.17, "C1", "the teacher, corrected")}
@@ -152,7 +152,7 @@ def draw(table: dict[str, list[dict[str, str]]], path: Path) -> None:
 
 
 def main() -> None:
-    """Print and draw what the command line names."""
+    """Print and draw the rows that the command line selects."""
     parser = argparse.ArgumentParser(
         description=f"{__doc__.splitlines()[0]} The figure is put beside the CSV."
     )
@@ -167,21 +167,21 @@ def main() -> None:
     parser.add_argument("--changed", action="store_true", help="runs with changed options, too")
     parser.add_argument("--over", nargs="+", help="rows that gains are counted from")
     parser.add_argument("--csv", help="file, by default experiments/<table>/<table>.csv")
-    given = parser.parse_args()
-    path = Path(given.csv) if given.csv else HERE / given.table / f"{given.table}.csv"
+    args = parser.parse_args()
+    path = Path(args.csv) if args.csv else HERE / args.table / f"{args.table}.csv"
     if not path.is_file():
         raise SystemExit(f"{path} is not there; a table is a folder of experiments with its CSV")
-    table = read(path, given.rows, given.changed)
+    table = read(path, args.rows, args.changed)
     if not table:
         raise SystemExit(f"{path} has only runs of changed options there, which --changed prints")
     print("|", " | ".join(HEAD), "|")
     print("|", " | ".join("---" for _ in HEAD), "|")
     for name, runs in reversed(table.items()):
         print("|", " | ".join(line(name, runs)), "|")
-    if given.over:
-        print("", *over(figures(table), given.over), sep="\n")
-    if not given.changed:  # whose names are too long for a figure
-        figure = path.parent / f"{'_'.join([path.stem, *given.rows])}.png"
+    if args.over:
+        print("", *over(figures(table), args.over), sep="\n")
+    if not args.changed:  # whose names are too long for a figure
+        figure = path.parent / f"{'_'.join([path.stem, *args.rows])}.png"
         draw(table, figure)
         print(f"drawn: {figure}", file=sys.stderr)
 

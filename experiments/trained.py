@@ -1,4 +1,4 @@
-"""Networks that `experiments.run` trained, and the images that they learned from."""
+"""Networks that `experiments.run` trained, and their training images."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ MLLC_RUNS = (  # whose corrections are looked into
 
 
 def finished(rows: Iterable[str], seed: int = 0) -> list[Job]:
-    """The runs of rows that have been trained here; names the others."""
+    """Return the runs of rows that have been trained here; print the names of the others."""
     jobs = [Job(row, (), seed) for row in rows]
     for job in jobs:
         if not job.ended:
@@ -51,7 +51,7 @@ def _missing(job: Job) -> str:
 
 
 def file_of(job: Job, name: str) -> Path:
-    """A file of a run's folder; ends with a sentence if it is not trained here."""
+    """Return a file of a run; exit with a message if the run is not trained here."""
     if not job.ended:
         raise SystemExit(_missing(job))
     [file] = job.folder.glob(f"*/{name}")
@@ -59,23 +59,23 @@ def file_of(job: Job, name: str) -> Path:
 
 
 def key(job: Job) -> tuple[str, str]:
-    """What a table calls the network of a run."""
+    """Return the columns that identify the network of a run in tables."""
     return job.config, str(job.seed)
 
 
 def trained(job: Job, network: str = "teacher") -> Predictor:
-    """The network of a run as it was at its last step."""
+    """Load the network of a run at its last step."""
     return pyg_mllc.load(file_of(job, "last.ckpt"), network=network)
 
 
 def data_of(job: Job, **changes: Any) -> Splits:
-    """The images of a run, all of them labeled, by default as large as in training."""
+    """Load the images of a run, all of them labeled, by default at the size of training."""
     options = OmegaConf.load(job.folder / "run.yaml").data
     return instantiate(options, labeled=None, partition=None, **changes)
 
 
 def splits_of(row: str, seed: int = 0) -> Splits:
-    """The images of a row, which need not be trained."""
+    """Load the images of a row, which need not be trained."""
     with composing():
         job = Job(row, (), seed)
         options = [f"experiment={row}", f"seed={seed}", f"data.root={job.root}"]
@@ -85,9 +85,9 @@ def splits_of(row: str, seed: int = 0) -> Splits:
 def unlabeled_with_truth(
     job: Job, count: int, **changes: Any
 ) -> tuple[SegmentationDataset, list[int], DatasetSpec]:
-    """Training images of a run, the places of unlabeled ones, and their classes.
+    """Load training images of a run, with positions of unlabeled ones, and the spec.
 
-    Their truth comes along, which training never saw. They are `count`, evenly spaced.
+    There are `count` positions, evenly spaced. Training never saw the truth of these images.
     """
     listed = (job.folder / "partition" / "unlabeled.txt").read_text().split()
     names = {Path(line).stem for line in listed}
@@ -101,7 +101,7 @@ def unlabeled_with_truth(
 def logits_of(
     predictor: Predictor, images: SegmentationDataset, places: Sequence[int]
 ) -> Iterator[tuple[Sample, Tensor]]:
-    """For each image its sample and the logits `(K + 1, C, H, W)` before and after each round.
+    """Predict images: yield a sample and its logits `(K + 1, C, H, W)` before and after each round.
 
     The padding, which the network sees, is cut off.
     """
@@ -120,7 +120,7 @@ def logits_of(
 
 
 def confusions(logits: Tensor, truth: Tensor) -> Tensor:
-    """Confusion matrices `(K + 1, C, C)` of an image's labels before and after each round."""
+    """Compute confusion matrices `(K + 1, C, C)` of labels before and after each round."""
     classes = logits.size(1)
     return torch.stack(
         [

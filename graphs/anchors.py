@@ -152,11 +152,14 @@ def anchor_evidence(graph: HeteroData, label: Tensor, num_classes: int) -> Tenso
 
 
 def balanced_one_hot(label: Tensor, num_classes: int) -> Tensor:
-    """Return one-hot labels `(M, C)`, divided by the number of nodes of the class.
+    """Return one-hot labels, each class divided by its number of nodes.
 
     Args:
         label: `(M,)`.
         num_classes: C.
+
+    Returns:
+        `(M, C)`; every class that occurs sums to 1.
     """
     count = torch.bincount(label, minlength=num_classes)
     return F.one_hot(label, num_classes) / count.clamp(min=1)

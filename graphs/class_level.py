@@ -49,10 +49,13 @@ class ClassHubs(NamedTuple):
             return torch.zeros_like(x).index_copy(0, self.order, out)
 
     def weights_to(self, node: int) -> Tensor:
-        r"""Return the weights :math:`\hat G_{ij}` of all neighbors j of a node i, `(N,)`.
+        r"""Return the weights :math:`\hat G_{ij}` of all neighbors j of a node i.
 
         Args:
             node: i.
+
+        Returns:
+            `(N,)`; 0 for nodes that do not agree with node i.
         """
         place = int((self.order == node).nonzero())
         ends = self.order.new_tensor(self.sizes).cumsum(0)

@@ -58,12 +58,15 @@ def nodes_to_maps(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def pixel_positions(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Return row and column of each pixel of a map `(h * w, 2)`, row by row.
+    """Return row and column of each pixel of a map, row by row.
 
     Args:
         height: h, in pixels.
         width: w, in pixels.
         device: device of the result; torch's default if None.
+
+    Returns:
+        `(h * w, 2)`, int64.
     """
     row, column = torch.arange(height, device=device), torch.arange(width, device=device)
     grid = row[:, None].expand(height, width), column.expand(height, width)

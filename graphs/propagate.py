@@ -153,7 +153,7 @@ def _bag_sums(values: Tensor, index: Tensor, bag: Tensor, weight: Tensor, num_ba
 
 
 class _Context(Protocol):
-    """What `_BagSum` uses of the context that autograd passes."""
+    """Part of the context of autograd that `_BagSum` uses."""
 
     needs_input_grad: tuple[bool, ...]
     saved_tensors: tuple[Tensor, ...]

@@ -18,6 +18,9 @@ def cosine_affinity(similarity: Tensor) -> Tensor:
 
     Args:
         similarity: cosines.
+
+    Returns:
+        The weights, of the shape of `similarity`.
     """
     return similarity.clamp(min=0)
 
@@ -28,6 +31,9 @@ def gaussian_affinity(similarity: Tensor, scale: float = 0.1) -> Tensor:
     Args:
         similarity: minus squared distances, as `nearest_neighbors(metric="l2")` returns them.
         scale: s, in units of a squared distance.
+
+    Returns:
+        The weights, of the shape of `similarity`.
 
     Raises:
         ValueError: if the scale is not above zero.

@@ -7,7 +7,14 @@ TIE = 1e-9  # neighbors whose similarities differ by less count as tied
 
 
 def num_tapered(k: int) -> int:
-    """Return how many neighbors keep a weight, so that tapered weights sum to about `k`."""
+    """Return how many neighbors keep a weight, so that tapered weights sum to about `k`.
+
+    Args:
+        k: approximate sum of the tapering factors per node.
+
+    Returns:
+        K of `taper_weights`.
+    """
     return k + (k + 1) // 2
 
 

@@ -1,4 +1,4 @@
-"""Both graphs as PyG transforms."""
+"""Transforms of PyG that add the edges of both graphs."""
 
 import inspect
 

@@ -47,6 +47,9 @@ def check_queries(query: Tensor, width: int) -> None:
 def check_neighbors(k: int) -> None:
     """Raise if `k` is no number of neighbors.
 
+    Args:
+        k: value to check.
+
     Raises:
         ValueError: if `k` is no integer, or below 1.
     """
@@ -194,7 +197,14 @@ def check_positive(**values: float) -> None:
 
 
 def describe(value: object) -> str:
-    """Return a short description of a value for an error: shape and type of a tensor."""
+    """Describe a value for an error.
+
+    Args:
+        value: any object.
+
+    Returns:
+        Shape and type of a tensor; else the type and a hint, or the value itself.
+    """
     if isinstance(value, Tensor):
         return f"shape {tuple(value.shape)} of {value.dtype}"
     if hasattr(value, "__len__"):

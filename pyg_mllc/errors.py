@@ -1,17 +1,17 @@
-"""The one error that a user, rather than the code, can mend."""
+"""Error for problems that the user can solve."""
 
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What was given cannot be used; the message says what it was and how to mend it.
+    """Error for unusable input; the message names the problem and its remedy.
 
     The command line prints it as one sentence and exits with code 2, without a traceback.
     """
 
 
 def listed(values: Iterable[object], most: int = 8) -> str:
-    """Return values as a sentence names them: the first ones, and how many more there are.
+    """Format values for a sentence: the first ones, and the number of the rest.
 
     Args:
         values: In the order to name them.

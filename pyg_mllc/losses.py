@@ -1,4 +1,4 @@
-"""The losses of method and baselines, as functions that are safe when nothing is labeled."""
+"""Loss functions, defined even if no pixel is labeled."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from pyg_mllc.utils.resize import upsample
 
 
 def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
-    r"""Mean cross entropy over the pixels that carry a label.
+    r"""Compute the mean cross entropy over labeled pixels.
 
     .. math::
         \mathcal{L} = \frac{\sum_i w_i\, [y_i \neq \mathrm{IGNORE}]\, \mathrm{CE}(Z_i, y_i)}
@@ -38,7 +38,7 @@ def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = 
 def pseudo_label_weight(
     confidence: Tensor, rule: str, threshold: float = 0.95, power: float = 6.0
 ) -> Tensor:
-    r"""Weigh each pixel of a teacher's label by its confidence m.
+    r"""Compute the weight of each pixel of a teacher's label from its confidence m.
 
     Args:
         confidence: m `(B, H, W)`.
@@ -68,7 +68,7 @@ def pseudo_label_weight(
 
 
 def info_nce(features: Tensor, label: Tensor, temperature: float = 0.1) -> Tensor:
-    r"""Contrast nodes: those of one label attract, all others repel.
+    r"""Compute a contrastive loss: nodes of one label attract, all others repel.
 
     .. math::
         \mathcal{L} = \frac{1}{|I|} \sum_{i \in I} \frac{-1}{|P_i|} \sum_{p \in P_i}
@@ -102,7 +102,7 @@ def info_nce(features: Tensor, label: Tensor, temperature: float = 0.1) -> Tenso
 def prototype_loss(
     features: Tensor, label: Tensor, prototypes: Tensor, seen: Tensor, scale: float = 10.0
 ) -> Tensor:
-    r"""Pull each node to the prototype of its class, away from the others'.
+    r"""Compute a loss that pulls each node to the prototype of its class, away from the others.
 
     .. math::
         \mathcal{L} = \mathrm{mean}_i\, \mathrm{CE}\big(s\,[\cos(F_i, \mu_c)]_c,\; y_i\big)
@@ -128,6 +128,6 @@ def prototype_loss(
 
 
 def _number_of_terms(count: Tensor) -> Tensor:
-    """The mean over processes; 1 if there are none, against division by zero."""
+    """Return the mean over processes, or 1 if it is 0, against division by zero."""
     mean = mean_over_processes(count.float())
     return torch.where(mean > 0, mean, 1.0)

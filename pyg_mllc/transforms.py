@@ -1,4 +1,4 @@
-"""Weak and strong views, made on the device, for images, labels and weights alike."""
+"""Weak and strong views of images, labels and weights, computed on the device."""
 
 import kornia.augmentation as K
 import torch
@@ -36,7 +36,7 @@ class WeakView(nn.Module):
 
     @torch.no_grad()
     def forward(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a view of image and label, of the same size.
+        """Compute a weak view of image and label, of the same size.
 
         Args:
             image: `(B, 3, H, W)`.
@@ -81,11 +81,14 @@ class StrongView(nn.Module):
 
 
 def paste(mask: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
-    """Paste each image's predecessor in the batch (of the first, the last) where the mask is true.
+    """Paste parts of the previous image in the batch into each image; the first gets the last.
 
     Args:
         mask: `(B, H, W)` bool.
         *maps: `(B, H, W)` or `(B, C, H, W)`, all treated alike.
+
+    Returns:
+        The maps, mixed.
     """
     return tuple(
         torch.where(mask if m.dim() == 3 else mask[:, None], m.roll(1, dims=0), m) for m in maps
@@ -93,7 +96,7 @@ def paste(mask: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
 
 
 def cutmix(label: Tensor, share: tuple[float, float] = (0.1, 0.5)) -> Tensor:
-    """Draw a box in each image (CutMix, Yun et al., 2019).
+    """Draw a mask of a box in each image (CutMix, Yun et al., 2019).
 
     Args:
         label: `(B, H, W)`, only for its size.

@@ -31,10 +31,10 @@ def main() -> None:
     for axis, (weight, rows) in zip(
         figure.subplots(1, 2, sharey=True), WEIGHTS.items(), strict=True
     ):
-        found = [(value, run) for value, row in rows.items() for run in runs[row]]
-        values = [value for value, _ in found]
-        labels = [[float(miou) for miou in run["label_miou"].split()] for _, run in found]
-        axis.plot(values, [float(run["miou_last"]) for _, run in found], "o-", label="student")
+        points = [(value, run) for value, row in rows.items() for run in runs[row]]
+        values = [value for value, _ in points]
+        labels = [[float(miou) for miou in run["label_miou"].split()] for _, run in points]
+        axis.plot(values, [float(run["miou_last"]) for _, run in points], "o-", label="student")
         axis.plot(values, [r[0] for r in labels], ".:", label="teacher's labels, before correction")
         axis.plot(values, [r[-1] for r in labels], "^--", label="teacher's labels, after round 2")
         axis.set(xscale="log", xlabel=weight, xticks=values, xticklabels=map(str, values))

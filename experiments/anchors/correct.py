@@ -1,4 +1,4 @@
-"""Do labeled pixels of other images correct a network's labels?
+"""Measure whether labeled pixels of other images correct the labels of a network.
 
 An under-trained network labels 40 unlabeled CamVid images; their truth only scores.
 
@@ -33,21 +33,21 @@ SIZE, CLASSES = (180, 240), 11
 
 
 class Images:
-    """Images with labels, a network's prediction for them, and what they look like."""
+    """Images with labels, a network's prediction, and features for graphs."""
 
     def __init__(self, samples: Any, network: Segmenter, encoder: FrozenFeatures) -> None:
         every = [samples[i] for i in range(len(samples))]
         image = to_float(torch.stack([sample["image"] for sample in every]))
         self.label = torch.stack([sample["label"] for sample in every])
         with torch.no_grad():
-            parts = [network(some) for some in image.split(8)]
+            parts = [network(batch) for batch in image.split(8)]
             self.prediction = Prediction(*(torch.cat(part) for part in zip(*parts, strict=True)))
         maps = map(encoder, image.split(8), self.prediction.features.split(8))
         self.graph_features = torch.cat(list(maps))
 
 
 def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
-    """23 labeled and 40 unlabeled images, seen by a network trained for a few steps."""
+    """Load 23 labeled and 40 unlabeled images, predicted by a network after a few steps."""
     torch.manual_seed(seed)
     network = Segmenter(CLASSES, weights="package")
     encoder = FrozenFeatures(network.feature_dim)
@@ -64,7 +64,7 @@ def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
 
 
 def fill(labeled: Images) -> AnchorMemory:
-    """All labeled pixels at the prediction's size, and which image each is from."""
+    """Return all labeled pixels at the size of the prediction, and the image of each."""
     x, image = maps_to_nodes(labeled.graph_features)
     label = resize_labels(labeled.label, labeled.graph_features.shape[-2:]).flatten()
     memory = AnchorMemory(CLASSES, x.size(1), budget=60_000)
@@ -75,20 +75,20 @@ def fill(labeled: Images) -> AnchorMemory:
 def trained(
     labeled: Images, memory: AnchorMemory | None, steps: int = 150, **options: Any
 ) -> LabelCorrector:
-    """Rounds trained on the labeled images, whose own anchors are hidden from them."""
+    """Train a corrector on the labeled images, with their own anchors hidden."""
     torch.manual_seed(0)
     corrector = LabelCorrector(CLASSES, 256, learn_blend=True, **options)
     optimizer = torch.optim.AdamW(corrector.parameters(), lr=3e-3, weight_decay=0)
     for _ in range(steps):
-        some = torch.randperm(len(labeled.label))[:4]
+        chosen = torch.randperm(len(labeled.label))[:4]
         output = corrector(
-            labeled.prediction.logits[some],
-            labeled.prediction.features[some],
+            labeled.prediction.logits[chosen],
+            labeled.prediction.features[chosen],
             anchors=memory,
-            image=some if memory else None,
-            graph_features=labeled.graph_features[some],
+            image=chosen if memory else None,
+            graph_features=labeled.graph_features[chosen],
         )
-        losses = [masked_cross_entropy(p.logits, labeled.label[some]) for p in output.rounds]
+        losses = [masked_cross_entropy(p.logits, labeled.label[chosen]) for p in output.rounds]
         optimizer.zero_grad()
         torch.stack(losses).sum().backward()
         optimizer.step()
@@ -118,7 +118,7 @@ def rows(steps: int, seed: int) -> Iterator[tuple[str, ...]]:
 
 
 def main() -> None:
-    """Three seeds of a network after 100 steps, and one after 300."""
+    """Measure three seeds of a network after 100 steps, and one after 300."""
     runs = (100, 0), (100, 1), (100, 2), (300, 0)
     header = ["steps", "seed", "labels", "accuracy", "miou"]
     work = {(str(steps), str(seed)): partial(rows, steps, seed) for steps, seed in runs}

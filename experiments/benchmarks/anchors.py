@@ -1,4 +1,4 @@
-"""Neighbors in a memory of 10,000 to 1,000,000 labeled pixels: exact against cells.
+"""Search neighbors among 10,000 to 1,000,000 labeled pixels: exact against approximate.
 
 MLLC_DATA=... python -m experiments.benchmarks.anchors
 """
@@ -25,7 +25,7 @@ SEARCHES: dict[str, SearchFactory] = {
 
 
 def embeddings(count: int) -> Tensor:
-    """Unit embeddings of `count` pixels of CamVid images, in random order `(count, 256)`."""
+    """Return unit embeddings `(count, 256)` of pixels of CamVid images, in random order."""
     nodes, image = [], 1
     while sum(map(len, nodes)) < count:
         nodes.append(maps_to_nodes(predict(135, 180, image)[0].features)[0])
@@ -35,7 +35,7 @@ def embeddings(count: int) -> Tensor:
 
 
 def rows() -> Iterator[tuple]:
-    """Fill memories, and ask each for the 20 nearest of 2,700 pixels of another image."""
+    """Fill memories, and search the 20 nearest nodes of 2,700 pixels of another image in each."""
     query = torch.nn.functional.normalize(maps_to_nodes(predict(135, 180)[0].features)[0])
     query = query[torch.randperm(len(query), generator=torch.Generator().manual_seed(0))[:2700]]
     everything = embeddings(1_000_000)
@@ -50,10 +50,10 @@ def rows() -> Iterator[tuple]:
             memory.nearest(query, 20)
             graph = anchor_graph(query, memory)
             asked = (time.perf_counter() - prepared) / 2
-            found = graph["anchor", "pixel"].edge_index[0].view(len(query), 20)
-            exact = exact or (asked, found)
+            neighbors = graph["anchor", "pixel"].edge_index[0].view(len(query), 20)
+            exact = exact or (asked, neighbors)
             times = f"{prepared - begun:.2f}", f"{asked:.3f}", f"{exact[0] / asked:.1f}"
-            yield name, size, len(query), *times, f"{recall(found, exact[1]):.4f}"
+            yield name, size, len(query), *times, f"{recall(neighbors, exact[1]):.4f}"
             del memory
 
 

@@ -1,4 +1,4 @@
-"""A training step of the corrector, forward and backward: against the dense form as published.
+"""Time a training step of the corrector, against the dense form as published.
 
 B = 10 images of 41 x 41, D = 256, C = 21, two rounds with transforms.
 
@@ -26,14 +26,14 @@ B, SIDE, DIM, CLASSES = 10, 41, 256, 21
 
 
 def inputs() -> tuple[Tensor, Tensor]:
-    """Logits and features without ties, each image with its own."""
+    """Build logits and features without ties, different in each image."""
     z, f, _ = zip(*(blobs(SIDE**2, seed) for seed in range(B)), strict=True)
     z, f = (torch.stack(m).transpose(1, 2) for m in (z, f))
     return tuple(m.unflatten(2, (SIDE, SIDE)).contiguous() for m in (z, f))
 
 
 def dense(corrector: LabelCorrector, logits: Tensor, features: Tensor) -> list[tuple]:
-    """The same rounds image by image, with N x N matrices as published: `(N, .)` of each round."""
+    """Correct image by image with N x N matrices, as published; return each round `(N, .)`."""
     out = []
     for z, f in zip(logits.flatten(2), features.flatten(2), strict=True):
         rounds = [(z.T, f.T)]
@@ -44,7 +44,7 @@ def dense(corrector: LabelCorrector, logits: Tensor, features: Tensor) -> list[t
 
 
 def dense_round(step: CorrectionRound, z: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
-    """One round."""
+    """Compute one round in dense form."""
     label = z.detach().argmax(1)
     a = (0.8 - 0.6 * trust(z.detach(), 0.95, smooth=False))[:, None]
     z = step.class_transform((1 - a) * z + a * (semantic_as_published(f) @ z))
@@ -52,7 +52,7 @@ def dense_round(step: CorrectionRound, z: Tensor, f: Tensor) -> tuple[Tensor, Te
 
 
 def prepare(form: str) -> Callable[[], Any]:
-    """A step: forward, a loss of all rounds, backward."""
+    """Prepare a step: forward, a loss of all rounds, backward."""
     logits, features = (m.requires_grad_() for m in inputs())
     torch.manual_seed(0)
     corrector = LabelCorrector(CLASSES, DIM, smooth=form == "LabelCorrector")
@@ -75,15 +75,15 @@ def prepare(form: str) -> Callable[[], Any]:
 def main() -> None:
     """Measure, print, and write `corrector.csv`."""
     ours = measure(prepare, "published form", repeats=5)
-    theirs = measure(prepare, "dense as published", repeats=2)
+    published = measure(prepare, "dense as published", repeats=2)
     smooth = measure(prepare, "LabelCorrector", repeats=5)
-    pairs = zip(ours.result, theirs.result, strict=True)
+    pairs = zip(ours.result, published.result, strict=True)
     difference = max(float((a - b).abs().max()) for a, b in pairs)
     header = ["form", "seconds", "megabytes", "times_slower", "largest_difference"]
     rows = []
     for name, it in (
         ("LabelCorrector, smooth=False", ours),
-        ("dense as published", theirs),
+        ("dense as published", published),
         ("LabelCorrector", smooth),
     ):
         slower = f"{it.seconds / ours.seconds:.1f}"

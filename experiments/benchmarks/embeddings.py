@@ -1,4 +1,4 @@
-"""Real embeddings to measure on: those of a segmenter trained briefly on CamVid."""
+"""Real embeddings for benchmarks, of a segmenter trained briefly on CamVid."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def trained_segmenter(steps: int = 100) -> Segmenter:
 
 @torch.no_grad()
 def predict(height: int, width: int, image: int = 0) -> tuple[Prediction, Tensor]:
-    """Logits and embeddings `(1, ., height, width)` of a resized validation image; its label."""
+    """Predict a validation image at a size; return its prediction and its label."""
     splits = load_dataset("camvid", data_root("camvid"), labeled=1, size=(360, 480))
     sample = splits.val[image]
     picture = F.interpolate(

@@ -1,4 +1,4 @@
-"""Both graphs, built and propagated once: sparse against dense, in time and memory.
+"""Build both graphs and propagate once: time and memory, sparse against dense.
 
 All forms get the same input and must give the same output, to 1e-4.
 
@@ -26,10 +26,10 @@ DIM, CLASSES = 256, 21
 
 
 def inputs(n: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, features and labels of n pixels: blobs with noise, without ties.
+    """Build logits, features and labels of n pixels: noisy blobs without ties.
 
     Where a 20th and a 21st neighbor are equally near to float32's last digits, each order of
-    summation chooses its own: such pixels are drawn anew until there are none.
+    summation chooses its own: such pixels are drawn again until there are none.
     """
     generator = torch.Generator().manual_seed(n + seed)
     truth = torch.arange(n) * 40 // n % CLASSES
@@ -47,7 +47,7 @@ def _ties(f: Tensor, k: int = 20, gap: float = 1e-6) -> Tensor:
 
 
 def sparse(z: Tensor, f: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """The library's form: exact neighbors in chunks, hubs, `embedding_bag`."""
+    """Build both graphs in the library's form, and propagate."""
     graph = semantic_graph(f)
     weight = symmetric_norm(graph.edge_index, graph.edge_weight, len(f))
     return propagate(graph.edge_index, weight, z), class_hubs(z, label).propagate(f)
@@ -58,7 +58,7 @@ LARGEST_DENSE = 9_409  # pixels
 
 
 def prepare(form: str, n: int) -> Callable[[], Any]:
-    """Both graphs of n pixels in one of the forms."""
+    """Prepare both graphs of n pixels in one of the forms."""
     arguments = inputs(n)
     return lambda: FORMS[form](*arguments)
 
@@ -69,7 +69,7 @@ HEADER = (
 
 
 def rows() -> Iterator[tuple]:
-    """Measure all forms at all sizes; every result is compared with the sparse one."""
+    """Measure all forms at all sizes; compare every result with the sparse one."""
     for n in SIZES:
         ours = measure(prepare, "sparse", n)
         dense = {}
@@ -86,7 +86,7 @@ def rows() -> Iterator[tuple]:
 
 
 def draw(table: list[dict[str, Any]]) -> Figure:
-    """Time and memory against the number of pixels, both on logarithmic axes."""
+    """Draw time and memory against the number of pixels, on logarithmic axes."""
     figure = Figure((9, 3.8), dpi=150, layout="constrained")
     for axis, key, unit in zip(
         figure.subplots(1, 2),

@@ -1,4 +1,4 @@
-"""How fast images are read, with and without the cache, and whether memory stays the same.
+"""Time the loading of images with and without the cache, and measure memory growth.
 
 Run as `MLLC_DATA=path/to/data python -m experiments.benchmarks.loading`; writes `loading.csv`.
 """
@@ -21,7 +21,7 @@ EPOCHS = 8
 
 
 def epochs(cache: str | None, workers: int) -> tuple[list[float], list[float], float]:
-    """Seconds of each pass over the 367 labeled images; megabytes that memory grew after four.
+    """Return seconds of each pass over 367 labeled images, and megabytes grown after four.
 
     The second list is of this process's own time on a core, which other programs do not disturb.
     """
@@ -40,7 +40,7 @@ def epochs(cache: str | None, workers: int) -> tuple[list[float], list[float], f
 
 
 def steady(cache: str | None, workers: int, batches: int = 120) -> float:
-    """Images a second from the loader of training, once its workers run."""
+    """Return images per second from the training loader, once its workers run."""
     root = data_root("camvid")
     samples = load_dataset("camvid", root, labeled=367, size=(180, 240), cache=cache).labeled
     loader = iter(infinite_loader(samples, batch_size=8, seed=0, workers=workers))
@@ -58,7 +58,7 @@ HEADER = (
 
 
 def rows() -> Iterator[tuple]:
-    """A row for each way of reading and number of workers."""
+    """Yield a row for each way of reading and number of workers."""
     with tempfile.TemporaryDirectory() as folder:
         for name, cache in (("decoding", None), ("cache", folder)):
             for workers in (0, 2):

@@ -1,4 +1,4 @@
-"""Time and memory of a function, measured in a process of its own."""
+"""Time and memory of a function, measured in a separate process."""
 
 import ctypes
 import statistics
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Measure(NamedTuple):
-    """Median seconds of the repeats, the peak of memory above the start, and the last result."""
+    """Median seconds, peak of memory above the start, and the last result."""
 
     seconds: float
     megabytes: float
@@ -22,7 +22,7 @@ def _run(make: Callable, arguments: tuple, repeats: int, warmup: bool) -> Measur
     ctypes.CDLL(None).malloc_trim(0)  # what `make` has freed goes back to the system
     start = memory("VmRSS")
     with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the peak starts anew
+        file.write("5")  # resets the peak
     if warmup:
         function()
     times = []
@@ -34,13 +34,13 @@ def _run(make: Callable, arguments: tuple, repeats: int, warmup: bool) -> Measur
 
 
 def memory(field: str) -> float:
-    """Megabytes: VmRSS in use now, or VmHWM at the peak (Linux)."""
+    """Return megabytes in use (VmRSS) or at the peak (VmHWM), on Linux."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
 
 
 def measure(make: Callable, *arguments: Any, repeats: int = 5, warmup: bool = True) -> Measure:
-    """Measure `make(*arguments)()` in a fresh process: what `make` does is not counted.
+    """Measure `make(*arguments)()` in a fresh process; the time of `make` is not counted.
 
     Args:
         make: a module's function that prepares the input and gives the function to measure.

@@ -1,4 +1,4 @@
-"""Both graphs in dense form, from the formulas: what the sparse form is measured against."""
+"""Both graphs in dense form, from the formulas: the reference of the sparse form."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ EPS = 1e-10
 
 
 def dense_as_published(z: Tensor, f: Tensor, label: Tensor, k: int = 20) -> tuple[Tensor, Tensor]:
-    """N x N matrices, a full sort for the (k + 1)th value, diagonal matrices multiplied in.
+    """Build both graphs as published: N x N matrices, full sorts, diagonal matrices.
 
     Args:
         z: logits `(N, C)`.
@@ -24,7 +24,7 @@ def dense_as_published(z: Tensor, f: Tensor, label: Tensor, k: int = 20) -> tupl
 
 @torch.no_grad()
 def semantic_as_published(f: Tensor, k: int = 20) -> Tensor:
-    """The normalized semantic-level graph `(N, N)`."""
+    """Build the normalized semantic-level graph `(N, N)`."""
     unit = f / f.norm(dim=1, keepdim=True)
     cosine = (unit @ unit.T).clamp(min=0)
     least = cosine.sort(dim=1, descending=True).values[:, k : k + 1]
@@ -34,7 +34,7 @@ def semantic_as_published(f: Tensor, k: int = 20) -> Tensor:
 
 @torch.no_grad()
 def class_level_as_published(z: Tensor, label: Tensor) -> Tensor:
-    """The normalized class-level graph `(N, N)`."""
+    """Build the normalized class-level graph `(N, N)`."""
     q = z.softmax(1)
     q = q / q.norm(dim=1, keepdim=True)
     return _normalized((q @ q.T) * (label[:, None] == label))
@@ -46,7 +46,7 @@ def _normalized(a: Tensor) -> Tensor:
 
 
 def dense_tuned(z: Tensor, f: Tensor, label: Tensor, k: int = 20) -> tuple[Tensor, Tensor]:
-    """The same N x N matrices in two buffers, as a careful programmer would write them."""
+    """Build the same N x N matrices in two buffers, tuned for speed and memory."""
     unit = F.normalize(f)
     s = unit @ unit.T
     value, index = s.topk(k + 1, dim=1)

@@ -1,4 +1,4 @@
-"""Approximate against exact nearest neighbors on real embeddings: recall and time.
+"""Compare approximate with exact nearest neighbors on real embeddings: recall and time.
 
 MLLC_DATA=... python -m experiments.benchmarks.search
 """
@@ -23,7 +23,7 @@ SIDE = 193  # 193 x 193 = 37,249 pixels
 
 
 class FaissSearch:
-    """The index of a well-kept library, as PyG's `KNNIndex` uses it."""
+    """Search with an index of Faiss, as PyG's `KNNIndex` uses it."""
 
     def __init__(self, x: Tensor, metric: Metric, *, index: str, probes: int) -> None:
         import faiss
@@ -36,7 +36,7 @@ class FaissSearch:
         faiss.ParameterSpace().set_index_parameter(self.index, option, probes)
 
     def __call__(self, query: Tensor | None, k: int, hidden: Tensor | None = None) -> SearchResult:
-        """Each node finds itself, too, which is taken out."""
+        """Return neighbors without the node itself, which Faiss finds, too."""
         assert query is None
         similarity, indices = map(torch.from_numpy, self.index.search(self.x.numpy(), k + 1))
         itself = indices == torch.arange(len(indices))[:, None]
@@ -59,7 +59,7 @@ SEARCHES: dict[str, SearchFactory] = {
 
 
 def embeddings(source: str) -> Tensor:
-    """The pixels of a CamVid image, or points around 600 centers (24 of 256 dimensions vary)."""
+    """Return pixels of a CamVid image, or points around 600 centers (24 of 256 dimensions vary)."""
     if source != "clusters":
         return maps_to_nodes(predict(SIDE, SIDE, int(source.split()[-1]))[0].features)[0]
     generator = torch.Generator().manual_seed(0)
@@ -70,19 +70,19 @@ def embeddings(source: str) -> Tensor:
 
 
 def prepare(name: str, source: str) -> Callable[[], Any]:
-    """One search among the pixels, from scratch: what an index takes to build is counted."""
+    """Prepare one search among the pixels; building its index is part of the time."""
     x = embeddings(source)
     return lambda: nearest_neighbors(x, K, search=SEARCHES[name]).indices
 
 
 def recall(found: Tensor, truth: Tensor) -> float:
-    """Share of the true neighbors that were found."""
+    """Compute the share of true neighbors that were found."""
     parts = zip(found.split(1024), truth.split(1024), strict=True)
     return float(torch.cat([(f[:, None] == t[..., None]).any(2) for f, t in parts]).float().mean())
 
 
 def rows() -> Iterator[list]:
-    """Measure all searches; what is not installed is skipped."""
+    """Measure all searches; skip those that are not installed."""
     for source in ("CamVid image 0", "clusters"):
         exact = measure(prepare, "exact", source, repeats=3)
         for name in SEARCHES:
@@ -91,9 +91,9 @@ def rows() -> Iterator[list]:
             except ModuleNotFoundError as error:
                 print(f"{name}: skipped, {error}; pip install faiss-cpu brings it")
                 continue
-            found = f"{recall(it.result, exact.result):.4f}"
+            share = f"{recall(it.result, exact.result):.4f}"
             times = f"{it.seconds:.3f}", f"{exact.seconds / it.seconds:.2f}"
-            yield [source, name, SIDE**2, *times, found]
+            yield [source, name, SIDE**2, *times, share]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Where the time goes: each step of both graphs, beside the matrix product that a search needs.
+"""Time each step of both graphs, against the matrix product of the search.
 
 All steps run in turns in one process, so that each ratio is one of its own neighbors in time.
 
@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 
 
 def stages(n: int) -> dict[str, Callable[[], Any]]:
-    """The steps that `graphs.sparse` is made of, and the bare product."""
+    """Return the steps that `graphs.sparse` consists of, and the bare product."""
     z, f, label = inputs(n)
     unit = F.normalize(f)
     neighbors, graph = nearest_neighbors(f, 20), semantic_graph(f)
@@ -57,7 +57,7 @@ HEADER = ("pixels", "step", "milliseconds", "of_the_search", "of_the_product")
 
 
 def measure_stages(n: int, repeats: int) -> list[tuple]:
-    """Median milliseconds of each step, and as a ratio to the search of the same turn."""
+    """Return median milliseconds of each step, and its ratio to the search in the same turn."""
     steps = stages(n)
     turns = []
     for _ in range(repeats + 1):

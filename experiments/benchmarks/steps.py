@@ -1,4 +1,4 @@
-"""A training step of each method, and the part of it that graphs and rounds take.
+"""Time a training step of each method, and the part of graphs and rounds in it.
 
 MLLC_DATA=... python -m experiments.benchmarks.steps
 
@@ -64,7 +64,7 @@ def load() -> Callable[[], Batch]:
 
 
 def build(name: str) -> Method:
-    """A method with a network of its own."""
+    """Build a method with a network of its own."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     strides = {
@@ -78,7 +78,7 @@ def build(name: str) -> Method:
 
 
 def prepare_step(name: str) -> Callable[[], None]:
-    """One step: losses, gradients, optimizer, teacher."""
+    """Prepare one step: losses, gradients, optimizer, teacher."""
     method, read = build(name), load()
     optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4, fused=True)
     batches = cycle([read() for _ in range(BATCHES)])
@@ -93,7 +93,7 @@ def prepare_step(name: str) -> Callable[[], None]:
 
 
 def prepare_correction(name: str) -> Callable[[], None]:
-    """All that graphs and rounds do in a step: student forward and backward, then teacher."""
+    """Prepare all graphs and rounds of a step: student forward and backward, then teacher."""
     student, batch = build(name).student, load()()
     with torch.no_grad():
         z, f = student.segmenter(torch.cat([batch["image"], batch["unlabeled"]]))
@@ -110,15 +110,15 @@ def prepare_correction(name: str) -> Callable[[], None]:
 
 def main() -> None:
     """Measure, print and keep a row for each method."""
-    found = {name: measure(prepare_step, name, repeats=REPEATS) for name in METHODS}
+    measures = {name: measure(prepare_step, name, repeats=REPEATS) for name in METHODS}
     for name in ("mllc", "mllc at stride 16"):
-        found[f"correction in {name}"] = measure(prepare_correction, name, repeats=REPEATS)
+        measures[f"correction in {name}"] = measure(prepare_correction, name, repeats=REPEATS)
     reading = measure(load, repeats=REPEATS).seconds
-    rows = [(name, m.seconds, f"{m.megabytes:.0f}") for name, m in found.items()]
+    rows = [(name, m.seconds, f"{m.megabytes:.0f}") for name, m in measures.items()]
     rows += [("reading 4 + 4 images", reading, "")]
 
     def row(name: str, seconds: float, memory: str) -> list[str]:
-        ratios = [f"{seconds / found[base].seconds:.3f}" for base in ("fixmatch", "mllc")]
+        ratios = [f"{seconds / measures[base].seconds:.3f}" for base in ("fixmatch", "mllc")]
         return [name, f"{seconds:.3f}", *ratios, memory]
 
     header = ["part", "seconds", "to_fixmatch", "to_mllc", "peak_mb"]

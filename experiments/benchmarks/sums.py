@@ -1,4 +1,4 @@
-"""Weighted neighbor sums, forward and backward: backends of `propagate` and other forms.
+"""Time weighted neighbor sums, forward and backward: backends of `propagate` and others.
 
 python -m experiments.benchmarks.sums
 """

@@ -1,4 +1,4 @@
-"""How long a correction takes beside other work, by how long OpenMP's threads wait actively.
+"""Time a correction beside other work, by the active waiting of OpenMP threads.
 
 One image of 41 x 41, D = 256, C = 21, two rounds, two threads; idle, and beside two busy loops.
 
@@ -67,7 +67,7 @@ def _beside(loops: int) -> Iterator[None]:
 
 
 def seconds(variables: dict[str, str]) -> float:
-    """Measure in a process of its own, with these variables and none of the user's."""
+    """Measure in a separate process with these environment variables only."""
     environment = {k: v for k, v in os.environ.items() if k not in NAMES} | variables
     command = [sys.executable, "-W", "ignore", "-m", "experiments.benchmarks.threads", "once"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -75,16 +75,16 @@ def seconds(variables: dict[str, str]) -> float:
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Give a line for each setting: medians of turns, in which all settings take part."""
-    found: dict[tuple[str, int], list[float]] = {}
+    """Yield a line for each setting: medians of turns, in which all settings take part."""
+    times: dict[tuple[str, int], list[float]] = {}
     for loops in (0, 2):
         for _ in range(TURNS):
             for name, variables in SETTINGS.items():
                 with _beside(loops):
-                    found.setdefault((name, loops), []).append(seconds(variables))
-    first = statistics.median(found["torch's own", 0])
+                    times.setdefault((name, loops), []).append(seconds(variables))
+    first = statistics.median(times["torch's own", 0])
     for name in SETTINGS:
-        idle, busy = (statistics.median(found[name, loops]) for loops in (0, 2))
+        idle, busy = (statistics.median(times[name, loops]) for loops in (0, 2))
         yield name, f"{idle:.3f}", f"{busy:.3f}", f"{idle / first:.2f}", f"{busy / idle:.1f}"
 
 

@@ -19,7 +19,7 @@ CLASSES = 19
 
 
 def prepare(rounds: int) -> Callable[[], Any]:
-    """A CamVid image enlarged, with the embeddings of a network trained on CamVid."""
+    """Enlarge a CamVid image, and compute embeddings by a network trained on CamVid."""
     prediction, _ = predict(256, 512)
     extra = CLASSES - prediction.logits.size(1)  # classes that are never predicted
     logits = torch.nn.functional.pad(prediction.logits, (0, 0, 0, 0, 0, extra), value=-5.0)

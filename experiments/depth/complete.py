@@ -1,4 +1,4 @@
-"""Complete a disparity map of which only few, noisy pixels are known.
+"""Complete a disparity map from few, noisy pixels.
 
 python -m experiments.depth.complete
 """
@@ -22,17 +22,17 @@ STEP, KNOWN, NOISE = 4, 0.05, 2.0  # every 4th pixel; 5% known; noise in pixels 
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
-    """Left image of the motorcycle (Middlebury 2014, in scikit-image) and its true disparity."""
+    """Load the motorcycle image (Middlebury 2014, in scikit-image) and its true disparity."""
     image, _, disparity = data.stereo_motorcycle()
     return image[::STEP, ::STEP], disparity[::STEP, ::STEP].astype(np.float32)
 
 
-def complete(image: np.ndarray, given: np.ndarray, known: np.ndarray, rounds: int = 200) -> Tensor:
-    """Let the known values flow over a graph of pixels alike in color and near each other.
+def complete(image: np.ndarray, sparse: np.ndarray, known: np.ndarray, rounds: int = 200) -> Tensor:
+    """Propagate known values on a graph of pixels that are close in color and position.
 
     Args:
         image: `(h, w, 3)`.
-        given: `(h, w)`, read where known.
+        sparse: `(h, w)`, read where known.
         known: `(h, w)` bool.
         rounds: of propagation.
 
@@ -44,7 +44,7 @@ def complete(image: np.ndarray, given: np.ndarray, known: np.ndarray, rounds: in
     x = torch.cat([pixels.x, pixels.pos / 3], dim=1)
     graph = semantic_graph(x, k=20, metric="l2", affinity=partial(gaussian_affinity, scale=4.0))
     weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(x))
-    value, mask = torch.tensor(given).view(-1, 1), torch.tensor(known).view(-1, 1).float()
+    value, mask = torch.tensor(sparse).view(-1, 1), torch.tensor(known).view(-1, 1).float()
     # Normalized convolution: what is unknown brings no weight with it, what is known keeps a say.
     total, share = value * mask, mask
     for _ in range(rounds):
@@ -52,7 +52,7 @@ def complete(image: np.ndarray, given: np.ndarray, known: np.ndarray, rounds: in
         total, share = (mask * torch.cat([value, mask], 1) + (1 - 0.2 * mask) * both).split(1, 1)
         scale = share.clamp(min=1)
         total, share = total / scale, share / scale
-    return (total / share.clamp(min=1e-12)).view(given.shape)
+    return (total / share.clamp(min=1e-12)).view(sparse.shape)
 
 
 def main() -> None:
@@ -62,17 +62,17 @@ def main() -> None:
     rng = np.random.default_rng(0)
     known = valid & (rng.random(truth.shape) < KNOWN)
     noise = rng.normal(0, NOISE, truth.shape).astype(np.float32)
-    given = np.where(known, np.nan_to_num(truth, posinf=0) + noise, 0).astype(np.float32)
+    sparse = np.where(known, np.nan_to_num(truth, posinf=0) + noise, 0).astype(np.float32)
     at = np.argwhere(known)
     everywhere = tuple(np.indices(truth.shape))
     nearest, linear = (
-        griddata(at, given[known], everywhere, method=m) for m in ("nearest", "linear")
+        griddata(at, sparse[known], everywhere, method=m) for m in ("nearest", "linear")
     )
     guesses = {
         "nearest known pixel": nearest,
         "nearest, then 7x7 median": median_filter(nearest, 7),
         "linear interpolation": np.where(np.isnan(linear), nearest, linear),
-        "semantic graph": complete(image, given, known).numpy(),
+        "semantic graph": complete(image, sparse, known).numpy(),
     }
     errors = {name: np.abs(guess - truth)[valid & ~known] for name, guess in guesses.items()}
     rows = (
@@ -83,7 +83,7 @@ def main() -> None:
     shown = {
         "image": image,
         "truth": truth,
-        "known (5%)": np.where(known, given, np.nan),
+        "known (5%)": np.where(known, sparse, np.nan),
         **guesses,
     }
     figure = Figure((12, 4.6), dpi=100, layout="constrained")

@@ -1,4 +1,4 @@
-"""Embeddings of validation pixels in two dimensions, with and without MLLC (the paper's Figure 5).
+"""Draw embeddings of validation pixels in two dimensions, with and without MLLC (Figure 5).
 
 python -m experiments.features.draw
 
@@ -35,7 +35,7 @@ EACH, NEAREST = 256, 10
 
 @torch.no_grad()
 def embeddings(job: Job) -> tuple[Tensor, Tensor, DatasetSpec]:
-    """Unit embeddings `(N, D)` of validation pixels, their true classes `(N,)`, and these."""
+    """Return embeddings `(N, D)` of validation pixels, true classes `(N,)`, and the spec."""
     predictor = trained(job, "student")
     splits = data_of(job)
     images, spec = splits.val, splits.spec
@@ -50,15 +50,15 @@ def embeddings(job: Job) -> tuple[Tensor, Tensor, DatasetSpec]:
     rng = np.random.default_rng(0)
     taken = []
     for c in range(spec.num_classes):
-        mine = np.flatnonzero((y == c).numpy())
-        taken.append(rng.permutation(mine)[:EACH])
+        of_class = np.flatnonzero((y == c).numpy())
+        taken.append(rng.permutation(of_class)[:EACH])
     chosen = torch.from_numpy(np.concatenate(taken))
     assert IGNORE not in y[chosen]
     return x[chosen], y[chosen], spec
 
 
 def own_class(x: Tensor, y: Tensor) -> float:
-    """Share of the nearest embeddings that are of the pixel's own class."""
+    """Compute the share of nearest embeddings that have the class of the pixel."""
     nearest = (x @ x.T).fill_diagonal_(-2).topk(NEAREST).indices
     return float((y[nearest] == y[:, None]).float().mean())
 

@@ -1,4 +1,4 @@
-"""What the ways to build the two graphs cost, and what labels they give: no training.
+"""Compare ways to build the two graphs: time, memory and labels, without training.
 
 python -m experiments.graphs.build
 
@@ -46,7 +46,7 @@ IMAGES, SIZE, STRIDE = 20, (384, 384), 4
 
 
 class Way(NamedTuple):
-    """A way to build the graphs."""
+    """Options of the graphs."""
 
     k: int = 20
     search: Callable = ExactSearch
@@ -87,7 +87,7 @@ def correct(z: Tensor, f: Tensor, way: Way, rounds: int = 2) -> Tensor:
 
 
 def sampled(logits: Tensor, features: Tensor, way: Way) -> Tensor:
-    """Correct a sample of an image's pixels, and let the others follow those that look like it."""
+    """Correct a sample of pixels, and interpolate the others from similar ones."""
     z, f = (maps_to_nodes(maps)[0] for maps in (logits, features))
     confidence, label = z.softmax(1).max(1)
     batch = pixel_batch(features)
@@ -97,7 +97,7 @@ def sampled(logits: Tensor, features: Tensor, way: Way) -> Tensor:
 
 
 def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Logits `(1, C, h, w)`, features `(1, D, h, w)` and truth `(H, W)` of unlabeled images."""
+    """Yield logits `(1, C, h, w)`, features `(1, D, h, w)` and truth `(H, W)` of images."""
     predictor = trained(JOB)
     segmenter = predictor.segmenter
     segmenter.feature_stride = segmenter.stride
@@ -115,7 +115,7 @@ def images() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
 
 
 def measure() -> Iterator[tuple[str, ...]]:
-    """Score each way."""
+    """Score each way to build the graphs."""
     every = list(images())
     truth, classes = torch.stack([label for _, _, label in every]), every[0][0].size(1)
 
@@ -126,9 +126,9 @@ def measure() -> Iterator[tuple[str, ...]]:
     def score(name: str, give: Callable[[Tensor, Tensor], Tensor]) -> tuple[str, ...]:
         torch.manual_seed(0)
         start = time.perf_counter()
-        found = labels(give)
+        predicted = labels(give)
         seconds = (time.perf_counter() - start) / IMAGES
-        accuracy, miou = (f"{s:.2f}" for s in scores(found, truth, classes))
+        accuracy, miou = (f"{s:.2f}" for s in scores(predicted, truth, classes))
         return name, accuracy, miou, f"{seconds:.3f}"
 
     yield score("before", lambda z, f: maps_to_nodes(z)[0])

@@ -36,7 +36,7 @@ BELIEF = 0.8  # that a pixel of a mask is right
 
 
 class Case(NamedTuple):
-    """One image to correct."""
+    """Image to correct."""
 
     image: Tensor  # (3, H, W), 0 to 255
     truth: Tensor  # (H, W)
@@ -45,7 +45,7 @@ class Case(NamedTuple):
 
 
 class Setting:
-    """A data set, its labeled images as anchors, and an under-trained network."""
+    """Data set with labeled images as anchors, and an under-trained network."""
 
     def __init__(self, name: str) -> None:
         torch.manual_seed(0)
@@ -70,7 +70,7 @@ class Setting:
             self.memory.add(x[label != IGNORE], label[label != IGNORE], number)
 
     def opinion(self, kind: str, share: float) -> Tensor:
-        """What the source of the labels says of the anchors `(M, C)`, as wrong as elsewhere."""
+        """Return noisy logits `(M, C)` for the anchors, from the same source as the labels."""
         rng, c = np.random.default_rng(2), self.classes
         told = AnchorMemory(c, c, budget=40_000)  # of the same seed: keeps the same nodes
         for number, case in enumerate(self.labeled):
@@ -80,7 +80,7 @@ class Setting:
 
     @torch.no_grad()
     def case(self, sample: Any) -> Case:
-        """A sample with what is needed to correct its mask."""
+        """Build the inputs of correction for a sample."""
         image = to_float(sample["image"])[None]
         stages = self.frozen.encode(image)[1:4]
         first = F.interpolate(stages[0], SIZE, mode="bilinear")  # the others follow its size
@@ -90,7 +90,7 @@ class Setting:
 
 
 def noisy_logits(case: Case, kind: str, share: float, rng: np.random.Generator, c: int) -> Tensor:
-    """Logits of a wrong mask `(C, H, W)`, or those of the network."""
+    """Return logits `(C, H, W)` of a wrong mask, or the network's logits."""
     if kind == "network":
         return case.logits
     image = case.image.permute(1, 2, 0).numpy()
@@ -99,7 +99,7 @@ def noisy_logits(case: Case, kind: str, share: float, rng: np.random.Generator, 
 
 
 def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) -> LabelCorrector:
-    """A corrector trained on crops of the labeled images, with all kinds of noise."""
+    """Train a corrector on crops of the labeled images, with all kinds of noise."""
     torch.manual_seed(0)
     rng, c = np.random.default_rng(0), setting.classes
     dim = len(setting.labeled[0].features)
@@ -127,7 +127,7 @@ def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) ->
 
 
 def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
-    """Each gives the corrected labels `(H, W)` of logits `(C, H, W)`."""
+    """Return functions from logits `(C, H, W)` to corrected labels `(H, W)`, by name."""
     c, memory = setting.classes, setting.memory
 
     def ours(make: Callable[[], LabelCorrector], anchors: AnchorMemory | None) -> Callable:
@@ -193,7 +193,7 @@ def seconds() -> None:
 
 @lru_cache(maxsize=1)
 def noisy(setting: Setting, kind: str, share: float) -> list[Tensor]:
-    """Logits of each image to correct; what is said of the anchors is as wrong from now on."""
+    """Return noisy logits of each image to correct; set equally noisy logits of the anchors."""
     rng = np.random.default_rng(1)
     setting.told = setting.opinion(kind, share)
     return [noisy_logits(case, kind, share, rng, setting.classes).float() for case in setting.cases]
@@ -202,13 +202,13 @@ def noisy(setting: Setting, kind: str, share: float) -> list[Tensor]:
 def measure(
     setting: Setting, correct: Callable[[Tensor, Case], Tensor], key: tuple[str, ...]
 ) -> Iterator[tuple[Any, ...]]:
-    """Give the line of one corrector under one kind of noise."""
+    """Measure one corrector under one kind of noise; yield its line."""
     _, kind, share, _ = key
-    given = noisy(setting, kind, float(share))
-    labels = [correct(z, case) for z, case in zip(given, setting.cases, strict=True)]
+    inputs = noisy(setting, kind, float(share))
+    labels = [correct(z, case) for z, case in zip(inputs, setting.cases, strict=True)]
     truth = torch.stack([case.truth for case in setting.cases])
     figures = scores(torch.stack(labels), truth, setting.classes)
-    yield *key, *(f"{value:.2f}" for value in figures), len(given)
+    yield *key, *(f"{value:.2f}" for value in figures), len(inputs)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Are wrong masks found? Ten CamVid masks, five with wrong regions, ranked by `find_label_issues`.
+"""Rank ten CamVid masks, five with wrong regions, by `find_label_issues`.
 
 MLLC_DATA=... python -m experiments.label_noise.issues
 
-Writes `issues.csv` anew.
+Overwrites `issues.csv`.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ CLASSES, VOID, IMAGES, TRUSTED, SHARE = 11, 11, 10, 10, 0.1
 
 
 def read(split: str, count: int, step: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Images and masks of a split, far apart in the film, void as 255."""
+    """Read images and masks of a split, far apart in the film, void as 255."""
     root = data_root("camvid")
     photos = sorted((root / split).iterdir())[::step][:count]
     images = [np.asarray(Image.open(path)) for path in photos]
@@ -32,27 +32,27 @@ def read(split: str, count: int, step: int) -> tuple[list[np.ndarray], list[np.n
 
 
 def is_wrong(region: Region, correction: MaskCorrection, truth: np.ndarray) -> bool:
-    """Whether most of the doubted pixels of the region's label, inside its box, are wrong."""
+    """Return whether most doubted pixels of the region's label, inside its box, are wrong."""
     box = np.s_[region.top : region.bottom, region.left : region.right]
-    given, doubt = correction.given[box].numpy(), correction.doubt[box].numpy()
-    mine = (given == region.given) & (doubt > 0.5)
-    return bool((given != truth[box])[mine].mean() > 0.5)
+    labels, doubt = correction.given[box].numpy(), correction.doubt[box].numpy()
+    doubted = (labels == region.given) & (doubt > 0.5)
+    return bool((labels != truth[box])[doubted].mean() > 0.5)
 
 
-def row(truth: list, masks: list, found: list[MaskCorrection]) -> list[Any]:
-    """Whether wrong masks rank first, how many of the first regions are wrong, and accuracy."""
-    issues = [find_label_issues(correction) for correction in found]
-    order = sorted(range(len(found)), key=lambda n: -issues[n].score)
-    wrong = {n for n in range(len(found)) if (masks[n] != truth[n]).any()}
+def row(truth: list, masks: list, corrections: list[MaskCorrection]) -> list[Any]:
+    """Compute how many wrong masks and regions rank first, and accuracy."""
+    issues = [find_label_issues(correction) for correction in corrections]
+    order = sorted(range(len(corrections)), key=lambda n: -issues[n].score)
+    wrong = {n for n in range(len(corrections)) if (masks[n] != truth[n]).any()}
     first = len(wrong & set(order[: len(wrong)]))
     regions = [(region, n) for n, i in enumerate(issues) for region in i.regions]
     regions.sort(key=lambda entry: -entry[0].score)
-    hits = [is_wrong(region, found[n], truth[n]) for region, n in regions]
+    hits = [is_wrong(region, corrections[n], truth[n]) for region, n in regions]
     known = [t != 255 for t in truth]
     total = sum(k.sum() for k in known)
     before = sum((m == t)[k].sum() for m, t, k in zip(masks, truth, known, strict=True)) / total
     after = sum(
-        (c.label.numpy() == t)[k].sum() for c, t, k in zip(found, truth, known, strict=True)
+        (c.label.numpy() == t)[k].sum() for c, t, k in zip(corrections, truth, known, strict=True)
     )
     shares = [np.mean(hits[:k]) if hits else np.nan for k in (10, 30, 100)]
     return [first, *(f"{100 * v:.1f}" for v in (*shares, before, after / total))]
@@ -73,7 +73,7 @@ FIELDS = (
 
 
 def measured() -> Iterator[list[Any]]:
-    """A line for each kind of noise, each source of anchors, and each way that they take part."""
+    """Yield a line for each kind of noise, source of anchors and anchor rule."""
     images, truth = read("val", IMAGES, 9)
     trusted = read("train", TRUSTED, 36)
     for kind in ("confusions", "missing"):
@@ -86,11 +86,11 @@ def measured() -> Iterator[list[Any]]:
             share = 0.2 if rule == "mean" else 1.0
             corrector = MaskCorrector(CLASSES, pixels=8000, anchor_rule=rule, anchor_share=share)
             if anchors == "the masks themselves":
-                found = corrector.fit_transform(images, masks)
+                corrections = corrector.fit_transform(images, masks)
             else:
                 corrector = corrector if anchors == "none" else corrector.fit(*trusted)
-                found = corrector.transform(images, masks)
-            yield [kind, anchors, rule, *row(truth, masks, found)]
+                corrections = corrector.transform(images, masks)
+            yield [kind, anchors, rule, *row(truth, masks, corrections)]
 
 
 def main() -> None:

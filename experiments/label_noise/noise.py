@@ -1,4 +1,4 @@
-"""Ways in which masks are wrong. Each takes a mask, an image, a share of pixels and a generator."""
+"""Label noise: functions of a mask, an image, a share of pixels and a random generator."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -8,7 +8,7 @@ Mask = np.ndarray  # (H, W), class numbers, 255 void
 
 
 def flips(mask: Mask, image: np.ndarray, share: float, rng: np.random.Generator) -> Mask:
-    """Single pixels get any other class of the image."""
+    """Replace the class of single pixels by any other class of the image."""
     classes = np.unique(mask[mask != 255])
     if len(classes) < 2:
         return mask
@@ -20,7 +20,7 @@ def flips(mask: Mask, image: np.ndarray, share: float, rng: np.random.Generator)
 
 
 def confusions(mask: Mask, image: np.ndarray, share: float, rng: np.random.Generator) -> Mask:
-    """Superpixels get the class that their own is confused with throughout the image."""
+    """Replace the class of superpixels by the class that it is confused with in this image."""
     classes = rng.permutation(np.unique(mask[mask != 255]))
     partner = np.full(256, 255)
     partner[classes] = np.roll(classes, 1)
@@ -28,13 +28,13 @@ def confusions(mask: Mask, image: np.ndarray, share: float, rng: np.random.Gener
 
 
 def missing(mask: Mask, image: np.ndarray, share: float, rng: np.random.Generator) -> Mask:
-    """Superpixels were overlooked: they have the class that is commonest in the image."""
+    """Replace the class of superpixels by the most common class of the image."""
     common = np.bincount(mask[mask != 255]).argmax()
     return _by_superpixel(mask, image, share, rng, lambda m: np.full_like(m, common))
 
 
 def boundaries(mask: Mask, image: np.ndarray, share: float, rng: np.random.Generator) -> Mask:
-    """Outlines were drawn beside the object: the mask is warped until enough pixels change."""
+    """Shift outlines: warp the mask until enough pixels change."""
     field = np.stack([gaussian_filter(rng.standard_normal(mask.shape), 6) for _ in range(2)])
     field /= np.abs(field).max()
     at = np.indices(mask.shape)

@@ -1,4 +1,4 @@
-"""What else corrects masks: two PyG models on the same graph, a dense CRF, a majority filter."""
+"""Other correctors of masks: PyG models on the same graph, a dense CRF, a majority filter."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,13 @@ K = 20
 
 
 def majority(logits: Tensor, size: int = 7) -> Tensor:
-    """The commonest label in a window around each pixel `(C, H, W)` -> `(H, W)`."""
+    """Return the most common label `(H, W)` in a window around each pixel of `(C, H, W)`."""
     votes = F.one_hot(logits.argmax(0), len(logits)).permute(2, 0, 1).float()
     return F.avg_pool2d(votes[None], size, 1, size // 2)[0].argmax(0)
 
 
 def dense_crf(logits: Tensor, image: Tensor, extent: float = 80) -> Tensor:
-    """Fully connected CRF (Krähenbühl and Koltun, 2011) with the settings usual since DeepLab.
+    """Correct by a fully connected CRF (Krähenbühl and Koltun, 2011), with settings of DeepLab.
 
     Those are for images of 500 pixels; a smaller `extent` in pixels suits smaller ones.
     """
@@ -38,7 +38,7 @@ def dense_crf(logits: Tensor, image: Tensor, extent: float = 80) -> Tensor:
 
 
 def label_propagation(logits: Tensor, x: Tensor, anchors: AnchorMemory | None = None) -> Tensor:
-    """PyG's `LabelPropagation` over the graph that the corrector uses."""
+    """Correct by PyG's `LabelPropagation` over the corrector's graph."""
     y, graph = _labels_and_graph(logits, x, anchors)
     propagate = LabelPropagation(num_layers=10, alpha=0.9)
     post_step = _keep(y, len(x))
@@ -47,7 +47,7 @@ def label_propagation(logits: Tensor, x: Tensor, anchors: AnchorMemory | None = 
 
 
 def correct_and_smooth(logits: Tensor, x: Tensor, anchors: AnchorMemory, opinion: Tensor) -> Tensor:
-    """PyG's `CorrectAndSmooth` (Huang et al., 2021); its known labels are the anchors'.
+    """Correct by PyG's `CorrectAndSmooth` (Huang et al., 2021), with labels of anchors known.
 
     `opinion (M, C)` is what the source of the labels says of the anchors: its errors there are what
     is spread. Known nodes stay what they are in both steps, for nothing flows to anchors.
@@ -64,17 +64,17 @@ def correct_and_smooth(logits: Tensor, x: Tensor, anchors: AnchorMemory, opinion
 
 
 def _keep(y: Tensor, n: int) -> Callable[[Tensor], Tensor]:
-    """Give anchors, the nodes from n on, their label again after each step."""
+    """Return a function that restores the labels of anchors, the nodes from n on."""
     return lambda out: torch.cat([out[:n], y[n:]])
 
 
 def _labels_and_graph(logits: Tensor, x: Tensor, anchors: AnchorMemory | None):
-    """Probabilities of pixels and anchors, and the graph over both."""
+    """Return probabilities of pixels and anchors, and the graph over both."""
     y = logits.flatten(1).T.softmax(1)
     graph = label_graph(x, torch.zeros(len(x), dtype=torch.long), K)
     if anchors is None:
         return y, graph
-    found = anchor_graph(x, anchors, K, temperature=0.2)
-    graph = add_anchors(graph, found, anchors.label, y.size(1), share=0.5)
-    graph.used = found["anchor", "tells", "pixel"].edge_index[0].unique()
+    edges = anchor_graph(x, anchors, K, temperature=0.2)
+    graph = add_anchors(graph, edges, anchors.label, y.size(1), share=0.5)
+    graph.used = edges["anchor", "tells", "pixel"].edge_index[0].unique()
     return torch.cat([y, graph.fixed.softmax(1)]), graph

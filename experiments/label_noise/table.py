@@ -17,15 +17,16 @@ def main() -> None:
         seconds = {row["method"]: row["seconds_per_image"] for row in csv.DictReader(file)}
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for data in dict.fromkeys(row["data"] for row in rows):
-        mine = [row for row in rows if row["data"] == data]
+        of_data = [row for row in rows if row["data"] == data]
         order = ("network", "flips", "confusions", "boundaries", "missing")
         cases = sorted(
-            {(row["noise"], row["share"]) for row in mine}, key=lambda c: (order.index(c[0]), c[1])
+            {(row["noise"], row["share"]) for row in of_data},
+            key=lambda c: (order.index(c[0]), c[1]),
         )
-        found = {(row["noise"], row["share"], row["method"]): row for row in mine}
+        by_key = {(row["noise"], row["share"], row["method"]): row for row in of_data}
         for measure in ("accuracy", "miou"):
             best = {
-                case: max(float(found[*case, m][measure]) for m in methods if (*case, m) in found)
+                case: max(float(by_key[*case, m][measure]) for m in methods if (*case, m) in by_key)
                 for case in cases
             }
             heads = [f"{noise} {float(share):.0%}".replace(" 0%", "") for noise, share in cases]
@@ -34,10 +35,10 @@ def main() -> None:
             for method in methods:
                 cells = []
                 for case in cases:
-                    if (*case, method) not in found:
+                    if (*case, method) not in by_key:
                         cells.append("")
                         continue
-                    value = float(found[*case, method][measure])
+                    value = float(by_key[*case, method][measure])
                     cells.append(f"**{value:.1f}**" if value == best[case] else f"{value:.1f}")
                 print(f"| {method} | {' | '.join(cells)} | {seconds.get(method, '')} |")
 

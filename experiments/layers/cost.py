@@ -1,4 +1,4 @@
-"""What each layer costs: correction, forward and backward, beside that of the affinity.
+"""Measure the cost of correction by each layer, forward and backward, against the affinity.
 
 python -m experiments.layers.cost
 
@@ -25,12 +25,12 @@ LAYERS = (
 
 
 def create(layer: str) -> LabelCorrector:
-    """A corrector that passes labels and features by a layer."""
+    """Build a corrector that passes labels and features by a layer."""
     return LabelCorrector(CLASSES, DIM, conv=layer, feature_conv=layer)
 
 
 def prepare(layer: str) -> Callable[[], None]:
-    """Correction of a batch and its gradients."""
+    """Prepare the correction of a batch and its gradients."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     corrector = create(layer)

@@ -1,4 +1,4 @@
-"""The control of `fixmatch_bayes`: FixMatch whose teacher's labels only favor rare classes.
+r"""Control of `fixmatch_bayes`: FixMatch with teacher labels adjusted to favor rare classes.
 
 MLLC_DATA=path/to/data python -m experiments.run methods --rows camvid_23_fixmatch --seeds 2 \
     --set method._target_=experiments.methods.adjusted.AdjustedFixMatch method.threshold=0

@@ -1,4 +1,4 @@
-"""Lay the corrector over the networks of other methods: anchors at prediction, nothing trained.
+"""Correct the networks of other methods: anchors at prediction, no training.
 
 python -m experiments.methods.any_network voc_54_supervised voc_54_fixmatch --seeds 0
 
@@ -49,7 +49,7 @@ CORRECTORS: dict[str, dict[str, Any]] = {  # with the shares of the table's rows
 }
 BLIND = ("mean", "bayes")
 POWERS = (0.1, 0.2, 0.3, 0.5, 1.0)  # of the prior that logit adjustment divides by
-JOINT = 0.5  # likewise, after evidence
+JOINT = 0.5  # power after evidence
 FIELDS = ("config", "seed", "encoder", "rule", "accuracy", "miou", "commit")
 
 
@@ -69,7 +69,7 @@ def gather(
 
 
 def prior(labeled: Any, classes: int) -> Tensor:
-    """Share of each class among the labeled pixels."""
+    """Compute the share of each class among the labeled pixels."""
     labels = (labeled[number]["label"] for number in range(len(labeled)))
     each = [torch.bincount(label[label != IGNORE], minlength=classes) for label in labels]
     count = torch.stack(each).sum(0).clamp(min=1)  # so that its logarithm is finite
@@ -78,7 +78,7 @@ def prior(labeled: Any, classes: int) -> Tensor:
 
 @torch.no_grad()
 def measure(job: Job) -> Iterator[tuple[str, ...]]:
-    """Give a line for each rule: accuracy and mIoU (%) before correction and after each round."""
+    """Yield a line for each rule: accuracy and mIoU (%) before correction and after each round."""
     segmenter, splits = trained(job, "student").segmenter, data_of(job)
     classes = splits.spec.num_classes
     labeled = instantiate(OmegaConf.load(job.folder / "run.yaml").data).labeled
@@ -108,9 +108,9 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         memory = gather(segmenter, encoder, strides, labeled)
         contexts = [memory.context(i, p) for i, p in zip(images, predictions, strict=True)]
         blind = [Prediction(log_prior.expand_as(p.logits), p.features) for p in predictions]
-        given = {name: predictions for name in CORRECTORS}
-        given |= {f"{name}, blind": blind for name in BLIND}
-        for name, seen in given.items():
+        inputs = {name: predictions for name in CORRECTORS}
+        inputs |= {f"{name}, blind": blind for name in BLIND}
+        for name, seen in inputs.items():
             corrector = LabelCorrector(classes, **CORRECTORS[name.removesuffix(", blind")])
             network = CorrectedSegmenter(segmenter, corrector)
             outputs = [network.correct(*pair) for pair in zip(seen, contexts, strict=True)]
@@ -121,13 +121,13 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
 
 
 def main() -> None:
-    """Correct what the command line names."""
+    """Correct the networks that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="+", help="names of rows")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    given = parser.parse_args()
-    rows = [f"methods/{row}" for row in given.rows]
-    jobs = [job for seed in given.seeds for job in finished(rows, seed)]
+    args = parser.parse_args()
+    rows = [f"methods/{row}" for row in args.rows]
+    jobs = [job for seed in args.seeds for job in finished(rows, seed)]
     extend(HERE / "any_network.csv", FIELDS, {key(job): partial(measure, job) for job in jobs})
 
 

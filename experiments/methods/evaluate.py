@@ -1,4 +1,4 @@
-"""Measure trained students as a user runs them: at the images' own size, and corrected.
+"""Measure trained students as users run them: at full image size, and corrected.
 
 python -m experiments.methods.evaluate voc_54 --seeds 0 1 2
 python -m experiments.methods.evaluate voc_54 --over voc_54_supervised    # prints what there is
@@ -29,13 +29,13 @@ FIELDS = ("config", "seed", "student", "corrected", "commit")
 
 
 def measure(job: Job) -> Iterator[tuple[str, ...]]:
-    """Give the line of a run: mIoU (%) of its student, and corrected, the same without rounds."""
+    """Yield the line of a run: mIoU (%) of its student before and after correction."""
     predictor, val = trained(job, "student"), data_of(job).val
     assert isinstance(val, SegmentationDataset)
 
     def predict(images: Tensor) -> list[Tensor]:
-        found = predictor.logits(images, correct=True)
-        return [upsample(logits, images.shape[-2:]).softmax(1) for logits in found]
+        both = predictor.logits(images, correct=True)
+        return [upsample(logits, images.shape[-2:]).softmax(1) for logits in both]
 
     stages = evaluate(predict, OriginalSizeDataset(val), gallery=1).stages.values()
     student, corrected = (f"{100 * m['miou']:.2f}" for m in stages)
@@ -43,31 +43,31 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
 
 
 def figures(words: list[str]) -> dict[str, dict[str, float]]:
-    """By row, and by seed, mIoU of the student, and with `correct=true` where that differs."""
-    found: dict[str, dict[str, float]] = defaultdict(dict)
+    """Return mIoU of the student by row and seed, and with `correct=true` where it differs."""
+    values: dict[str, dict[str, float]] = defaultdict(dict)
     lines = lines_of(HERE / "evaluate.csv")
     chosen = named({line["config"].split("/")[1] for line in lines}, words)
     for line in lines:
         name = line["config"].split("/")[1]
         if name in chosen:
-            found[name][line["seed"]] = float(line["student"])
+            values[name][line["seed"]] = float(line["student"])
             if line["corrected"] != line["student"]:
-                found[f"{name}{CORRECTED[1]}"][line["seed"]] = float(line["corrected"])
-    return found
+                values[f"{name}{CORRECTED[1]}"][line["seed"]] = float(line["corrected"])
+    return values
 
 
 def main() -> None:
-    """Measure what the command line names."""
+    """Measure the networks that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="+", help="rows, or words of their names")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--over", nargs="+", help="rows that gains are counted from")
-    given = parser.parse_args()
-    if given.over:
-        print(*over(figures(given.rows), given.over), sep="\n")
+    args = parser.parse_args()
+    if args.over:
+        print(*over(figures(args.rows), args.over), sep="\n")
         return
-    chosen = rows("methods", given.rows)
-    jobs = [job for seed in given.seeds for job in finished(chosen, seed)]
+    chosen = rows("methods", args.rows)
+    jobs = [job for seed in args.seeds for job in finished(chosen, seed)]
     extend(HERE / "evaluate.csv", FIELDS, {key(job): partial(measure, job) for job in jobs})
 
 

@@ -1,4 +1,4 @@
-"""The same small search for each method: its learning rate, then the weight of unlabeled images.
+"""Search the learning rate, then the weight of unlabeled images, in the same way for each method.
 
 MLLC_DATA=path/to/data python -m experiments.methods.search --data voc --jobs 2
 
@@ -31,27 +31,27 @@ SIZES = {"camvid": ("model.stride=8", "model.feature_stride=16"), "voc": ()}  # 
 
 
 def budget(data: str) -> tuple[str, ...]:
-    """Options of all runs of a search."""
+    """Return options of all runs of a search."""
     return f"trainer.max_steps={STEPS[data]}", f"trainer.val_check_interval={STEPS[data]}"
 
 
 def searched(data: str, method: str) -> dict[tuple[str, ...], float]:
-    """By rate and weight, mIoU (%) of a method's runs so far; runs of other options aside."""
+    """Return mIoU (%) of a method's runs so far, by rate and weight; ignore other runs."""
     shared, names = {*budget(data), *SIZES[data]}, {"optimizer.lr", f"method.{METHODS[method]}"}
     runs = {}
     for line in lines_of(HERE / "search.csv"):
-        given = line["overrides"].split()
-        own = tuple(option for option in given if option not in shared)
+        overrides = line["overrides"].split()
+        own = tuple(option for option in overrides if option not in shared)
         set_by = {option.split("=")[0] for option in own}
-        mine = (line["config"], line["seed"]) == (f"{ROWS[data]}_{method}", "0")
-        mine &= shared <= set(given) and {"optimizer.lr"} <= set_by <= names
-        if mine and line["split"] == "held_out":
+        matches = (line["config"], line["seed"]) == (f"{ROWS[data]}_{method}", "0")
+        matches &= shared <= set(overrides) and {"optimizer.lr"} <= set_by <= names
+        if matches and line["split"] == "held_out":
             runs[own] = float(line["miou_last"])
     return runs
 
 
 def best(data: str, method: str) -> tuple[str, ...]:
-    """The rate and the weight of a method's best run so far."""
+    """Return rate and weight of a method's best run so far."""
     runs = searched(data, method)
     return max(runs, key=lambda own: runs[own])
 
@@ -65,10 +65,10 @@ def main() -> None:
     parser.add_argument(
         "--networks", action="store_true", help="train what the CSV holds, too, if it is not here"
     )
-    given = parser.parse_args()
-    data = given.data
+    args = parser.parse_args()
+    data = args.data
     there = [name for name in METHODS if f"{ROWS[data]}_{name}" in rows("methods")]
-    methods = given.methods or there
+    methods = args.methods or there
     if unknown := set(methods) - set(there):
         parser.error(f"there is no search of {', '.join(unknown)}, only of {', '.join(there)}")
 
@@ -80,14 +80,14 @@ def main() -> None:
 
     path = HERE / "search.csv"
     jobs = [job(method, f"optimizer.lr={rate}") for rate in RATES[data] for method in methods]
-    run(jobs, path, given.jobs, given.networks)
+    run(jobs, path, args.jobs, args.networks)
     jobs = [
         job(method, best(data, method)[0], weight)
         for weight in WEIGHTS
         for method in methods
         if METHODS[method]
     ]
-    run(jobs, path, given.jobs, given.networks)
+    run(jobs, path, args.jobs, args.networks)
     for method in methods:
         print(method, *best(data, method))
 

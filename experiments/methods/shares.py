@@ -1,4 +1,4 @@
-"""How anchors should take part, and whom to trust: one network's labels, corrected in many ways.
+"""Compare anchor rules, shares and thresholds by correcting the labels of one network.
 
 python -m experiments.methods.shares
 
@@ -27,7 +27,7 @@ JOB = Job(f"{ROWS['voc']}_mllc_anchors", OPTIONS, 0, held_out=True)
 
 
 class Way(NamedTuple):
-    """A way to correct."""
+    """Options of correction."""
 
     anchor_rule: str = "mean"
     anchor_share: float = 0.3
@@ -49,7 +49,7 @@ WAYS = [
 
 
 def measure(predictor: Predictor, val: SegmentationDataset, way: Way) -> Iterator[tuple[str, ...]]:
-    """Give accuracy and mIoU (%) of the labels, before correction and after each round."""
+    """Yield accuracy and mIoU (%) of the labels, before correction and after each round."""
     memory, corrector = predictor.memory, predictor.corrector
     corrector.anchor_rule, corrector.anchor_share = way.anchor_rule, way.anchor_share
     options = replace(corrector.options, k=way.k, threshold=way.tau)
@@ -57,17 +57,17 @@ def measure(predictor: Predictor, val: SegmentationDataset, way: Way) -> Iterato
         part.options = options
     known = memory.class_thresholds
     memory.class_thresholds = known if way.class_thresholds else None
-    found = sum(
+    matrices = sum(
         confusions(logits, sample["label"])
         for sample, logits in logits_of(predictor, val, range(len(val)))
     )
     memory.class_thresholds = known
-    each = zip(*(of_confusion(m) for m in found), strict=True)
+    each = zip(*(of_confusion(m) for m in matrices), strict=True)
     yield *map(str, way), *(" ".join(f"{value:.2f}" for value in values) for values in each)
 
 
 def main() -> None:
-    """Measure what is lacking."""
+    """Measure the lines that the CSV lacks."""
     if not JOB.ended:
         raise SystemExit(
             "the network is not trained here; "

@@ -1,4 +1,4 @@
-"""What the labeled images show of each class, seed by seed.
+"""Count the labeled pixels and images of each class, by seed.
 
 MLLC_DATA=path/to/data python -m experiments.methods.shown
 
@@ -23,7 +23,7 @@ HEAD = ("config", "seed", "class", "labeled", "showing_it", "share_of_pixels")
 
 
 def count() -> Iterator[tuple]:
-    """A line for each class of each draw."""
+    """Yield a line for each class of each draw."""
     for row in ROWS:
         for seed in SEEDS:
             splits = splits_of(f"methods/{row}", seed)

@@ -21,7 +21,7 @@ NAMES = ("brick", "grass", "gravel", "coins", "moon")
 
 
 def point_set(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Points on a table of 8 x 8 patches of photographs: where, how it looks there, and of which.
+    """Build points on 8 x 8 patches of photographs: positions, features, photographs.
 
     Returns:
         pos `(N, 2)`, descriptors `(N, 6)`, label `(N,)`.
@@ -40,7 +40,7 @@ def point_set(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def correct(x: Tensor, label: Tensor, k: int = 20, rounds: int = 5) -> Tensor:
-    """Let labels flow between points alike, `rounds` times; a fifth of the first label stays."""
+    """Propagate labels between similar points `rounds` times; a fifth of the first label stays."""
     graph = semantic_graph(x, k, metric="l2", affinity=lambda s: (s / 4).exp())
     weight = random_walk_norm(graph.edge_index, graph.edge_weight, len(x))
     z = first = torch.eye(len(NAMES))[label]
@@ -50,7 +50,7 @@ def correct(x: Tensor, label: Tensor, k: int = 20, rounds: int = 5) -> Tensor:
 
 
 def majority(pos: Tensor, label: Tensor, k: int = 20) -> Tensor:
-    """The most frequent label of the k nearest points in the plane."""
+    """Return the most frequent label of the k nearest points in the plane."""
     near = nearest_neighbors(pos.float(), k, metric="l2").indices
     return torch.eye(len(NAMES))[label][near].sum(1).argmax(1)
 
@@ -74,8 +74,10 @@ def main() -> None:
     keep(HERE / "points.csv", ("method", "accuracy"), ((n, f"{v:.4f}") for n, v in right.items()))
     for axis, (name, label) in zip(figure.subplots(1, 4), labels.items(), strict=True):
         for c, photograph in enumerate(NAMES):
-            mine = pos[label == c]
-            axis.plot(mine[:, 1], -mine[:, 0], ".", markersize=2, color=f"C{c}", label=photograph)
+            points = pos[label == c]
+            axis.plot(
+                points[:, 1], -points[:, 0], ".", markersize=2, color=f"C{c}", label=photograph
+            )
         axis.set(title=f"{name}:\n{right[name]:.1%} right", xticks=[], yticks=[], aspect="equal")
     handles, names = axis.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=5, markerscale=6)

@@ -32,19 +32,19 @@ TITLES = {  # as the table of the text has them; the first is what the others ar
 
 
 def curves(job: Job) -> Iterator[tuple[str, ...]]:
-    """Give a line for each measure, round and validation of a run."""
-    found = [
+    """Yield a line for each metric, round and validation of a run."""
+    validations = [
         row for row in TrainingResult.load(file_of(job, "result.json")).history if "miou" in row
     ]
     for measure in MEASURES:
-        for r in range(sum(name.startswith(f"{measure}_") for name in found[0])):
-            for row in found:
+        for r in range(sum(name.startswith(f"{measure}_") for name in validations[0])):
+            for row in validations:
                 share = row[f"{measure}_{r}"]
                 yield job.config, measure, str(r), str(int(row["step"])), f"{100 * share:.2f}"
 
 
 def draw() -> None:
-    """A column for each run, with the labels of self-training in gray."""
+    """Draw a column for each run, with the labels of self-training in gray."""
     lines = defaultdict(list)
     with (HERE / "curves.csv").open(newline="") as file:
         for line in csv.DictReader(file):

@@ -1,4 +1,4 @@
-"""What is left of the truth at the stride of a network's map.
+"""Measure the truth that remains at the stride of a network.
 
 MLLC_DATA=path/to/data python -m experiments.pseudo_labels.strides
 
@@ -25,7 +25,7 @@ STRIDES = (4, 8, 16)
 
 
 def through(label: Tensor, classes: int, stride: int) -> Tensor:
-    """Scores `(C, H, W)` of labels `(H, W)`: shares of the classes in cells of a stride."""
+    """Return scores `(C, H, W)` of labels `(H, W)`: class shares in cells of a stride."""
     shares = torch.stack([(label == c).float() for c in range(classes)])[None]
     small = F.interpolate(shares, [max(round(n / stride), 1) for n in label.shape], mode="area")
     return upsample(small, label.shape)[0]

@@ -1,4 +1,4 @@
-"""Where the rounds mend the teacher's labels of unlabeled images, and where they spoil them.
+"""Measure where correction fixes or breaks the teacher's labels of unlabeled images.
 
 python -m experiments.pseudo_labels.where
 
@@ -49,7 +49,7 @@ FIELDS = (
 def groups(
     truth: np.ndarray, confidence: np.ndarray, names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Pixels `(H, W)` of one image, sorted by what might matter.
+    """Group the pixels `(H, W)` of one image by properties that may matter.
 
     Args:
         truth: `(H, W)`.
@@ -75,12 +75,12 @@ def groups(
 
 
 def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
-    """Count each group's pixels, as in `FIELDS` from `right` on with all of them first; give mIoU.
+    """Count the pixels of each group, see `FIELDS` from `right` on; also compute mIoU.
 
-    The weight is twofold: of the changed ones, of all.
+    All pixels come first. The weight is twofold: of changed labels, and of all.
     """
     images, places, spec = unlabeled_with_truth(job, IMAGES)
-    found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0))
+    counted: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0))
     saved = load_method(file_of(job, "last.ckpt"))
     matrices, predictor, method = [], Predictor(saved, "teacher"), saved.method
     losses = method.losses if isinstance(method, MLLC) else LossOptions(weighting="hard")
@@ -96,25 +96,25 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
         for name, mask in groups(truth.numpy(), confidence.numpy(), spec.classes).items():
             counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]
             counts += [weight[m & mask].sum() for m in (changed, mask)]
-            found[name] = np.array(counts) + (found[name] if len(found[name]) else 0)
+            counted[name] = np.array(counts) + (counted[name] if len(counted[name]) else 0)
         matrices.append(confusions(logits, truth))
-    return dict(found), [of_confusion(m)[1] for m in torch.stack(matrices).sum(0)]
+    return dict(counted), [of_confusion(m)[1] for m in torch.stack(matrices).sum(0)]
 
 
 def measure(job: Job) -> Iterator[tuple[str, ...]]:
-    """Give a line for each group of pixels, and one for mIoU (%), before and after each round."""
-    found, miou = count(job)
-    for name, counts in found.items():
+    """Yield a line for each group of pixels, and one for mIoU (%), before and after each round."""
+    counted, miou = count(job)
+    for name, counts in counted.items():
         pixels, *right, fixed, broken, changed, weight = counts
         if pixels:
             shares = [f"{100 * n / pixels:.2f}" for n in (*right, fixed, broken)]
             shares = [" ".join(shares[:-2]), *shares[-2:], f"{100 * changed / weight:.2f}"]
-            yield *key(job), name, f"{100 * pixels / found['all'][0]:.2f}", *shares, job.commit
+            yield *key(job), name, f"{100 * pixels / counted['all'][0]:.2f}", *shares, job.commit
     yield *key(job), "mIoU", "", " ".join(f"{m:.2f}" for m in miou), "", "", "", job.commit
 
 
 def main() -> None:
-    """Count in the networks that are here."""
+    """Count the pixels of all networks that are here."""
     jobs = finished(CONFIGS)
     extend(HERE / "where.csv", FIELDS, {key(job): partial(measure, job) for job in jobs})
 

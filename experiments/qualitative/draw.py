@@ -1,4 +1,4 @@
-"""Rows of image, truth, and the teacher's label before and after correction.
+"""Draw rows of image, truth, and the teacher's label before and after correction.
 
 python -m experiments.qualitative.draw
 

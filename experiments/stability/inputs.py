@@ -1,4 +1,4 @@
-"""What is corrected to see whether two machines agree: generated scenes, real images, networks."""
+"""Inputs of the stability measurements: synthetic scenes, real images, trained networks."""
 
 import math
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
 
 def groups(images: int) -> Iterator[Group]:
-    """Give everything that is corrected.
+    """Yield all groups of images to correct.
 
     Args:
         images: scenes of each of five kinds; half as many real images of each of two data sets, and
@@ -54,7 +54,7 @@ def groups(images: int) -> Iterator[Group]:
 
 
 def scenes(classes: int, size: int, height: int, width: int, noise: float, images: int) -> Group:
-    """Regions of one class each, with noisy features; 10 to 40% of the labels are wrong."""
+    """Draw scenes of one-class regions, with noisy features and 10 to 40% wrong labels."""
     g = torch.Generator().manual_seed(1000 * classes + size + int(10 * noise))
     means = torch.randn(classes, size, generator=g)
     margin = math.log(0.8 * (classes - 1) / 0.2)
@@ -94,7 +94,7 @@ def _stack(samples: Any) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _look(image: Tensor) -> Tensor:
-    """Stages 1 to 3 of a frozen encoder, side by side, at the size of the image."""
+    """Return stages 1 to 3 of a frozen encoder, concatenated, at the size of the image."""
     frozen = Segmenter(2, weights="package").eval()
     first, *others = frozen.encode(image)[1:4]
     return join_features([F.interpolate(first, SIZE, mode="bilinear"), *others])
@@ -106,7 +106,7 @@ def _known(look: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def wrong_masks(name: str, images: int) -> Group:
-    """Wrong masks of real images: single pixels, or regions."""
+    """Build wrong masks of real images: single pixels, or regions."""
     splits = _splits(name, 8, images, SIZE)
     (image, truth), classes = _stack(splits.val), splits.spec.num_classes
     labels = []
@@ -121,7 +121,7 @@ def wrong_masks(name: str, images: int) -> Group:
 
 
 def trained(name: str, images: int) -> Group:
-    """What a network says that was trained with its corrector, and that corrector."""
+    """Train a network with its corrector; return its predictions and the corrector."""
     torch.manual_seed(0)
     splits = _splits(name, 8, images, SIZE_OF_NETWORKS)
     classes = splits.spec.num_classes

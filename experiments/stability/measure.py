@@ -1,4 +1,4 @@
-"""Correct the same images on machines, precisions, threads, processes, batches that differ.
+"""Correct the same images with other machines, precisions, threads, processes and batches.
 
 MLLC_DATA=path/to/data python -m experiments.stability.measure
 
@@ -40,7 +40,7 @@ Logits = list[Tensor]
 
 
 def corrector_of(group: Group, form: str, rounds: int = ROUNDS) -> LabelCorrector:
-    """The corrector of a form, with the weights of the group."""
+    """Build the corrector of a form, with the weights of the group."""
     classes, size = group.logits.size(1), group.features.size(1)
     made = LabelCorrector(classes, size if group.weights else None, rounds, **FORMS[form])
     known = made.state_dict()
@@ -49,22 +49,22 @@ def corrector_of(group: Group, form: str, rounds: int = ROUNDS) -> LabelCorrecto
 
 
 def memory_of(group: Group, form: str) -> AnchorMemory | None:
-    """The anchors of a group, if the form has any: gathered from all processes, if there are."""
+    """Build the anchors of a group if the form has any; gather them from all processes."""
     if "anchors" not in form:
         return None
     x, label = group.anchors
     made = AnchorMemory(group.logits.size(1), x.size(1), budget=len(x) * group.logits.size(1))
     if dist.is_initialized():
         half = len(x) // 2
-        mine = slice(None, half) if dist.get_rank() == 0 else slice(half, None)
-        x, label = gather_rows(x[mine]), gather_rows(label[mine])
+        part = slice(None, half) if dist.get_rank() == 0 else slice(half, None)
+        x, label = gather_rows(x[part]), gather_rows(label[part])
     made.add(x, label)
     return made
 
 
 @torch.no_grad()
 def correct(group: Group, form: str, change: Callable[[Tensor], Tensor] = lambda t: t) -> Logits:
-    """Correct each image of a group alone, of inputs that `change` has changed."""
+    """Correct each image of a group alone, with inputs transformed by `change`."""
     corrector, memory = corrector_of(group, form), memory_of(group, form)
     z, f = change(group.logits), change(group.features)
     if z.dtype == torch.float64:
@@ -100,7 +100,7 @@ def onnx(group: Group, form: str) -> Logits:
 
 
 def noisy(x: Tensor) -> Tensor:
-    """Inputs in float64 that differ by a millionth of their size."""
+    """Return inputs in float64 with relative noise of one millionth."""
     generator = torch.Generator().manual_seed(0)
     x = x.double()
     noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
@@ -111,7 +111,7 @@ Results = dict[tuple[int, str], Logits]
 
 
 def elsewhere(inputs: Path, processes: int = 1, **variables: str) -> Results:
-    """Correct everything in a process, or two, of their own, with variables of the environment."""
+    """Correct all groups in one or two separate processes, with environment variables."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         command = ["-m", "experiments.stability.measure", "--inputs", str(inputs), "--out", folder]
@@ -130,27 +130,27 @@ def elsewhere(inputs: Path, processes: int = 1, **variables: str) -> Results:
 
 
 def worker(inputs: Path, out: Path) -> None:
-    """Correct everything, or with two processes every image of one half, and save it."""
+    """Correct all groups, or half of the images with two processes, and save the result."""
     rank = int(os.environ.get("RANK", 0))
     if "RANK" in os.environ:
         dist.init_process_group("gloo")
-    found: Results = {}
+    results: Results = {}
     for number, (values, form) in enumerate(product(torch.load(inputs), FORMS)):
         group = Group(*values)
         if dist.is_initialized():
             half = len(group.logits) // 2
             part = slice(None, half) if rank == 0 else slice(half, None)
             group = group._replace(logits=group.logits[part], features=group.features[part])
-        found[number // len(FORMS), form] = correct(group, form)
-    torch.save(found, out / f"{rank}.pt")
+        results[number // len(FORMS), form] = correct(group, form)
+    torch.save(results, out / f"{rank}.pt")
 
 
 def compare(pairs: list[tuple[Tensor, Tensor]]) -> tuple[str, ...]:
-    """Tell how far logits lie apart, of groups `(B, C, h, w)` of other classes and sizes."""
-    apart = [(one - other).abs() for one, other in pairs]
+    """Compute the differences of logits in pairs of groups `(B, C, h, w)`."""
+    apart = [(z - other).abs() for z, other in pairs]
     largest = torch.cat([a.flatten(1).amax(1) for a in apart])  # of each image
     values = torch.cat([a.flatten() for a in apart])
-    labels = torch.cat([(one.argmax(1) != other.argmax(1)).flatten() for one, other in pairs])
+    labels = torch.cat([(z.argmax(1) != other.argmax(1)).flatten() for z, other in pairs])
     return (
         f"{largest.max():.1e}", f"{largest.median():.1e}",
         f"{100 * (values > 1e-3).double().mean():.4f}", f"{100 * labels.double().mean():.4f}",
@@ -163,7 +163,7 @@ FIELDS = tuple(
 
 
 def rows(inputs: Path) -> Iterator[tuple[Any, ...]]:
-    """Give a line for each kind of data, form, round and comparison."""
+    """Yield a line for each kind of data, form, round and comparison."""
     all_groups = [Group(*values) for values in torch.load(inputs)]
     computed: dict[str, Results] = {
         "AVX2": elsewhere(inputs, ATEN_CPU_CAPABILITY="avx2"),
@@ -204,21 +204,21 @@ def rows(inputs: Path) -> Iterator[tuple[Any, ...]]:
 
 
 def table(lines: Sequence[dict[str, str]]) -> Iterator[str]:
-    """Give the README's table: the largest over data and rounds, and the share of other labels."""
+    """Yield the README's table: maximum over data and rounds, and share of changed labels."""
     yield f"| compared with | {' | '.join(FORMS)} |"
     yield "|---" * (1 + len(FORMS)) + "|"
     for other in dict.fromkeys(line["other"] for line in lines):
         cells = []
         for form in FORMS:
-            some = [line for line in lines if (line["other"], line["form"]) == (other, form)]
-            largest = max((float(line["largest"]) for line in some), default=0)
-            labels = max((float(line["percent_labels"]) for line in some), default=0)
-            cells.append(f"{largest:.0e}, {labels:.3f}%" if some else "")
+            matching = [line for line in lines if (line["other"], line["form"]) == (other, form)]
+            largest = max((float(line["largest"]) for line in matching), default=0)
+            labels = max((float(line["percent_labels"]) for line in matching), default=0)
+            cells.append(f"{largest:.0e}, {labels:.3f}%" if matching else "")
         yield f"| {other} | {' | '.join(cells)} |"
 
 
 def main(images: int) -> None:
-    """Make the inputs, correct them in all ways, and compare."""
+    """Build the inputs, correct them in all ways, and compare."""
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs.pt"
         torch.save([tuple(group) for group in groups(images)], inputs)
@@ -232,5 +232,5 @@ if __name__ == "__main__":
     parser.add_argument("--inputs", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--images", type=int, default=20, help="scenes of each kind, see `groups`")
-    given = parser.parse_args()
-    main(given.images) if given.inputs is None else worker(given.inputs, given.out)
+    args = parser.parse_args()
+    main(args.images) if args.inputs is None else worker(args.inputs, args.out)

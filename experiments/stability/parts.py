@@ -1,4 +1,4 @@
-"""What each part of the stable form does: to accuracy, and to logits when inputs move a little.
+"""Measure each part of the stable form: accuracy, and change of logits under small noise.
 
 MLLC_DATA=path/to/data python -m experiments.stability.parts
 
@@ -35,7 +35,7 @@ PARTS = {  # whether later graphs see both features, weights fall to zero, decis
 
 @torch.no_grad()
 def correct(z: Tensor, f: Tensor, both: bool, falling: bool, ramps: bool) -> list[Tensor]:
-    """Logits `(1, C, h, w)` of one image after each round."""
+    """Return logits `(1, C, h, w)` of one image after each round."""
     size, pos = z.shape[-2:], pixel_positions(*z.shape[-2:])
     (z, batch), (f, _) = maps_to_nodes(z), maps_to_nodes(f)
     first, rounds = f, []
@@ -50,7 +50,7 @@ def correct(z: Tensor, f: Tensor, both: bool, falling: bool, ramps: bool) -> lis
 
 
 def of_group(group: Group, parts: tuple[bool, bool, bool]) -> tuple[list[Tensor], Tensor]:
-    """Labels after each round, and how far logits of each round and image move."""
+    """Return labels after each round, and the change of logits of each round and image."""
     labels, apart = [], []
     for z, f in zip(group.logits.split(1), group.features.split(1), strict=True):
         here, moved = correct(z.double(), f.double(), *parts), correct(noisy(z), noisy(f), *parts)
@@ -60,19 +60,19 @@ def of_group(group: Group, parts: tuple[bool, bool, bool]) -> tuple[list[Tensor]
 
 
 def rows(images: int) -> Iterator[tuple[str, ...]]:
-    """Give a line for each kind of data and each form, with as many images as `groups`."""
+    """Yield a line for each kind of data and each form, with as many images as `groups`."""
     groups = [scenes(*kind, images=images) for kind in KINDS_OF_SCENES]
     groups += [wrong_masks(name, images=images // 2) for name in ("camvid", "voc")]
     for data in dict.fromkeys(group.data for group in groups):
         chosen = [group for group in groups if group.data == data]
         for name, parts in PARTS.items():
-            found = [of_group(group, parts) for group in chosen]
+            results = [of_group(group, parts) for group in chosen]
             right = [
                 [scores(label, g.truth, g.logits.size(1))[0] for label in labels]
-                for (labels, _), g in zip(found, chosen, strict=True)
+                for (labels, _), g in zip(results, chosen, strict=True)
             ]
             accuracy = torch.tensor(right).mean(0).tolist()
-            apart = torch.cat([moved for _, moved in found])
+            apart = torch.cat([moved for _, moved in results])
             yield (
                 data, name, " ".join(f"{v:.2f}" for v in accuracy),
                 " ".join(f"{v:.1e}" for v in apart.amax(0).tolist()),

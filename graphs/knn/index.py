@@ -6,14 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphs.knn.exact import ExactSearch
 from graphs.knn.ivf import IVFSearch
-from graphs.knn.search import ExactSearch, Metric, Search, SearchFactory
+from graphs.knn.search import Metric, Search, SearchFactory
 from graphs.precision import at_least_float32
 from graphs.validation import check_neighbors, check_nodes, check_queries
 
 
 class Neighbors(NamedTuple):
-    """The `k` nearest neighbors of each of M nodes, the nearest first.
+    """`k` nearest neighbors of each of M nodes, the nearest first.
 
     Missing neighbors, where there are fewer than `k`, have index -1 and similarity minus infinity.
     """

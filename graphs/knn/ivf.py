@@ -4,14 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphs.knn.search import (
-    ExactSearch,
-    Metric,
-    SearchResult,
-    concat_results,
-    grouped_topk,
-    pairwise_similarity,
-)
+from graphs.knn.exact import ExactSearch, grouped_topk, pairwise_similarity
+from graphs.knn.search import Metric, SearchResult, concat_results
 from graphs.validation import check_positive
 
 

@@ -6,8 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from graphs.knn.exact import ExactSearch
 from graphs.knn.index import NeighborIndex, Neighbors
-from graphs.knn.search import ExactSearch, Metric, SearchFactory
+from graphs.knn.search import Metric, SearchFactory
 from graphs.knn.window import WindowSearch
 from graphs.validation import check_batch, check_neighbors, check_nodes, check_queries, describe
 

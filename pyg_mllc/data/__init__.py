@@ -2,7 +2,7 @@
 
 from pyg_mllc.data.base import ReadableSet, Sample, SampleSet
 from pyg_mllc.data.batch import Batch, make_batch, to_float
-from pyg_mllc.data.catalog import (
+from pyg_mllc.data.builtin_specs import (
     CAMVID,
     CAMVID32,
     CAMVID_COLORS,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyg_mllc.data.catalog import voc_color
+from pyg_mllc.data.builtin_specs import voc_color
 from pyg_mllc.data.id_counts import IdCounts, MaskIdCounts, count_ids, table_lines
 from pyg_mllc.data.mask_io import pack_colors, read_raw_mask
 from pyg_mllc.data.spec import DatasetSpec

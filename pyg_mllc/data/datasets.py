@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyg_mllc.data.catalog import get_spec
+from pyg_mllc.data.builtin_specs import get_spec
 from pyg_mllc.data.file_pairs import find_dataset_files
 from pyg_mllc.data.spec import DatasetSpec
 from pyg_mllc.data.splits import Splits, make_splits

@@ -21,7 +21,7 @@ _TURNING = (b"eXIf", b"tEXtRaw profile", b"zTXtRaw profile", b"iTXtRaw profile",
 
 
 class ImageHeader(NamedTuple):
-    """Properties of an image file that its header tells.
+    """Properties of an image file from its header.
 
     Args:
         format: File format, by Pillow's name.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_mllc.data.catalog import voc_color
+from pyg_mllc.data.builtin_specs import voc_color
 from pyg_mllc.data.exif import apply_orientation
 from pyg_mllc.data.id_counts import IdCounts, count_ids
 from pyg_mllc.data.image_file import StoredSize, read_stored_size
@@ -72,7 +72,7 @@ def count_classes(
 
     Args:
         paths: All masks or arrays.
-        void: Ids that mean void, beside 255.
+        void: Ids that mean void, in addition to 255.
         advance: Progress callback, called with 1 after each file.
 
     Returns:

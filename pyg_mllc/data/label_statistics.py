@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyg_mllc.data.catalog import SPECS
+from pyg_mllc.data.builtin_specs import SPECS
 from pyg_mllc.data.id_counts import table_lines
 from pyg_mllc.data.interpolation_artifacts import ADVICE, find_interpolated, inner_pixels
 from pyg_mllc.data.spec import DatasetSpec

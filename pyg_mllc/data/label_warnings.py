@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pyg_mllc.data.base import SampleSet
-from pyg_mllc.data.catalog import SPECS
+from pyg_mllc.data.builtin_specs import SPECS
 from pyg_mllc.data.dataset import SegmentationDataset
 from pyg_mllc.data.id_counts import IdCounts, count_ids, describe_unknown_ids
 from pyg_mllc.data.label_statistics import LabelStatistics, count_labels, find_label_problems

@@ -1,4 +1,4 @@
-"""A network as ONNX, as torch.export's file, and what runs either."""
+"""Formats of exported networks: ONNX and torch.export, and how to run each."""
 
 import json
 import logging
@@ -22,6 +22,12 @@ MEND = "pip install 'pyg_mllc[export]' brings what ONNX needs"
 def trace(network: ExportableNetwork) -> ExportedProgram:
     """Trace a network for images of any number, and of any size that it takes.
 
+    Args:
+        network: to trace, on the CPU.
+
+    Returns:
+        The traced network, for batches of 1 to 1024 images.
+
     Raises:
         InputError: if torch cannot, saying why.
     """
@@ -41,7 +47,15 @@ def trace(network: ExportableNetwork) -> ExportedProgram:
 
 
 def about(predictor: Predictor, network: ExportableNetwork) -> dict[str, str]:
-    """Return the metadata of an exported network, in words and JSON."""
+    """Return the metadata of an exported network, as text and JSON.
+
+    Args:
+        predictor: whose network was exported.
+        network: its exportable form.
+
+    Returns:
+        Values by key: producer, input, output, classes, colors, size, multiple, corrected, network.
+    """
     return {
         "producer": f"pyg_mllc {version('pyg_mllc')}",
         "input": "images (B, 3, H, W), RGB in [0, 1], not normalized; H and W multiples of "
@@ -58,6 +72,13 @@ def about(predictor: Predictor, network: ExportableNetwork) -> dict[str, str]:
 
 def to_onnx(program: ExportedProgram, facts: dict[str, str]) -> bytes:
     """Translate a traced network to ONNX, weights included.
+
+    Args:
+        program: of `trace`.
+        facts: metadata to store, see `about`.
+
+    Returns:
+        The bytes of an ONNX file.
 
     Raises:
         InputError: if the extra `export` is not installed, or a part of it has no translation.
@@ -85,14 +106,28 @@ def to_onnx(program: ExportedProgram, facts: dict[str, str]) -> bytes:
 
 
 def to_pt2(program: ExportedProgram, facts: dict[str, str]) -> bytes:
-    """Keep a traced network as `torch.export.load` takes it; the facts are in `pyg_mllc.json`."""
+    """Serialize a traced network for `torch.export.load`.
+
+    Args:
+        program: of `trace`.
+        facts: metadata to store as `pyg_mllc.json`, see `about`.
+
+    Returns:
+        The bytes of a `.pt2` file.
+    """
     buffer = BytesIO()
     torch.export.save(program, buffer, extra_files={"pyg_mllc.json": json.dumps(facts)})
     return buffer.getvalue()
 
 
 def run_onnx(exported: bytes) -> Callable[[Tensor], Tensor]:
-    """Return a function of images that onnxruntime computes.
+    """Build a function that runs an ONNX network with onnxruntime on the CPU.
+
+    Args:
+        exported: of `to_onnx`.
+
+    Returns:
+        A function from images `(B, 3, H, W)` in [0, 1] to logits `(B, C, H, W)`.
 
     Raises:
         InputError: if the extra `export` is not installed.
@@ -110,7 +145,14 @@ def run_onnx(exported: bytes) -> Callable[[Tensor], Tensor]:
 
 
 def run_pt2(exported: bytes) -> Callable[[Tensor], Tensor]:
-    """Return a function of images that torch computes from the file alone."""
+    """Build a function that runs a torch.export network without this package.
+
+    Args:
+        exported: of `to_pt2`.
+
+    Returns:
+        A function from images `(B, 3, H, W)` in [0, 1] to logits `(B, C, H, W)`.
+    """
     module = torch.export.load(BytesIO(exported)).module()
 
     def run(images: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class ExportableNetwork(nn.Module):
 
     @property
     def smallest(self) -> int:
-        """Pixels that each side has at least, so that every pixel has its neighbors."""
+        """Smallest height and width in pixels, so that every pixel has enough neighbors."""
         if self.corrector is None:
             return 2 * self.multiple  # torch takes sides of a single pixel for another case
         nodes = math.isqrt(self.corrector.corrector.neighbors) + 1  # a side of the graph
@@ -64,7 +64,14 @@ class ExportableNetwork(nn.Module):
         return self.multiple * max(2, steps)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits `(B, C, H, W)` of `images (B, 3, H, W)` in [0, 1]."""
+        """Compute logits at the size of the images.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            `(B, C, H, W)`, after correction if the network corrects.
+        """
         s = self.segmenter
         x = s.decoder(s.encoder(self._normalize(images)))
         logits = s.class_head(x)
@@ -89,12 +96,12 @@ class ExportableNetwork(nn.Module):
         return ((parts - mean) / std).view(images.shape)
 
     def _coarse(self, maps: Tensor) -> Tensor:
-        """Return maps of the logits' size at the features'."""
+        """Return maps averaged from the logits' size to the features' size."""
         return F.avg_pool2d(maps, self.ratio) if self.ratio > 1 else maps
 
 
 def _fix_padding(module: nn.Module) -> None:
-    """Write out the padding that TensorFlow's encoders derive from the size, if that is even."""
+    """Replace the dynamic padding of TensorFlow encoders by fixed padding, as for even sizes."""
     for name, child in module.named_children():
         if type(child) is not Conv2dSame:
             _fix_padding(child)

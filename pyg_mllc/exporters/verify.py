@@ -10,11 +10,11 @@ from pyg_mllc.errors import InputError
 
 
 class MismatchError(InputError):
-    """An exported network does not compute what torch computes."""
+    """Error for an exported network that computes other logits than torch."""
 
 
 class Comparison(NamedTuple):
-    """The differences of two networks' logits."""
+    """Differences between the logits of two networks."""
 
     largest: float  # difference of two logits
     mean: float
@@ -28,7 +28,15 @@ class Comparison(NamedTuple):
 
 
 def compare(logits: Tensor, expected: Tensor) -> Comparison:
-    """Compare logits `(B, C, H, W)`."""
+    """Compare an exported network's logits with the expected ones.
+
+    Args:
+        logits: `(B, C, H, W)`.
+        expected: `(B, C, H, W)`.
+
+    Returns:
+        Largest and mean difference, and the share of pixels whose label differs.
+    """
     apart = (logits - expected).abs()
     other = (logits.argmax(1) != expected.argmax(1)).float().mean()
     return Comparison(float(apart.max()), float(apart.mean()), float(other))

@@ -1,4 +1,4 @@
-"""Checkpoints that hold all that their network is built from, and run no code."""
+"""Checkpoints that hold a network and its description, and are read without running code."""
 
 import warnings
 from collections.abc import Sequence
@@ -32,15 +32,19 @@ def describe(
 ) -> Config:
     """Describe a network in plain containers, so that a checkpoint can be loaded by itself.
 
-    `build_method` builds it from there, `save_checkpoint` keeps it.
+    `build_method` builds the network from it, `save_checkpoint` stores it.
 
     Args:
         classes: their names.
         colors: of each class, red, green and blue in 0..255.
         size: height and width (H, W) that training fits images into.
-        model: options of `Segmenter`, without the number of classes; `_target_` may name another.
-        corrector: of `LabelCorrector`, likewise.
+        model: options of `Segmenter`, without the number of classes; `_target_` may name another
+            class.
+        corrector: options of `LabelCorrector`; `_target_` may name another class.
         method: of the method, with its `_target_`, such as `pyg_mllc.methods.MLLC`.
+
+    Returns:
+        The description, checked; plain values only.
 
     Raises:
         InputError: if something is not plain, or there is not one color for each class.
@@ -52,7 +56,7 @@ def describe(
     }
     for part in parts.values():
         roots = {target.split(".")[0] for target in targets(part)}
-        check(part, packages(sorted(roots - {"pyg_mllc"})))  # whoever trains it trusts it
+        check(part, packages(sorted(roots - {"pyg_mllc"})))  # the trainer trusts its own code
     about = {
         "classes": [str(name) for name in classes],
         "colors": [[int(part) for part in color] for color in colors],
@@ -64,11 +68,14 @@ def describe(
 
 
 def build_method(description: Config, allow: str | Sequence[str] = ()) -> Method:
-    """Build the method that a description describes, its weights random.
+    """Build the method that a description describes, with random weights.
 
     Args:
         description: of `describe`.
-        allow: packages whose classes it may name, beside those of pyg_mllc.
+        allow: packages whose classes it may name, in addition to pyg_mllc.
+
+    Returns:
+        The method, on the CPU.
 
     Raises:
         InputError: see `build`.
@@ -86,7 +93,7 @@ def build_method(description: Config, allow: str | Sequence[str] = ()) -> Method
 
 
 def save_checkpoint(path: str | Path, method: Method, description: Config) -> None:
-    """Keep a method that a loop of one's own has trained, for `load`.
+    """Save a method that your own training loop has trained, for `load`.
 
     Args:
         path: of the file.
@@ -98,7 +105,11 @@ def save_checkpoint(path: str | Path, method: Method, description: Config) -> No
 
 
 def write_checkpoint(checkpoint: Config, path: str | Path) -> None:
-    """Write a checkpoint whole or not at all.
+    """Write a checkpoint atomically.
+
+    Args:
+        checkpoint: tensors and plain values.
+        path: of the file.
 
     Raises:
         OSError: naming the file, if it cannot be written.
@@ -120,11 +131,14 @@ class Saved(NamedTuple):
 
 
 def load_method(path: str | Path, allow: str | Sequence[str] = ()) -> Saved:
-    """Build the method that a checkpoint holds. No code of the file runs, and nothing is fetched.
+    """Build the method that a checkpoint holds, without running code or downloading.
 
     Args:
         path: `last.ckpt` or `best.ckpt` of a run, or what `save_checkpoint` wrote.
-        allow: packages whose classes it may name, beside those of pyg_mllc.
+        allow: packages whose classes it may name, in addition to pyg_mllc.
+
+    Returns:
+        The method with its weights, in eval mode, and the classes, colors and size of its data.
 
     Raises:
         InputError: if it is no whole checkpoint, holds more than weights and plain values, names
@@ -173,11 +187,11 @@ def _read(path: Path) -> Any:
             f"{path} is no file; give a checkpoint, such as outputs/<run>/mllc/best.ckpt"
         )
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what strangers' files look like
+        with warnings.catch_warnings(action="ignore"):  # of unusual files
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # whatever a stranger's file makes of torch
+    except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
             f"{path} is not loaded: it is no checkpoint such as best.ckpt, is damaged, or holds "
             "more than weights and plain values"

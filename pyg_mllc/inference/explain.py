@@ -1,4 +1,4 @@
-"""Why a pixel has its label: its neighbors in both graphs, and the effect of each round."""
+"""Explanation of a label: neighbors of the pixel in both graphs, and the effect of each round."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from pyg_mllc.utils.resize import upsample
 
 
 class RoundView(NamedTuple):
-    """One round of correction, as one node sees it; nodes are h * w pixels, row by row."""
+    """Round of correction as one node sees it; nodes are h * w pixels, row by row."""
 
     before: Tensor  # (C,), probabilities of the node before the round
     after: Tensor  # (C,), and after it
@@ -41,7 +41,7 @@ class Explanation(NamedTuple):
 
     @property
     def evidence(self) -> Tensor | None:
-        """Share of each class `(C,)` in the evidence of anchors by Bayes' rule, if there is any."""
+        """Distribution of the anchors' evidence over classes `(C,)`; None if there is none."""
         first = self.rounds[0].before
         if torch.allclose(first, self.before, atol=1e-5):
             return None
@@ -50,7 +50,7 @@ class Explanation(NamedTuple):
 
     @property
     def path(self) -> dict[str, Tensor]:
-        """Probabilities `(C,)` of the node, from those before correction to the last round's."""
+        """Probabilities `(C,)` of the node before correction and after each step, by name."""
         anchors = {} if self.evidence is None else {"with anchors": self.rounds[0].before}
         rounds = {f"round {n}": view.after for n, view in enumerate(self.rounds, start=1)}
         return {"before": self.before, **anchors, **rounds}
@@ -58,7 +58,7 @@ class Explanation(NamedTuple):
 
 @torch.no_grad()
 def explain(predictor: Predictor, image: ImageLike, x: int, y: int) -> Explanation:
-    """Follow a pixel through the rounds of correction.
+    """Trace the label of a pixel through the rounds of correction.
 
     The image is seen whole, at the scale that training saw; the pixel's node is one of the map at
     which labels are corrected.
@@ -68,6 +68,9 @@ def explain(predictor: Predictor, image: ImageLike, x: int, y: int) -> Explanati
         image: in any form that `as_tensor` takes.
         x: column of the pixel, from 0.
         y: row of the pixel, from 0.
+
+    Returns:
+        The label of its node before correction and after each round, with neighbors and weights.
 
     Raises:
         InputError: if the pixel lies outside, or the network has no rounds of correction.
@@ -123,7 +126,15 @@ def _view(trace: RoundTrace, node: int, size: tuple[int, int]) -> RoundView:
 
 
 def class_shares(view: RoundView, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Return the class distribution of the neighbors and of the anchors, each `(C,)`."""
+    """Compute the class distribution of the neighbors and of the anchors of a node.
+
+    Args:
+        view: a round as the node sees it.
+        num_classes: C.
+
+    Returns:
+        Shares of neighbors and of anchors, `(C,)` each; together they sum to 1.
+    """
     own = torch.zeros(num_classes, device=view.weight.device)
     other = own.clone()
     own.index_add_(0, view.label.flatten()[view.neighbors], view.weight)
@@ -133,6 +144,14 @@ def class_shares(view: RoundView, num_classes: int) -> tuple[Tensor, Tensor]:
 
 
 def spread(view: RoundView, size: tuple[int, int]) -> Tensor:
-    """Return the weights in the class-level graph at another size `(H, W)`, the largest at 1."""
+    """Resize the weights in the class-level graph, and scale their maximum to 1.
+
+    Args:
+        view: a round as the node sees it.
+        size: height and width (H, W).
+
+    Returns:
+        `(H, W)`.
+    """
     full = upsample(view.agreement[None, None].float(), size)[0, 0]
     return full / full.max().clamp(min=1e-12)

@@ -132,7 +132,7 @@ def issue_rows(
 def common_label_issues(
     issues: Iterable[tuple[str, ImageIssues]],
 ) -> list[tuple[int, int, int, int]]:
-    """Sum up the confused pairs of classes over images.
+    """Count the confused pairs of classes over images.
 
     Args:
         issues: Names of images, and their issues.
@@ -142,8 +142,8 @@ def common_label_issues(
     """
     total: dict[tuple[int, int], list[int]] = {}
     for _, image in issues:
-        for given, suggested, pixels in image.pairs:
-            entry = total.setdefault((given, suggested), [0, 0])
+        for label, suggested, pixels in image.pairs:
+            entry = total.setdefault((label, suggested), [0, 0])
             entry[0] += pixels
             entry[1] += 1
     rows = [(*pair, pixels, images) for pair, (pixels, images) in total.items()]

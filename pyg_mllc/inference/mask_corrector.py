@@ -1,4 +1,4 @@
-"""Wrong labels in masks, found and corrected without training, image by image."""
+"""Find and correct wrong labels in masks without training, image by image."""
 
 import logging
 import math
@@ -32,18 +32,18 @@ LEAST = 1e-4  # probability, for a logarithm that is finite
 
 
 class MaskCorrection(NamedTuple):
-    """The labels of one image, corrected."""
+    """Corrected labels of one image."""
 
     given: Tensor  # (H, W), the labels to correct
     label: Tensor  # (H, W), corrected; void stays void
     confidence: Tensor  # (H, W), probability of that label
     doubt: Tensor  # (H, W), probability that the label given is wrong; 0 where void
-    suggested: Tensor  # (H, W), the likeliest label if it is
+    suggested: Tensor  # (H, W), the most likely other label
     changed: Tensor  # (H, W) bool
 
 
 class MaskCorrector:
-    """Find and correct wrong labels of masks, people's or a network's, without any training.
+    """Find and correct wrong labels of masks, drawn or predicted, without any training.
 
     Graphs over the pixels of an image tell which labels do not go with what the image shows. After
     `fit`, so do pixels of other images: of masks that are trusted, or of the very masks to correct,
@@ -59,6 +59,9 @@ class MaskCorrector:
         anchors: pixels that `fit` keeps, in all classes together.
         device: of the computation.
         **options: of `LabelCorrector`, such as `rounds`, `k` or `anchor_share`.
+
+    Raises:
+        InputError: if an option is out of range, or the corrector does not take it.
 
     >>> encoder = lambda image, size: torch.nn.functional.interpolate(image, size)
     >>> image = 0.2 * torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -97,15 +100,29 @@ class MaskCorrector:
             raise InputError(f"the corrector cannot be made so: {error}") from error
 
     def check(self, image: ImageLike, mask: Labels) -> None:
-        """Raise an error if an image and a mask cannot be read or do not fit, see `correct`."""
+        """Raise an error if an image and a mask cannot be read or do not fit.
+
+        Args:
+            image: see `correct`.
+            mask: see `correct`.
+
+        Raises:
+            InputError: as `correct`.
+        """
         self._both(image, mask)
 
     def fit(self, images: Iterable[ImageLike], masks: Iterable[Labels]) -> Self:
-        """Keep pixels of masks as anchors, and forget those of before.
+        """Store pixels of masks as anchors, in place of earlier ones.
 
         Args:
             images: in any form that `as_tensor` takes; read one by one.
             masks: of the images, in order.
+
+        Returns:
+            The corrector itself.
+
+        Raises:
+            InputError: as `correct`, or if there are fewer anchors than classes.
         """
         self.memory, shown = None, set[int]()
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
@@ -134,13 +151,35 @@ class MaskCorrector:
     def transform(
         self, images: Iterable[ImageLike], masks: Iterable[Labels]
     ) -> list[MaskCorrection]:
-        """Correct masks, see `fit` for the forms."""
+        """Correct masks with the anchors of `fit`, if there are any.
+
+        Args:
+            images: see `fit`.
+            masks: see `fit`.
+
+        Returns:
+            The corrected labels of each image, in order.
+
+        Raises:
+            InputError: as `correct`.
+        """
         return list(self._each(images, masks, own=False))
 
     def fit_transform(
         self, images: Iterable[ImageLike], masks: Iterable[Labels]
     ) -> list[MaskCorrection]:
-        """Correct masks with those of the other images as anchors; goes through them twice."""
+        """Correct masks, with those of the other images as anchors.
+
+        Args:
+            images: see `fit`; each is read twice.
+            masks: see `fit`.
+
+        Returns:
+            The corrected labels of each image, in order.
+
+        Raises:
+            InputError: as `fit`.
+        """
         images, masks = list(images), list(masks)
         self.fit(images, masks)
         return list(self._each(images, masks, own=True))
@@ -153,6 +192,9 @@ class MaskCorrector:
             image: in any form that `as_tensor` takes.
             mask: labels `(H, W)`, IGNORE where void, or probabilities `(C, H, W)`.
             number: of the image among those that `fit` got, whose own anchors are hidden from it.
+
+        Returns:
+            The labels before and after correction, with confidence and doubt of each pixel.
 
         Raises:
             InputError: if the mask is of another size than the image, or has other classes.
@@ -228,13 +270,13 @@ class MaskCorrector:
         return picture, labels.to(self.device)
 
     def _size(self, picture: Tensor) -> tuple[int, int]:
-        """Height and width of the map at which an image is corrected."""
+        """Return height and width of the map at which an image is corrected."""
         height, width = picture.shape[-2:]
         scale = min(1.0, math.sqrt(self.pixels / (height * width)))
         return max(int(scale * height), 1), max(int(scale * width), 1)
 
     def _shares(self, labels: Tensor, size: tuple[int, int]) -> Tensor:
-        """Share of each class `(C, h, w)` in the pixels that a node stands for."""
+        """Return the share of each class `(C, h, w)` in the pixels of each node."""
         maps = (labels == c if labels.dim() == 2 else labels[c] for c in range(self.num_classes))
         return torch.cat([F.interpolate(m[None, None].float(), size, mode="area")[0] for m in maps])
 

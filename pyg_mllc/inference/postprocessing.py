@@ -1,4 +1,4 @@
-"""Labels and their probabilities from logits, one class after the other."""
+"""Labels and their probabilities from logits, computed class by class to save memory."""
 
 from collections.abc import Iterable
 
@@ -9,11 +9,14 @@ from pyg_mllc.utils.resize import upsample
 
 
 def label_map(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return labels and their probabilities `(H, W)` at any size, holding no C maps of that size.
+    """Compute labels and their probabilities at any size, without C maps of that size in memory.
 
     Args:
         logits: `(C, h, w)`.
         size: height and width (H, W).
+
+    Returns:
+        Labels and their probabilities, `(H, W)` each.
 
     >>> label_map(torch.tensor([0.0, 2.0]).view(2, 1, 1), (1, 2))
     (tensor([[1, 1]]), tensor([[0.8808, 0.8808]]))
@@ -23,10 +26,14 @@ def label_map(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def softmax_of(maps: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the class of the largest logit, that logit and the log of the sum of exponentials.
+    """Compute labels and the terms of their log-probabilities, class by class.
 
     Args:
         maps: logits `(H, W)` of one class after the other, of which only one is held at a time.
+
+    Returns:
+        The class of the largest logit, that logit, and the log of the sum of exponentials, `(H, W)`
+        each.
     """
     label = best = rest = torch.empty(0)  # rest: sum of exp(z - best)
     for number, z in enumerate(maps):

@@ -44,6 +44,9 @@ class Predictor(nn.Module):
         classes: names of the C classes.
         colors: red, green and blue of each, 0..255.
         size: height and width that training fitted images into.
+
+    Raises:
+        InputError: if there is no network of this role.
     """
 
     def __init__(self, saved: Saved, role: str = "student") -> None:
@@ -62,27 +65,37 @@ class Predictor(nn.Module):
 
     @property
     def segmenter(self) -> Segmenter:
-        """The part of the network that predicts before correction."""
+        """Network that predicts before correction."""
         return self.network.segmenter
 
     @property
     def corrector(self) -> LabelCorrector:
-        """The part of the network that corrects labels; without rounds, it corrects nothing."""
+        """Network that corrects labels; without rounds, it changes nothing."""
         return self.network.corrector
 
     def fitted(self, images: Tensor) -> Tensor:
-        """Bring images `(B, 3, H, W)` to the scale that training saw."""
+        """Resize images to the scale of training.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            `(B, 3, h, w)` on the network's device, aspect ratio kept.
+        """
         images = images.to(next(self.parameters()).device)
         height, width = images.shape[-2:]
         return _resized(images, fitted_size(height, width, self.size))
 
     @torch.no_grad()
     def forward(self, images: Tensor, correct: bool = False) -> tuple[Tensor, Tensor]:
-        """Return the logits before and after correction, `(B, C, H, W)` each.
+        """Compute the logits before and after correction.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1], seen as they are.
             correct: whether to correct; else both are those before.
+
+        Returns:
+            Two tensors `(B, C, H, W)`, in float32.
         """
         if correct:
             output: CorrectionOutput = self.network(images, self.memory)
@@ -95,7 +108,7 @@ class Predictor(nn.Module):
 
     @torch.no_grad()
     def features(self, images: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return features of images for graphs, as maps `(B, D, h, w)`.
+        """Compute features of images for graphs.
 
         They are the encoder's stages of stride 4 to 16 side by side, and the embedding if it was
         trained.
@@ -103,6 +116,9 @@ class Predictor(nn.Module):
         Args:
             images: `(B, 3, H, W)` in [0, 1]; seen at the scale that training saw.
             size: height and width (h, w).
+
+        Returns:
+            `(B, D, h, w)`.
         """
         view, segmenter = self.fitted(images), self.segmenter
         stages = segmenter.encode(view)
@@ -121,6 +137,9 @@ class Predictor(nn.Module):
             **options: `correct=True` corrects by graphs, as the method did in training; `scales`,
                 `flip`, `fit`, `window` and `overlap` tell how to look, see `logits`.
 
+        Returns:
+            Labels and probabilities, at the image's own size.
+
         Raises:
             InputError: if it is no image, or an option is out of range.
         """
@@ -131,7 +150,10 @@ class Predictor(nn.Module):
 
         Args:
             images: see `predict`.
-            **options: likewise.
+            **options: see `predict`.
+
+        Returns:
+            Labels and probabilities of each image, at its own size.
 
         Raises:
             InputError: as `predict`, or if sizes differ.
@@ -159,7 +181,7 @@ class Predictor(nn.Module):
         window: Sequence[int] | None = None,
         overlap: float = 0.5,
     ) -> tuple[Tensor, Tensor]:
-        """Return the logits `(B, C, h, w)` before and after correction, at the scale that is seen.
+        """Compute the logits before and after correction, averaged over scales and flips.
 
         That is, by default, the scale that training saw: images fitted into `size`, with their
         aspect ratio kept.
@@ -174,6 +196,9 @@ class Predictor(nn.Module):
             window: height and width of the sliding window; by default `size`, so that the network
                 never sees larger views than in training.
             overlap: share of a window that its neighbor covers, too, in [0, 1).
+
+        Returns:
+            Two tensors `(B, C, h, w)`, at the scale of training or, without `fit`, of the images.
 
         Raises:
             InputError: if an option is out of range.
@@ -203,7 +228,7 @@ class Predictor(nn.Module):
 
 
 def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images `(B, 3, H, W)` at another size, antialiased as in training."""
+    """Return images `(B, 3, H, W)` at another size, antialiased as in training."""
     size = max(size[0], 1), max(size[1], 1)
     return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
 
@@ -214,14 +239,17 @@ def load(
     device: str | torch.device | None = None,
     allow: str | Sequence[str] = (),
 ) -> Predictor:
-    """Load the network of a checkpoint, ready to label images. Its file cannot run any code.
+    """Load the network of a checkpoint, ready to label images; no code of the file runs.
 
     Args:
         path: `last.ckpt` or `best.ckpt` of a run.
         network: `student`, or `teacher`, its average over the training.
         device: by default a GPU where there is one, else the CPU.
-        allow: packages that the checkpoint may name classes of, beside those of pyg_mllc, for
-            methods and models of one's own.
+        allow: packages whose classes the checkpoint may name, in addition to pyg_mllc, for your own
+            methods and models.
+
+    Returns:
+        The network, on the device, in eval mode.
 
     Raises:
         InputError: if it is no checkpoint that can be used, saying why.
@@ -231,7 +259,13 @@ def load(
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
-    """Return the device meant: by default a GPU where there is one, else the CPU.
+    """Choose the device to compute on.
+
+    Args:
+        device: `cpu`, `cuda`, ...; None takes a GPU if there is one, else the CPU.
+
+    Returns:
+        The device.
 
     Raises:
         InputError: if there is no such device.

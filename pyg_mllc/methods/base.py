@@ -1,4 +1,4 @@
-"""The contract of all training methods."""
+"""Base class of all training methods."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +25,7 @@ MakeMemory = Callable[[Segmenter, LabelCorrector], CorrectionMemory]
 
 
 class Method(nn.Module):
-    """The base class of training methods: what a training loop needs.
+    """Base class of training methods: what a training loop needs.
 
     Called with a `Batch`, a method returns a dict of scalars: `loss` is to be minimized, the rest
     is for the log. After each step of the optimizer, call `update()`.
@@ -67,10 +67,13 @@ class Method(nn.Module):
 
     @torch.no_grad()
     def predict_teacher(self, images: Tensor) -> CorrectionOutput:
-        """Predict `images (B, 3, H, W)` with the teacher: before correction and after each round.
+        """Predict images with the teacher.
 
         Args:
             images: in [0, 1].
+
+        Returns:
+            Predictions before correction and after each round.
         """
         output: CorrectionOutput = self.teacher.network(images, self.memory)
         return output
@@ -82,7 +85,7 @@ def without_training(
     correct: bool,
     memory: MakeMemory | None,
 ) -> tuple[CorrectedSegmenter, MakeMemory]:
-    """Return a student whose corrector does not learn, and what makes the memory beside it.
+    """Return a student whose corrector is not trained, and the factory of its memory.
 
     Args:
         segmenter: the network to train.
@@ -90,6 +93,9 @@ def without_training(
         correct: whether to correct at all; if not, the memory keeps nothing.
         memory: see `Method`; by default that of a frozen encoder's stages, since nothing trains the
             embedding here.
+
+    Returns:
+        The student, and what makes the memory beside it.
 
     Raises:
         InputError: if labels are to be corrected without a corrector, or by one whose layers need

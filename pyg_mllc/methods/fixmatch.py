@@ -11,7 +11,7 @@ from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 
 class FixMatch(SemiSupervised):
-    r"""Learn strong views with the labels that a teacher gives to weak ones, where it is sure.
+    r"""Learn strong views with the teacher's confident labels of weak views.
 
     .. math::
         \mathcal{L} = \mathcal{L}_{sup} + \lambda_u \,
@@ -59,7 +59,14 @@ class FixMatch(SemiSupervised):
         self.lambda_u = lambda_u
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of one step, see `Method` for the batch."""
+        """Compute the losses of one step.
+
+        Args:
+            batch: see `Method`.
+
+        Returns:
+            `loss` to minimize; its parts and the share of confident labels, for the log.
+        """
         image, label = self.weak(batch["image"], batch["label"])
         index = batch.get("index")
         if self.in_warmup:

@@ -38,12 +38,23 @@ class Teacher(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "Teacher":
-        """Stay in eval mode."""
+        """Stay in eval mode.
+
+        Args:
+            mode: ignored.
+
+        Returns:
+            The teacher itself.
+        """
         return super().train(False)
 
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:
-        """Move the average towards `student`; counters are copied."""
+        """Update the average with the present student; integer buffers are copied.
+
+        Args:
+            student: of the same structure as the one averaged.
+        """
         alpha = min(1 - 1 / (int(self.updates) + 1), self.decay)
         # Not the state dict, which holds tensors that modules share more than once.
         averages = [*self.network.parameters(), *self.network.buffers()]

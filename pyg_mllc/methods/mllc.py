@@ -29,7 +29,7 @@ from pyg_mllc.utils.resize import resize_labels
 
 
 class LossFields(TypedDict, total=False):
-    """The options of `LossOptions`, as keyword arguments."""
+    """Options of `LossOptions`, as keyword arguments."""
 
     lambda_clg: float
     lambda_slg: float
@@ -43,7 +43,7 @@ class LossFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class LossOptions:
-    """The options of the losses of MLLC.
+    """Options of the losses of MLLC.
 
     Args:
         lambda_clg: weight of the teacher's labels.
@@ -141,10 +141,13 @@ class MLLC(SemiSupervised):
         self.contrast_step = int(contrast_from * total_steps)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of one step.
+        """Compute the losses of one step.
 
         Args:
             batch: see `Method`; `index` only with anchors.
+
+        Returns:
+            `loss` to minimize; its parts and the share of confident labels, for the log.
         """
         image, label = self.weak(batch["image"], batch["label"])
         index = batch.get("index")

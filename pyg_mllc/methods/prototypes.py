@@ -34,7 +34,7 @@ class Prototypes(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor, label: Tensor) -> None:
-        """Update the prototypes; every process calls it, and together they move them.
+        """Update the prototypes with the features of all processes; every process calls it.
 
         Args:
             features: `(N, D)`.

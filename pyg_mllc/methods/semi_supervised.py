@@ -1,4 +1,4 @@
-"""The base of methods that learn from their teacher's labels of unlabeled images."""
+"""Base class of methods that learn from their teacher's labels of unlabeled images."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class PseudoLabels(NamedTuple):
 
 
 class SemiSupervised(Method):
-    """A method that learns from its teacher's labels of unlabeled images, after a warm-up.
+    """Method that learns from its teacher's labels of unlabeled images, after a warm-up.
 
     Args:
         student: holds all trained weights.
@@ -66,7 +66,7 @@ class SemiSupervised(Method):
 
     @property
     def in_warmup(self) -> bool:
-        """Whether the training is supervised only, and anchors take no part in correction."""
+        """True while training is supervised only and correction uses no anchors."""
         return int(self.step) < self.warmup_steps
 
     def update(self) -> None:
@@ -82,6 +82,9 @@ class SemiSupervised(Method):
         Args:
             images: `(U, 3, H, W)` in [0, 1].
             valid: `(U, H, W)` bool, false in padding, which gets no label.
+
+        Returns:
+            Weak views, the teacher's labels and their confidence.
         """
         known = torch.where(valid, 0, IGNORE)
         view, known = self.weak(images, known)
@@ -92,13 +95,27 @@ class SemiSupervised(Method):
         return PseudoLabels(view, label, confidence, output.before)
 
     def confident_share(self, pseudo: PseudoLabels) -> Tensor:
-        """Return the share of pixels, padding aside, with a confident label, for the log."""
+        """Compute the share of confident labels among pixels outside padding, for the log.
+
+        Args:
+            pseudo: of `pseudo_labels`.
+
+        Returns:
+            A scalar in [0, 1].
+        """
         valid = pseudo.label != IGNORE
         confident = (pseudo.confidence >= self.threshold) & valid
         return confident.sum() / valid.sum().clamp(min=1)
 
 
 def check_channel_dropout(share: float) -> None:
-    """Raise an error if a share of channels to drop is out of range."""
+    """Check that a share of channels to drop is in [0, 1).
+
+    Args:
+        share: value of the option.
+
+    Raises:
+        InputError: if it is out of range.
+    """
     if not 0 <= share < 1:
         raise InputError(f"expected method.channel_dropout in [0, 1), got {share}")

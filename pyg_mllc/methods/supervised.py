@@ -36,7 +36,14 @@ class Supervised(Method):
         super().__init__(student, weak, decay, memory)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of one step, see `Method` for the batch."""
+        """Compute the losses of one step.
+
+        Args:
+            batch: see `Method`.
+
+        Returns:
+            `loss` to minimize, and the same as `supervised`, for the log.
+        """
         image, label = self.weak(batch["image"], batch["label"])
         prediction = self.student.segmenter(image)
         loss = masked_cross_entropy(prediction.logits, label)

@@ -1,4 +1,4 @@
-"""UniMatch: two strong views and one perturbed in its features, one source of labels."""
+"""UniMatch: two strong views and one view with dropped features share one teacher label."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
 
 class UniMatch(FixMatch):
-    r"""Learn two strong views, and the weak one with half of its features dropped.
+    r"""Learn two strong views, and the weak view with half of its feature channels dropped.
 
     .. math::
         \mathcal{L} = \tfrac12 \big( \mathcal{L}_{sup} + \lambda_u (
@@ -25,7 +25,7 @@ class UniMatch(FixMatch):
         corrector: corrects the labels if `correct`; not trained.
         channel_dropout: share of the channels of each of the encoder's maps that the
             perturbation drops.
-        decay: of the teacher; the published form labels with the student as it is, thus 0.
+        decay: of the teacher; 0, as published, labels with the present student.
         **options: as `FixMatch`.
 
     Raises:
@@ -49,7 +49,16 @@ class UniMatch(FixMatch):
     def terms(
         self, image: Tensor, pseudo: PseudoLabels, weight: Tensor
     ) -> tuple[Prediction, Tensor]:
-        """Predict labeled images, and compute the unsupervised loss, see `FixMatch`."""
+        """Predict labeled images, and compute the unsupervised loss.
+
+        Args:
+            image: see `FixMatch.terms`.
+            pseudo: see `FixMatch.terms`.
+            weight: see `FixMatch.terms`.
+
+        Returns:
+            The prediction of the labeled images, and the loss.
+        """
         first, second = (self.strong(pseudo.view, pseudo.label, weight) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
         (logits, features), perturbed = self.student.segmenter.predict_with_dropout(

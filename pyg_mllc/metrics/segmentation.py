@@ -98,7 +98,7 @@ class SegmentationMetrics(Metric):
             - `class_iou`: `(C,)`; NaN for classes that neither truth nor prediction has
             - `miou`: mean of the above over the classes present
             - `accuracy`: share of the pixels that are right; NaN if all are void
-            - `class_boundary_f`, `boundary_f`: likewise for the boundary F-score, if asked for
+            - `class_boundary_f`, `boundary_f`: the same for the boundary F-score, if asked for
             - `reliability`: `(bins, 3)`, see `reliability`, and `calibration_error`, if asked for
         """
         class_iou = iou(self.confusion)

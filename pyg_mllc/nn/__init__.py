@@ -5,7 +5,7 @@ from pyg_mllc.nn.corrected_segmenter import CorrectedSegmenter
 from pyg_mllc.nn.correction_memory import CorrectionMemory
 from pyg_mllc.nn.correction_round import CorrectionRound, RoundOptions, trust
 from pyg_mllc.nn.corrector import CorrectedLabels, LabelCorrector
-from pyg_mllc.nn.dense_corrector import ExportableCorrector
+from pyg_mllc.nn.exportable_corrector import ExportableCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures, FrozenFeatures
 from pyg_mllc.nn.graph_layer import GraphLayer
 from pyg_mllc.nn.prediction import CorrectionContext, CorrectionOutput, Prediction, RoundTrace

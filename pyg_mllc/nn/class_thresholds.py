@@ -1,4 +1,4 @@
-"""Class thresholds: less confidence is asked of classes that are seldom predicted with it."""
+"""Class thresholds: lower ones for classes that are rarely predicted with confidence."""
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ def class_thresholds(class_counts: Tensor, threshold: float = 0.95) -> Tensor:
 
 
 class ClassThresholds(nn.Module):
-    r"""The confident pixels of each class, counted over training, in all processes together.
+    r"""Count of the confident pixels of each class over training, summed over processes.
 
     .. math::
         n_c \leftarrow n_c + n_c^{new} \quad \text{or} \quad
@@ -46,6 +46,9 @@ class ClassThresholds(nn.Module):
         threshold: tau, confidence from which a pixel counts.
         decay: alpha of a moving average, which forgets what an early network took for certain; by
             default everything counts, as published.
+
+    Raises:
+        ValueError: if `decay` is out of range.
 
     >>> thresholds = ClassThresholds(2, threshold=0.9)
     >>> thresholds.update(torch.tensor([[9.0, 0.0, 0.1], [0.0, 9.0, 0.0]]).view(1, 2, 1, 3))
@@ -68,12 +71,12 @@ class ClassThresholds(nn.Module):
 
     @property
     def eta(self) -> Tensor:
-        """The class thresholds `(C,)`, see `class_thresholds`."""
+        """Class thresholds `(C,)`, see `class_thresholds`."""
         return class_thresholds(self.counts, self.threshold)
 
     @torch.no_grad()
     def update(self, logits: Tensor, valid: Tensor | None = None) -> None:
-        """Count the confident pixels of `logits (B, C, h, w)`; every process calls it.
+        """Count the confident pixels of a batch; every process calls it.
 
         Args:
             logits: `(B, C, h, w)`.

@@ -59,7 +59,7 @@ class CorrectedSegmenter(nn.Module):
 
         Args:
             prediction: of the segmenter.
-            context: what correction uses besides, such as `CorrectionMemory.context` gives.
+            context: further inputs of correction, such as those of `CorrectionMemory.context`.
             trace: see `LabelCorrector.forward`.
 
         Returns:

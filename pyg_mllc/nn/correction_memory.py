@@ -1,4 +1,4 @@
-"""The state of correction beside the network: anchors, class counts, a frozen encoder."""
+"""State of correction beside the network: anchors, class counts, a frozen encoder."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ EMA_DECAY = 0.99  # of the counts with `class_thresholds="ema"`
 
 
 class CorrectionMemory(nn.Module):
-    """Anchors, class counts and a frozen encoder, which training collects for correction.
+    """Anchors, class counts and a frozen encoder: the state that training keeps for correction.
 
     The state is in `state_dict`. Student and teacher share one memory.
 
@@ -32,8 +32,8 @@ class CorrectionMemory(nn.Module):
             embedding itself takes this part.
         anchors: labeled pixels kept as anchors, in all classes together; 0 for none. Those of an
             image are replaced each time it is seen, as features move.
-        class_thresholds: confidence that is asked of a class: `counts`, less of seldom predicted
-            ones, as in MLLC; `ema`, by counts that forget; `fixed`, the same of all.
+        class_thresholds: confidence that a class needs: `counts`, less for rarely predicted
+            classes, as in MLLC; `ema`, by a moving average of counts; `fixed`, the same for all.
 
     Attributes:
         active: whether anchors take part in correction; a method's warm-up sets it to false.
@@ -80,7 +80,7 @@ class CorrectionMemory(nn.Module):
 
     @property
     def active_anchors(self) -> AnchorMemory | None:
-        """The anchors that take part in correction, if there are any yet."""
+        """Anchors that take part in correction; None if there are none yet."""
         if self.anchors is None or not self.active or not len(self.anchors):
             return None
         return self.anchors
@@ -93,13 +93,16 @@ class CorrectionMemory(nn.Module):
     def context(
         self, images: Tensor, prediction: Prediction, index: Tensor | None = None
     ) -> CorrectionContext:
-        """Return what the correction of a prediction uses.
+        """Return the inputs of correction beside the prediction.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1].
             prediction: of these images, before correction.
             index: number of each labeled image `(B,)`, whose own anchors are hidden from it; -1 for
                 other images. By default, no anchors are hidden.
+
+        Returns:
+            Class counts, anchors, image numbers and graph features; None for each that is not used.
         """
         anchors = self.active_anchors
         features = None if self.encoder is None else self.graph_features(images, prediction)
@@ -108,7 +111,15 @@ class CorrectionMemory(nn.Module):
         )
 
     def graph_features(self, images: Tensor, prediction: Prediction) -> Tensor:
-        """Return the maps that graphs compare pixels by `(B, D', h, w)`."""
+        """Compute the features that graphs are built from.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+            prediction: of these images.
+
+        Returns:
+            `(B, D', h, w)`.
+        """
         embedding = prediction.features.detach()
         if self.encoder is None:
             return embedding
@@ -124,7 +135,7 @@ class CorrectionMemory(nn.Module):
         index: Tensor | None = None,
         graph_features: Tensor | None = None,
     ) -> None:
-        """Keep what later corrections need of labeled images; every process calls it.
+        """Update anchors and class counts with labeled images; every process calls it.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1].
@@ -150,7 +161,12 @@ class CorrectionMemory(nn.Module):
         self.anchors.add(*(gather_rows(part[known]) for part in (nodes, y, image)))
 
     def count(self, prediction: Prediction, label: Tensor) -> None:
-        """Count confident pixels of each class, where `label (B, H, W)` is not void."""
+        """Count the confident pixels of each class; every process calls it.
+
+        Args:
+            prediction: of images.
+            label: of these images `(B, H, W)`; void pixels do not count.
+        """
         if self.class_thresholds is not None:
             logits = prediction.logits.detach()
             self.class_thresholds.update(logits, resize_labels(label, logits.shape[-2:]) != IGNORE)

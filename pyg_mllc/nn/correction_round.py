@@ -52,12 +52,19 @@ def trust(
 
 
 def soft_labels(logits: Tensor) -> Tensor:
-    """Return labels `(N, C)` that change continuously: nearly one-hot but where classes tie."""
+    """Compute labels that change continuously: nearly one-hot except where classes tie.
+
+    Args:
+        logits: `(N, C)`.
+
+    Returns:
+        `(N, C)`; rows sum to 1.
+    """
     return (logits / SHARPNESS).softmax(1)
 
 
 class RoundFields(TypedDict, total=False):
-    """The options of `RoundOptions`, as keyword arguments."""
+    """Options of `RoundOptions`, as keyword arguments."""
 
     k: int
     threshold: float
@@ -71,7 +78,7 @@ class RoundFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class RoundOptions:
-    """The options of a round of correction.
+    """Options of a round of correction.
 
     Args:
         k: neighbors per pixel in the semantic-level graph, besides the pixel itself; found exactly
@@ -85,8 +92,8 @@ class RoundOptions:
             `{name: GATv2Conv, heads: 4, concat: false}`, or by class or factory (in a
             configuration `{_target_: mine.Layer, _partial_: true}`), see `GraphLayer`; those with
             weights start at random and must be trained.
-        feature_conv: passes features over the class-level graph, likewise; `affinity` needs no
-            edges, other layers get `k` agreeing pixels per pixel, drawn anew at each call in
+        feature_conv: passes features over the class-level graph, see `conv`; `affinity` needs
+            no edges, other layers get `k` agreeing pixels per pixel, drawn again at each call in
             training.
         levels: graphs that messages flow over: `both`, `semantic`, `class` or `none`.
         smooth: False for the published form: exactly k neighbors, found in later rounds by the
@@ -123,17 +130,17 @@ class RoundOptions:
 
     @property
     def moves_labels(self) -> bool:
-        """Whether labels flow between neighbors."""
+        """True if labels flow between neighbors."""
         return self.levels in ("both", "semantic")
 
     @property
     def moves_features(self) -> bool:
-        """Whether features flow between pixels that agree."""
+        """True if features flow between pixels that agree."""
         return self.levels in ("both", "class")
 
 
 class CorrectionRound(nn.Module):
-    r"""Labels flow between nodes that look alike, then features between nodes that agree.
+    r"""Propagate labels between similar nodes, then features between nodes that agree.
 
     .. math::
         Z' = (1 - a) Z + a \hat A Z, \quad Z_r = W_2 (W_1 Z' + b_1) + b_2, \qquad
@@ -146,10 +153,14 @@ class CorrectionRound(nn.Module):
 
     Args:
         num_classes: C.
-        feature_dim: D; None for a round without transforms, thus without parameters.
+        feature_dim: D; None for a round without transforms and parameters.
         options: k, threshold, layers and the rest. Without `smooth`, as published, trust is a step,
             and nodes agree only if they have the same label before the round:
             :math:`G_{ij} = [y_i = y_j]\, q_i^\top q_j` with q along :math:`\mathrm{softmax}(Z_r)`.
+
+    Raises:
+        ValueError: if `feature_conv` has weights and `feature_dim` is None, or a layer does not
+            fit.
     """
 
     def __init__(
@@ -211,17 +222,40 @@ class CorrectionRound(nn.Module):
         return logits, self.feature_transform(features)
 
     def neighbor_weight(self, logits: Tensor, eta: Tensor | None) -> Tensor:
-        """Return the weight a of the neighbors' opinion for each node `(N,)`."""
+        """Compute the weight a of the neighbors' logits for each node.
+
+        Args:
+            logits: `(N, C)`.
+            eta: class thresholds `(C,)`, see `trust`.
+
+        Returns:
+            `(N,)`, in [0, 1].
+        """
         t = self.trust(logits, eta)
         of_confident, of_others = self.blend_weights(logits).unbind()
         return of_others + t * (of_confident - of_others)
 
     def trust(self, logits: Tensor, eta: Tensor | None) -> Tensor:
-        """Return how far each node is confident enough to keep its label `(N,)`, see `trust`."""
+        """Compute how far each node is confident enough to keep its label, see `trust`.
+
+        Args:
+            logits: `(N, C)`.
+            eta: class thresholds `(C,)`, see `trust`.
+
+        Returns:
+            `(N,)`, in [0, 1].
+        """
         return trust(logits.detach(), self.options.threshold, eta, self.options.smooth)
 
     def blend_weights(self, like: Tensor) -> Tensor:
-        """Return the weights a `(2,)` for nodes that are (confident, not confident)."""
+        """Return the weights a of confident nodes and of all others.
+
+        Args:
+            like: tensor that sets type and device.
+
+        Returns:
+            `(2,)`.
+        """
         if self.blending is not None:
             return self.blending.to(like).sigmoid()
         return like.new_tensor(self.options.blend)
@@ -230,7 +264,18 @@ class CorrectionRound(nn.Module):
     def trace(
         self, before: Tensor, after: Tensor, batch: Tensor, graph: Data | None, eta: Tensor | None
     ) -> RoundTrace:
-        """Return a record of a call that turned the logits `before` into `after`, see `forward`."""
+        """Record a call of the round, for explanations.
+
+        Args:
+            before: logits `(N, C)` before the round.
+            after: logits `(N, C)` after it.
+            batch: image of each node `(N,)`.
+            graph: see `forward`.
+            eta: see `forward`.
+
+        Returns:
+            Logits, trust and weights of the nodes, and both graphs.
+        """
         weight = before.new_zeros(len(before))
         weight = weight if graph is None else self.neighbor_weight(before, eta)
         label = before.argmax(1)
@@ -238,7 +283,7 @@ class CorrectionRound(nn.Module):
         return RoundTrace(before, after, self.trust(before, eta), weight, graph, hubs)
 
     def _opinion(self, graph: Data, logits: Tensor) -> Tensor:
-        """Return what the neighbors of each node say `(N, C)`, anchors among them."""
+        """Return the mean logits `(N, C)` of the neighbors of each node, anchors included."""
         n, sources = len(logits), logits
         if "fixed" in graph:
             sources = torch.cat([logits, graph.fixed.to(logits)])
@@ -266,7 +311,16 @@ class CorrectionRound(nn.Module):
         return mean
 
     def hubs(self, logits: Tensor, label: Tensor, batch: Tensor) -> ClassHubs:
-        """Build the class-level graph of the corrected logits and the labels before."""
+        """Build the class-level graph of nodes that agree.
+
+        Args:
+            logits: `(N, C)` after correction.
+            label: `(N,)` before the round; used without `smooth`.
+            batch: image of each node `(N,)`.
+
+        Returns:
+            The graph in factored form.
+        """
         if self.options.smooth:
             return class_hubs(logits / SHARPNESS, batch=batch, agreement="overlap")
         return class_hubs(logits, label, batch)

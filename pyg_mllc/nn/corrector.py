@@ -1,4 +1,4 @@
-"""Label correction: rounds of message passing between the two graphs."""
+"""Label correction: rounds of message passing on two graphs."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Unpack, cast
@@ -23,7 +23,7 @@ AnchorRule = Literal["mean", "bayes"]
 
 
 class CorrectedLabels(NamedTuple):
-    """Corrected labels, and what became of them: lists of maps where the logits are a list."""
+    """Labels after correction; each field is a list of maps if the logits are one."""
 
     label: Maps  # (B, H, W)
     confidence: Maps  # (B, H, W), probability of that label
@@ -32,7 +32,7 @@ class CorrectedLabels(NamedTuple):
 
 
 class LabelCorrector(nn.Module):
-    r"""Correct the labels of an image's pixels by graphs over these pixels, round by round.
+    r"""Correct the labels of an image's pixels by graphs over them, round by round.
 
     Multi-Level Label Correction (Xiao et al., IEEE TMM 2024). In each round labels flow between
     pixels that look alike, then features between pixels that agree, see `CorrectionRound`.
@@ -54,7 +54,7 @@ class LabelCorrector(nn.Module):
             parameters and works on features of any size.
         rounds: K; with 0, the input is the only output.
         share_weights: one set of weights for all rounds.
-        dynamic_graph: build the semantic-level graph of each later round anew, by the original
+        dynamic_graph: rebuild the semantic-level graph in each later round, by the original
             features and those that the round before has moved, side by side; else keep the first.
         anchor_rule: how anchors, labeled pixels of other images, take part where there are any.
             `mean`: among the neighbors, with fixed labels. `bayes`: as evidence, which is added to
@@ -129,7 +129,7 @@ class LabelCorrector(nn.Module):
         Args:
             logits: `Z (B, C, h, w)`, finite; or B maps `(C, h_i, w_i)` of different sizes; or a PyG
                 `Batch` with node values `logits (N, C)` and `x (N, D)`.
-            features: `F (B, D, h, w)`, finite, or B maps likewise; not with a `Batch`.
+            features: `F (B, D, h, w)`, finite, or B maps; not with a `Batch`.
             class_counts: confident pixels seen per class `n (C,)`, for the class thresholds
                 :math:`\eta_c = \tau n_c / \max n`; by default only tau counts.
             anchors: labeled pixels of other images, which take part with labels that stay fixed.
@@ -185,7 +185,7 @@ class LabelCorrector(nn.Module):
         return anchor_graph(x, anchors, k, self.anchor_temperature, of_node, smooth)
 
     def _builds_graph(self, graph: Data | None, graph_features: Tensor | None) -> bool:
-        """Whether the next round needs a semantic-level graph other than the last one."""
+        """Return whether the next round needs a new semantic-level graph."""
         moves = self.dynamic_graph and graph_features is None
         return self.options.moves_labels and (graph is None or moves)
 
@@ -274,11 +274,14 @@ class LabelCorrector(nn.Module):
 
     @property
     def neighbors(self) -> int:
-        """Number of neighbors, besides itself, that have a say in a pixel's label."""
+        """Number of neighbors that influence a pixel's label, itself excluded."""
         return num_tapered(self.options.k) if self.options.smooth else self.options.k
 
     def check_anchors(self, anchors: AnchorMemory) -> None:
-        """Raise an error if anchors cannot take part.
+        """Raise an error if anchors cannot take part in correction.
+
+        Args:
+            anchors: labeled nodes.
 
         Raises:
             ValueError: if they have other classes, or no labels flow between neighbors.

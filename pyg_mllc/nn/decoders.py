@@ -1,4 +1,4 @@
-"""Encoder and decoder of a segmentation network: our own small decoders, and those of smp."""
+"""Encoders with matching decoders: our own small decoders, and those of smp."""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ class Pair(NamedTuple):
 
 
 class Fusion(nn.Module):
-    """Bring an encoder's stages to the size of the finest, and sum them.
+    """Resize the stages of an encoder to the finest one, and sum them.
 
     Args:
         in_channels: channels of each stage, the finest first.
@@ -64,8 +64,8 @@ class DeepLabV2(nn.Module):
     .. math::
         x = \sum_{d \in \{6, 12, 18, 24\}} W_d *_d s + b_d
 
-    Linear, so that the linear class head after it can give whatever the published one can, which
-    sums four such convolutions to the classes at once.
+    It is linear, so that with the linear class head it can compute all that the published head can,
+    which sums four such convolutions to the classes at once.
 
     Args:
         in_channels: channels of the last stage.
@@ -83,7 +83,11 @@ class DeepLabV2(nn.Module):
 
 
 class Stages(nn.Module):
-    """timm's feature extractor, its maps always `(B, channels, h, w)`."""
+    """Feature extractor of timm whose maps are always `(B, channels, h, w)`.
+
+    Args:
+        extractor: timm model with `features_only`.
+    """
 
     def __init__(self, extractor: nn.Module) -> None:
         super().__init__()
@@ -96,7 +100,7 @@ class Stages(nn.Module):
 
 
 class _Tokens(nn.Module):
-    """All outputs of smp's vision transformer in one list: four maps, then their tokens."""
+    """List of all outputs of smp's vision transformer: four maps, then their tokens."""
 
     def __init__(self, vit: nn.Module) -> None:
         super().__init__()
@@ -170,7 +174,7 @@ def _dpt(encoder: str, weights: str | None, **more: Any) -> Pair:
 def create_pair(
     encoder: str, weights: str | None, decoder: str, width: int, stride: int, **more: Any
 ) -> Pair:
-    """Make an encoder and a decoder that fits it.
+    """Build an encoder and a decoder that fits it.
 
     Args:
         encoder: name of a timm model.
@@ -180,8 +184,12 @@ def create_pair(
         stride: of the finest stage that `fusion` takes.
         **more: options of encoder (timm) or decoder (smp), such as `output_stride`.
 
+    Returns:
+        Encoder and decoder, timm's config of the encoder, and what image sides must be multiples
+        of.
+
     Raises:
-        InputError: if there is no such thing, or the two do not fit.
+        InputError: if a name or an option is unknown, or the two do not fit.
     """
     if decoder in ("fusion", "deeplabv2"):
         return _own(encoder, weights, decoder, width, stride, **more)

@@ -1,4 +1,4 @@
-"""timm encoders, and the ways to fill them with weights."""
+"""Encoders of timm, and sources of their weights."""
 
 import logging
 from collections.abc import Callable
@@ -55,13 +55,16 @@ def build_filled(
     weights: str | None,
     encoder: Callable[[Any], nn.Module] = lambda built: built,
 ) -> Any:
-    """Build a timm encoder, for images of any size if it can, and see that its weights are in.
+    """Build a timm encoder for images of any size if possible, and verify that weights are loaded.
 
     Args:
         make: builds it, given timm's options and the `shift` of its weights.
         name: of the encoder.
         weights: where its weights come from, see `weight_options`.
         encoder: finds it in what is built, by default all of that.
+
+    Returns:
+        What `make` built.
 
     Raises:
         InputError: if it cannot be built, a file lacks weights that it needs, or weights cannot be
@@ -71,7 +74,7 @@ def build_filled(
     timms_log = logging.getLogger("timm")
     level = timms_log.level
     try:
-        timms_log.setLevel(logging.ERROR)  # it warns of each classifier that a file has besides
+        timms_log.setLevel(logging.ERROR)  # it warns of the classifier in each file
         built = _flexible(make)
         if weights not in (None, "timm"):
             # timm is silent about tensors that a file lacks. Random ones differ in a second build;
@@ -91,7 +94,7 @@ def build_filled(
                     f"the first {lacking[0]}; give weights of this very encoder"
                 )
     except InputError:
-        raise  # says already what to mend
+        raise  # names the remedy already
     except OSError as error:  # what the hub makes of a download that fails
         reason = " ".join(str(error).split())[:300]
         raise InputError(
@@ -112,8 +115,11 @@ def build_filled(
 def check_name(name: str) -> None:
     """Raise an error if timm does not know an encoder.
 
+    Args:
+        name: of a timm model.
+
     Raises:
-        InputError: naming some that it knows.
+        InputError: with similar names that timm knows.
     """
     if not timm.is_model(name):
         near = get_close_matches(name, timm.list_models())
@@ -124,7 +130,7 @@ def check_name(name: str) -> None:
 
 
 def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[str, Any]:
-    """Return the options of timm for the source of weights.
+    """Return timm's options for a source of weights.
 
     Args:
         name: of the encoder.
@@ -151,7 +157,7 @@ def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[s
 
 
 def _flexible(make: Callable[..., Any]) -> Any:
-    """Build for images of any size; each family of encoders has its own word for it."""
+    """Build for images of any size, by the option of the encoder family."""
     for flexible in ({"dynamic_img_size": True}, {"strict_img_size": False}):
         try:
             return make(**flexible)
@@ -162,7 +168,14 @@ def _flexible(make: Callable[..., Any]) -> Any:
 
 
 def has_packaged_weights(name: str) -> bool:
-    """Return whether `weights="package"` would work for this encoder, here and now."""
+    """Return whether `weights="package"` works for this encoder, with the packages installed.
+
+    Args:
+        name: of a timm model.
+
+    Returns:
+        True if its weights are installed.
+    """
     try:
         return name in PACKAGED and import_module(PACKAGED[name][0]) is not None
     except ImportError:
@@ -192,7 +205,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise InputError(f"model.weights={path} does not exist; give a state dict file")
     try:
         return load_state_dict(str(path), weights_only=True)
-    except Exception as error:  # whatever torch, pickle or safetensors make of the file
+    except Exception as error:  # of torch, pickle or safetensors, of many kinds
         raise InputError(
             f"model.weights={path} is not a file of weights only; give a state dict"
         ) from error

@@ -58,16 +58,26 @@ class FrozenFeatures(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "FrozenFeatures":
-        """Stay in eval mode."""
+        """Stay in eval mode.
+
+        Args:
+            mode: ignored.
+
+        Returns:
+            The module itself.
+        """
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, images: Tensor, embedding: Tensor) -> Tensor:
-        """Return maps `(B, D', h, w)`, each pixel's vectors of unit length side by side.
+        """Compute features for graphs, a concatenation of vectors of unit length.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1].
             embedding: `(B, D, h, w)`; sets the size.
+
+        Returns:
+            `(B, D', h, w)`.
         """
         size = [max(round(n / self.multiple), 1) * self.multiple for n in images.shape[-2:]]
         if size != list(images.shape[-2:]):  # vision transformers need whole patches
@@ -79,7 +89,7 @@ class FrozenFeatures(nn.Module):
 
 
 class EncoderFeatures:
-    """Features of images by a pretrained encoder alone, for the correction of masks.
+    """Features of images by a pretrained encoder alone, to correct masks.
 
     Args:
         name: any timm encoder.

@@ -1,4 +1,4 @@
-"""Any layer of PyTorch Geometric, called one way."""
+"""Any layer of PyTorch Geometric behind one interface."""
 
 import inspect
 import warnings
@@ -35,7 +35,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 
 class GraphLayer(nn.Module):
-    """A PyG layer that keeps the number of channels, given edge weights in the form it takes.
+    """PyG layer that keeps the number of channels, with edge weights in the form that it takes.
 
     Args:
         conv: name of a layer in `torch_geometric.nn`, by itself or with options as in
@@ -68,13 +68,16 @@ class GraphLayer(nn.Module):
         self._check(name, list(takes.values()), channels)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
-        """Pass messages between nodes `x (N, D)` over `edge_index (2, E)`.
+        """Pass messages between nodes.
 
         Args:
             x: `(N, D)`.
             edge_index: `(2, E)`, source then target.
             edge_weight: `(E,)`; layers with `edge_attr` get it as `(E, 1)`, those without either
                 do without.
+
+        Returns:
+            `(N, D)`.
         """
         options = {}
         if self.weight_name is not None:
@@ -119,7 +122,11 @@ class GraphLayer(nn.Module):
 
 
 def fitting_layers() -> list[str]:
-    """Return the names of the layers of PyG that fit without options, by trying each."""
+    """Find the layers of PyG that work without options, by trying each.
+
+    Returns:
+        Their names.
+    """
     names = []
     for name in LAYERS:
         with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""The graph that labels flow over: pixels that look alike, and anchors."""
+"""Graph that labels flow over: similar pixels, and anchors."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,7 +17,7 @@ POSITION = 3e-3  # weight of a pixel's row and column beside unit vectors
 
 
 def look_alike_features(maps: Sequence[Tensor], pos: Tensor | None = None) -> Tensor:
-    r"""Concatenate the features that nodes are compared by, each part of unit length.
+    r"""Concatenate the features that nodes are compared by, each part scaled to unit length.
 
     .. math::
         u_i = [F^1_i / \|F^1_i\|, \dots, F^M_i / \|F^M_i\|, \; \lambda\, pos_i], \qquad
@@ -48,7 +48,7 @@ def label_graph(
     pos: Tensor | None = None,
     smooth: bool = True,
 ) -> Data:
-    r"""Join the nodes over which labels flow: those of an image that look alike.
+    r"""Build the graph that labels flow over: it joins similar nodes of an image.
 
     .. math::
         S_{ij} = \max(0, 1 - \|u_i - u_j\|^2 / 2M) \; t_{ij}, \qquad A = S + S^\top
@@ -80,7 +80,7 @@ def label_graph(
 
 
 def _mean_cosine(similarity: Tensor, maps: int) -> Tensor:
-    """Turn minus the squared distance of M unit vectors each into their mean cosine, if above 0."""
+    """Compute the mean cosine of M unit vectors from minus their squared distance, 0 at least."""
     return (1 + similarity / (2 * maps)).clamp(min=0)
 
 
@@ -88,7 +88,7 @@ def _mean_cosine(similarity: Tensor, maps: int) -> Tensor:
 def add_anchors(
     graph: Data, anchors: HeteroData, label: Tensor, num_classes: int, share: float
 ) -> Data:
-    r"""Let labeled nodes of other images take part in the flow of labels.
+    r"""Add labeled nodes of other images to the graph that labels flow over.
 
     .. math::
         W = [(1 - \beta) \hat A, \; \beta R], \qquad

@@ -1,4 +1,4 @@
-"""Logits and features in any form, as nodes, and the way back."""
+"""Conversion of logits and features between maps and nodes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,13 +28,16 @@ class Nodes(NamedTuple):
 def pixel_nodes(
     logits: Maps | Batch, features: Maps | None, graph_features: Maps | None = None
 ) -> Nodes:
-    """Turn every pixel into a node.
+    """Convert logits and features to nodes, one per pixel.
 
     Args:
         logits: `(B, C, h, w)`; B maps `(C, h_i, w_i)` of different sizes; or a `Batch` with node
             values `logits (N, C)` and `x (N, D)`.
         features: `(B, D, h, w)`, or B maps; not with a `Batch`.
         graph_features: `(B, D', h, w)`, or B maps, or `(N, D')` with a `Batch`.
+
+    Returns:
+        Nodes of one graph for all images.
 
     Raises:
         ValueError: if the forms or sizes of the three do not fit each other.

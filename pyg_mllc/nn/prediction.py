@@ -1,4 +1,4 @@
-"""The types that flow through the library: predictions, and what correction takes and returns."""
+"""Types that flow through the library: predictions, and inputs and outputs of correction."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class CorrectionContext(NamedTuple):
 
 
 class RoundTrace(NamedTuple):
-    """One round of correction as its N nodes saw it; of maps, nodes are pixels row by row."""
+    """Record of one round of correction over N nodes; pixels of maps are nodes row by row."""
 
     before: Tensor  # (N, C), logits before the round
     after: Tensor  # (N, C), and after it
@@ -39,7 +39,7 @@ class RoundTrace(NamedTuple):
 
 @dataclass(frozen=True)
 class CorrectionOutput:
-    """Predictions before correction and after each round; iterates over them in this order.
+    """Predictions before correction and after each round; iterates in this order.
 
     Attributes:
         before: the prediction before the first round.
@@ -53,7 +53,7 @@ class CorrectionOutput:
 
     @property
     def after(self) -> Prediction:
-        """The prediction after the last round; without rounds, that before correction."""
+        """Prediction after the last round; without rounds, the one before correction."""
         return self.rounds[-1] if self.rounds else self.before
 
     @property

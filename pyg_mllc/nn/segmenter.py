@@ -1,4 +1,4 @@
-"""The segmentation network: an encoder, a decoder, a class head and an embedding head."""
+"""Segmentation network: an encoder, a decoder, a class head and an embedding head."""
 
 import logging
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Segmenter(nn.Module):
-    """Predict class logits at the decoder's size, and embeddings for the graphs, from images.
+    """Predict class logits at the decoder's size, and embeddings for graphs, from images.
 
     Args:
         num_classes: C.
@@ -80,14 +80,28 @@ class Segmenter(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "Segmenter":
-        """Set the mode; a frozen encoder stays in eval mode."""
+        """Set the mode; a frozen encoder stays in eval mode.
+
+        Args:
+            mode: True for training, False for evaluation.
+
+        Returns:
+            The module itself.
+        """
         super().train(mode)
         if self.frozen:
             self.encoder.eval()
         return self
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Return the encoder's maps, the finest first, of `images (B, 3, H, W)` in [0, 1]."""
+        """Compute the encoder's maps.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            Maps `(B, channels, h, w)`, the finest first.
+        """
         height, width = (max(round(n / self.multiple), 1) for n in images.shape[-2:])
         size = height * self.multiple, width * self.multiple
         if size != images.shape[-2:]:
@@ -96,14 +110,24 @@ class Segmenter(nn.Module):
         return stages
 
     def decode(self, stages: list[Tensor]) -> Prediction:
-        """Predict from the maps of `encode`."""
+        """Predict from maps of the encoder.
+
+        Args:
+            stages: of `encode`.
+
+        Returns:
+            Logits `(B, C, h, w)` at `stride`, embeddings `(B, D, h', w')` at `feature_stride`.
+        """
         x = self.decoder(stages)
         size = [max(round(n * self.stride / self.feature_stride), 1) for n in x.shape[-2:]]
         small = F.interpolate(x, size, mode="area") if self.feature_stride > self.stride else x
         return Prediction(self.class_head(x), self.embedding_head(small))
 
     def forward(self, images: Tensor) -> Prediction:
-        """Predict from `images (B, 3, H, W)` in [0, 1].
+        """Predict class logits and embeddings.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
 
         Returns:
             Logits `(B, C, h, w)` at `stride`, embeddings `(B, D, h', w')` at `feature_stride`.

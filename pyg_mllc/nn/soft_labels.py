@@ -1,4 +1,4 @@
-"""Labels as logits that say as much."""
+"""Conversion of labels to logits."""
 
 import math
 
@@ -7,11 +7,14 @@ from torch import Tensor
 
 
 def label_margin(num_classes: int, label_confidence: float) -> float:
-    r"""Return how far a label's logit stands above the others: :math:`\log(b\,(C - 1) / (1 - b))`.
+    r"""Compute how far a label's logit exceeds the others: :math:`\log(b\,(C - 1) / (1 - b))`.
 
     Args:
         num_classes: C.
         label_confidence: b, prior probability that a label is correct.
+
+    Returns:
+        The margin, above 0.
 
     Raises:
         ValueError: if there are fewer than two classes, or b is not between chance and 1.
@@ -25,7 +28,7 @@ def label_margin(num_classes: int, label_confidence: float) -> float:
 
 
 def label_logits(label: Tensor, num_classes: int, label_confidence: float = 0.8) -> Tensor:
-    r"""Return logits that say as much as labels do.
+    r"""Compute logits whose softmax gives each label its prior probability.
 
     .. math::
         Z_{ic} = [y_i = c] \, \log \frac{b\,(C - 1)}{1 - b}

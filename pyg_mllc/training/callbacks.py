@@ -18,7 +18,7 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Write a checkpoint beside the old one, and replace that once the new one is whole."""
+    """Write checkpoints atomically: the old file stays until the new one is complete."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -27,7 +27,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class BatchSeeding(L.Callback):
-    """Seed each batch by the seed of the run, the number of the batch and the process alone.
+    """Seed each batch from the seed of the run, the batch number and the process rank.
 
     A resumed run needs no random state, and validation changes no training.
 
@@ -51,7 +51,7 @@ class BatchSeeding(L.Callback):
 
 
 class StepCallback(L.Callback):
-    """Calls `on_step_end` after each optimizer step, however many batches it takes."""
+    """Base class of callbacks after an optimizer step, however many batches it takes."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -65,7 +65,15 @@ class StepCallback(L.Callback):
             self.on_step_end(trainer, module)
 
     def on_step_end(self, trainer: L.Trainer, module: Any) -> None:
-        """Do what follows an optimizer step."""
+        """Run after each optimizer step; subclasses override it.
+
+        Args:
+            trainer: that runs the training.
+            module: that is trained.
+
+        Raises:
+            NotImplementedError: if a subclass does not override it.
+        """
         raise NotImplementedError
 
 
@@ -77,9 +85,9 @@ class TeacherUpdate(StepCallback):
 
 
 class CompleteStepCallback(StepCallback):
-    """Calls `on_complete_step` where nothing of a step is left to do.
+    """Base class of callbacks after a complete step, with its validation if one follows.
 
-    That is after its validation where one follows, so that a resumed run lacks none.
+    A checkpoint of a complete step lacks no validation when its run is resumed.
 
     Args:
         validates: whether a validation follows an optimizer step of this number.
@@ -97,12 +105,19 @@ class CompleteStepCallback(StepCallback):
         self.on_complete_step(trainer)
 
     def on_complete_step(self, trainer: L.Trainer) -> None:
-        """Do what may follow a complete step."""
+        """Run after each complete step; subclasses override it.
+
+        Args:
+            trainer: that runs the training.
+
+        Raises:
+            NotImplementedError: if a subclass does not override it.
+        """
         raise NotImplementedError
 
 
 class Checkpoints(CompleteStepCallback):
-    """Write `last.ckpt` every so many steps, and `best.ckpt` after each validation better than all.
+    """Write `last.ckpt` at fixed intervals, and `best.ckpt` after each best validation so far.
 
     Args:
         folder: of the checkpoints.
@@ -126,9 +141,10 @@ class Checkpoints(CompleteStepCallback):
 
 
 class GracefulStop(CompleteStepCallback):
-    """At Ctrl-C or SIGTERM, complete the step, write `last.ckpt` and stop; at a second one, stop.
+    """Complete the step, write `last.ckpt` and stop at Ctrl-C or SIGTERM.
 
-    A process that is asked to stop stops all processes, at the same step.
+    A second signal stops at once. A process that is asked to stop stops all processes, at the same
+    step.
 
     Args:
         folder: of the checkpoint.
@@ -160,7 +176,7 @@ class GracefulStop(CompleteStepCallback):
             raise KeyboardInterrupt
 
     def _any_asked(self, trainer: L.Trainer) -> bool:
-        """Whether any process was asked to stop: they save together, so they stop together."""
+        """Return whether any process was asked to stop: all save and stop together."""
         if trainer.world_size == 1:
             return self.asked
         asked = torch.tensor(float(self.asked), device=trainer.strategy.root_device)
@@ -180,7 +196,7 @@ class GracefulStop(CompleteStepCallback):
 def step_callbacks(
     seed: int, folder: Path, save_every: int, validates: Callable[[int], bool]
 ) -> list[L.Callback]:
-    """Return the callbacks of each step, in the order in which they have to run.
+    """Build the callbacks of each step, in the order in which they have to run.
 
     A batch is counted, and the teacher updated, before a checkpoint is written, which holds both.
     The stop comes last: what it interrupts is complete.
@@ -190,6 +206,9 @@ def step_callbacks(
         folder: of the checkpoints.
         save_every: optimizer steps between checkpoints.
         validates: whether a validation follows an optimizer step of this number.
+
+    Returns:
+        Callbacks for the Lightning trainer.
     """
     return [
         BatchSeeding(seed),

@@ -20,7 +20,7 @@ LOGGERS = ("csv", "tensorboard", "mlflow", "wandb")
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """Length, speed and hardware of a training; options of Lightning's Trainer have its names.
+    """Length, speed and hardware of a training; named as in Lightning's Trainer.
 
     Args:
         max_steps: optimizer steps.
@@ -129,10 +129,14 @@ class TrainerConfig:
 def check_factories(
     optimizer: Callable[..., Optimizer], scheduler: Callable[..., LRScheduler] | None
 ) -> None:
-    """Raise unless an optimizer and its scheduler can be made; tries it on a single weight.
+    """Check that an optimizer and its scheduler can be built, on a single weight.
+
+    Args:
+        optimizer: factory, see `TrainerConfig`.
+        scheduler: factory, see `TrainerConfig`.
 
     Raises:
-        InputError: if not, naming the option where it is known.
+        InputError: if not, with the name of the option if it is known.
     """
     options = getattr(optimizer, "keywords", {})
     for name in ("lr", "weight_decay", "momentum"):

@@ -1,4 +1,4 @@
-"""The Lightning side of a method: optimizer, schedule, validation, log, what is saved."""
+"""Lightning module of a method: optimizer, schedule, validation, log, checkpoints."""
 
 import math
 import time
@@ -25,7 +25,7 @@ REMEDY = "lower optimizer.lr or set trainer.gradient_clip_val=1"
 
 
 class TrainingModule(L.LightningModule):
-    """Runs a method: optimizer, schedule, validation, log.
+    """Lightning module that trains and validates a method.
 
     Args:
         method: what to train.
@@ -56,12 +56,12 @@ class TrainingModule(L.LightningModule):
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken, without the time between its parts."""
+        """Duration of the run in seconds, without breaks before a resume."""
         return self.before["seconds"] + time.perf_counter() - self.began
 
     @property
     def step_seconds(self) -> float:
-        """Of this part, or the last one with steps; the median is blind to gaps that validate."""
+        """Median seconds per batch since the last resume, or before it if there are none."""
         ends = self.step_ends
         return float(np.median(np.diff(ends))) if len(ends) > 1 else self.before["step_seconds"]
 
@@ -86,8 +86,8 @@ class TrainingModule(L.LightningModule):
             raise InputError(f"expected {name} to give tensors, a loss among them, got {kinds}")
         logged = {name: figure.detach() for name, figure in figures.items()}
         if self._refuse_nonfinite([n for n, figure in logged.items() if not figure.isfinite()]):
-            for mine, before in zip(self.method.student.buffers(), statistics, strict=True):
-                mine.data.copy_(before)  # the batch may have spoiled batch normalization
+            for buffer, before in zip(self.method.student.buffers(), statistics, strict=True):
+                buffer.data.copy_(before)  # undo the batch's update of batch normalization
         shown = {name: logged[name] for name in ("loss", "confident") if name in logged}
         self.log_dict(shown, prog_bar=True, sync_dist=True)
         self.log_dict({n: logged[n] for n in logged if n not in shown}, sync_dist=True)
@@ -173,7 +173,7 @@ class TrainingModule(L.LightningModule):
         return torch.channels_last if self.config.channels_last else torch.contiguous_format
 
     def _predictions(self, view: Tensor) -> list[Prediction]:
-        """Those of the student, then the teacher's before correction and after each round."""
+        """Return predictions of the student, then the teacher's before and after each round."""
         return [self.method.student.segmenter(view), *self.method.predict_teacher(view)]
 
     @property
@@ -181,12 +181,12 @@ class TrainingModule(L.LightningModule):
         return self.config.on_nonfinite == "skip"
 
     def _refuse_nonfinite(self, bad: list[str]) -> bool:
-        """Whether a process has figures that are not finite; stops all unless they are skipped."""
-        found = bool(sum_over_processes(torch.tensor(float(len(bad)), device=self.device)))
-        if found and not self._skips:
+        """Return whether any process has nonfinite figures; raise unless they are skipped."""
+        is_bad = bool(sum_over_processes(torch.tensor(float(len(bad)), device=self.device)))
+        if is_bad and not self._skips:
             names = ", ".join(bad) or "a loss of another process"
             raise InputError(
                 f"step {self.global_step + 1}: not finite: {names}; "
                 f"{REMEDY}, or pass trainer.on_nonfinite=skip"
             )
-        return found
+        return is_bad

@@ -24,6 +24,9 @@ def build_optimizer(
     Args:
         student: the network, of which weights that need no gradient are left out.
         config: the factories, the factor, and whether gradients are clipped.
+
+    Returns:
+        The optimizer, and its scheduler.
     """
     encoder = list(student.segmenter.encoder.parameters())
     corrector = list(student.corrector.parameters())

@@ -1,4 +1,4 @@
-"""One training from its first step to its last, or from where it stopped."""
+"""Run one training, from the start or from a checkpoint."""
 
 import logging
 import re
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Bar(RichProgressBar):
-    """Lightning's bar, in which numbers of loggers take no room."""
+    """Lightning's progress bar without the version number of loggers."""
 
     def get_metrics(self, *args: Any) -> dict[str, Any]:
         return {name: v for name, v in super().get_metrics(*args).items() if name != "v_num"}
@@ -45,13 +45,13 @@ def train(
     resume: bool = False,
     network: dict[str, Any] | None = None,
 ) -> TrainingResult:
-    """Train a method, validate it, and keep its checkpoints and log.
+    """Train a method, validate it, and write checkpoints and logs.
 
     Args:
         method: what to train, see `TrainingModule`.
         splits: images.
         config: lengths, rates, devices.
-        seed: of whatever is drawn.
+        seed: of all random choices.
         out: folder for `last.ckpt`, `best.ckpt` (weights only, of the best mIoU), `result.json`
             and logs.
         name: what the run is called in tables.
@@ -131,7 +131,7 @@ def _saved(path: Path) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         saved["run"]["provenance"]
-    except Exception as error:  # whatever a stranger's file makes of torch
+    except Exception as error:  # torch raises many kinds for damaged files
         raise InputError(
             f"{path} is no checkpoint of a run, or one of an earlier version; remove it to start "
             "anew"
@@ -142,7 +142,7 @@ def _saved(path: Path) -> dict[str, Any]:
 def _loaders(
     method: Method, splits: Splits, config: TrainerConfig, seed: int, done: int, name: str
 ) -> dict[str, Any]:
-    """Endless batches that go on after those done."""
+    """Build infinite loaders that continue after the batches done."""
     skip, workers = config.on_unreadable == "skip", config.num_workers
     labeled = ReadableSet(splits.labeled, skip)
     loaders = {"labeled": infinite_loader(labeled, config.batch_size, seed, done, workers)}
@@ -160,7 +160,7 @@ def _loaders(
 
 
 def _peak_mb() -> float:
-    """Most megabytes that this process ever had resident."""
+    """Return the peak of resident memory of this process, in megabytes."""
     unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
@@ -227,7 +227,7 @@ def _plain(factory: Any) -> dict[str, Any]:
 def _loggers(
     config: TrainerConfig, out: Path, saved: dict[str, Any] | None, options: dict[str, Any]
 ) -> list[Any]:
-    """The loggers; a resumed run's rows go beside those of before."""
+    """Build the loggers; a resumed run writes its rows beside the earlier ones."""
     part = "" if saved is None else f"from_step_{saved['global_step']}"
     make = {
         "csv": lambda: lightning_loggers.CSVLogger(out, name="", version=part),

@@ -85,7 +85,7 @@ def _draw_neighbors(
 def _draw_path(
     axes: Any, steps: dict[str, Tensor], classes: Sequence[str], colors: Sequence[Color]
 ) -> None:
-    """Draw the probabilities of the likeliest classes, step by step."""
+    """Draw the probabilities of the most likely classes, step by step."""
     path = np.stack([probabilities.cpu().numpy() for probabilities in steps.values()])
     for c in np.argsort(-path.max(0))[:SHOWN]:
         axes.plot(path[:, c], "o-", color=_plain(colors[c]), mec="black", label=classes[c], lw=2)

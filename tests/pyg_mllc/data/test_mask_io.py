@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pyg_mllc.data import VOC, DatasetSpec, folder
-from pyg_mllc.data.catalog import voc_color
+from pyg_mllc.data.builtin_specs import voc_color
 from pyg_mllc.data.class_table import read_classes
 from pyg_mllc.data.mask_io import read_mask, read_raw_mask
 from pyg_mllc.errors import InputError

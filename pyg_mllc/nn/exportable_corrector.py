@@ -1,4 +1,4 @@
-"""Label correction in a form that exporters take."""
+"""Label correction as dense matrix products, for export to ONNX and torch.export."""
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from pyg_mllc.nn.soft_labels import label_logits
 
 
 class ExportableCorrector(nn.Module):
-    """The computation of a `LabelCorrector`, as matrices of all pairs of pixels.
+    """The computation of a `LabelCorrector` as dense matrices over all pairs of pixels.
 
     Exporters need shapes that depend on no values, which edges and blocks of agreeing pixels are
     not. So memory grows with the square of the pixels of an image: 64 MB at 64 x 64, per matrix.
@@ -76,12 +76,15 @@ class ExportableCorrector(nn.Module):
     def forward(
         self, logits: Tensor, features: Tensor, graph_features: Tensor | None = None
     ) -> Tensor:
-        """Return the logits `(B, C, h, w)` after the last round.
+        """Compute the logits after the last round.
 
         Args:
             logits: `Z (B, C, h, w)`.
             features: `F (B, D, h, w)`; h * w more than the corrector's `neighbors`.
             graph_features: see `LabelCorrector`.
+
+        Returns:
+            `(B, C, h, w)`.
         """
         corrector = self.corrector
         z, f = _nodes(logits), _nodes(features)  # (B, N, C), (B, N, D)

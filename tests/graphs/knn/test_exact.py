@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from graphs.knn.search import ExactSearch, grouped_topk
+from graphs.knn.exact import ExactSearch, grouped_topk
 
 
 @pytest.mark.parametrize("columns", [5, 320, 1283])
