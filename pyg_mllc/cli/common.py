@@ -1,4 +1,4 @@
-"""What several commands share: digests, tables of classes, and what is said of a folder."""
+"""Shared parts of the commands: digests, tables of classes, reports on a folder."""
 
 import hashlib
 import sys

@@ -1,4 +1,4 @@
-"""Where Hydra finds configurations: the folder `configs/`, and the rows of its tables.
+"""Sources of Hydra's configurations: the folder `configs/`, and the rows of its tables.
 
 A table is a file `configs/table/<table>.yaml` with an experiment a line, which
 `experiment=<table>/<row>` chooses like a file of `configs/experiment/`:

@@ -14,7 +14,7 @@ from pyg_mllc.errors import InputError
 
 
 def check_choices(cfg: DictConfig) -> None:
-    """Refuse options that nothing reads, for a choice was written so that it chooses nothing.
+    """Raise if an override selects no config group, so that nothing would read it.
 
     Raises:
         InputError: saying how to write it.
@@ -30,7 +30,7 @@ def check_choices(cfg: DictConfig) -> None:
 
 
 def method_name(method: DictConfig) -> str:
-    """What a method is called in folders and messages."""
+    """Return the name of a method in folders and messages."""
     return str(method._target_).rsplit(".", 1)[-1].lower()
 
 
@@ -45,7 +45,7 @@ def tell_unread(cfg: DictConfig, options: Iterable[str]) -> None:
 
 
 def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
-    """Give patterns of options that have no effect, and why."""
+    """Yield patterns of options that have no effect, and the reason."""
     if not cfg.method.get("correct", True):
         why = f"{method_name(cfg.method)} corrects nothing unless method.correct=true"
         yield r"corrector|method\.memory", why

@@ -229,7 +229,7 @@ def _exif(exif: str, photo_of: dict[Path, Path], spec: "DatasetSpec") -> str:
 
 
 def _naming(path: Path, error: InputError) -> str:
-    """What is wrong, with the mask's name."""
+    """Return the message of an error, with the path of the mask."""
     return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 

@@ -1,4 +1,4 @@
-"""What `mllc correct` leaves of each mask, and tells of all of them."""
+"""Files that `mllc correct` writes for each mask, and its summary."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ MAX_ISSUE_RATE = 0.25  # share of suspected labels above which the suspicion its
 
 
 def kept(results: Results, source: Source) -> "Config":
-    """What was found in a mask, as `write` left it."""
+    """Return the findings of a mask, as `write` stored them."""
     return json.loads(results.paths(source.name)["found"].read_text())
 
 

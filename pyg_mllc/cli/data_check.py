@@ -127,7 +127,7 @@ def _parts(seen: list["SampleReport"]) -> Table:
 
 
 def _classes(seen: list["SampleReport"], spec: "DatasetSpec") -> Table:
-    """How often each class is, of the pixels that have one."""
+    """Build the table of the classes' shares of the labeled pixels."""
     import numpy as np
 
     table, columns = Table("class", ""), []

@@ -33,12 +33,12 @@ def refuse(sentence: str, code: int = 2) -> NoReturn:
 
 
 def short(path: Path) -> Path:
-    """Give a path as seen from the current folder, where it lies inside."""
+    """Return a path relative to the current folder, if it lies inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def sentence_of(error: BaseException | None) -> str | None:
-    """What to tell the user, if the cause is something the user can mend."""
+    """Return one sentence for the user, or None if the user cannot mend the cause."""
     hydras = None
     if isinstance(error, OSError) and error.filename:
         mend = "check this path and the space there (output=<folder> sets where results go)"

@@ -146,7 +146,7 @@ def evaluate(
 
 
 def _is_ours(table: Path) -> bool:
-    """Whether a table of classes is that of an earlier evaluation, which a new one replaces."""
+    """Check if a table of classes belongs to an earlier evaluation, which may be replaced."""
     if not table.is_file():
         return False
     with table.open("rb") as file:
@@ -189,7 +189,7 @@ def _write(
 
 
 def _check_classes(known: tuple[str, ...], spec: "DatasetSpec") -> None:
-    """Refuse a data set whose classes are not those of the checkpoint."""
+    """Raise if the classes of a data set differ from those of the checkpoint."""
     if known == tuple(spec.classes):
         return
     pairs = enumerate(zip(known, spec.classes, strict=False))

@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
 
 
 class ExportReport(NamedTuple):
-    """What was exported, and how far it agrees with torch."""
+    """Exported file, and its agreement with torch."""
 
     file: Path
     input: str  # what the network takes

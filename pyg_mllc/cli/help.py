@@ -78,7 +78,7 @@ def print_help(command: str, arguments: list[str]) -> None:
 
 
 def options(values: "Config", meanings: dict[str, str], prefix: str = "") -> Iterator[Option]:
-    """Give the options of a configuration, those of its parts among them.
+    """Yield the options of a configuration and of its parts.
 
     Args:
         values: plain containers; what a `_target_` is made from is explained by its docstring.
@@ -105,7 +105,7 @@ def _shown(value: object) -> str:
 
 
 def _function_options(command: str) -> dict[str, str]:
-    """What the docstring of a command's function says of its options, and which are needed."""
+    """Return the descriptions of a function's options, and which of them are needed."""
     if command == "check":  # no function of Python's
         return {}
     function = getattr(pyg_mllc, "correct_masks" if command == "correct" else command)
@@ -117,7 +117,7 @@ def _function_options(command: str) -> dict[str, str]:
 
 
 def _documented(target: object) -> dict[str, str]:
-    """What a docstring says of each argument; its `**options` name who explains the rest."""
+    """Return the description of each argument; `**options` name the object that has the rest."""
     meanings: dict[str, str] = {}
     for argument in parse(target.__doc__ or "", style=DocstringStyle.GOOGLE).params:
         meaning = " ".join((argument.description or "").split())

@@ -11,7 +11,7 @@ from pyg_mllc.utils.io import atomic_open
 
 
 def check_output(folder: Path, own: Collection[str] = ()) -> None:
-    """Refuse a folder that cannot be written to, or that a data set is read from.
+    """Raise if a folder cannot be written to, or a data set is read from it.
 
     What the classes of results are called would else be what the data set's are.
 
@@ -70,7 +70,7 @@ class Results:
             )
 
     def begin(self, sources: Iterable[Source], inputs: Iterable[Path]) -> list[Source]:
-        """Give the sources that are not finished, after a look at what would be overwritten.
+        """Return the sources without results, after a check that no input is overwritten.
 
         Args:
             sources: all of them.
@@ -92,22 +92,22 @@ class Results:
         return [source for source in sources if not self.done(source)]
 
     def _begun(self) -> bool:
-        """Whether there is a result of any kind."""
+        """Check if there is a result of any kind."""
         files = (file for kind in RESULT_FOLDERS for file in (self.folder / kind).rglob("*"))
         return any(file.is_file() for file in files)
 
     def paths(self, name: str) -> dict[str, Path]:
-        """Give the file of each kind for one input."""
+        """Return the file of each kind for one input."""
         return {kind: self.folder / kind / (name + end) for kind, end in self.kinds.items()}
 
     def others(self, sources: Iterable[Source]) -> list[Path]:
-        """Give the results of inputs that are none of these, such as of files since removed."""
+        """Return results of other inputs, such as of files since removed."""
         kind, end = next(iter(self.kinds.items()))
         known = {self.paths(source.name)[kind] for source in sources}
         return sorted(set((self.folder / kind).rglob(f"*{end}")) - known)
 
     def done(self, source: Source) -> bool:
-        """Tell whether all files of an input are there, and made after it was put in its place."""
+        """Check if all results of an input exist and are newer than the input."""
         if not source.path.exists():
             return False
         state = source.path.stat()

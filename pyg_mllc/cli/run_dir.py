@@ -106,7 +106,7 @@ def check_run(folder: Path) -> None:
 
 
 def given_changes() -> list[str]:
-    """What the command line changes of the run that goes on."""
+    """Return the overrides that the command line gives for a resumed run."""
     found = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     for change in found:
         if change.split("=")[0] not in CHANGEABLE:
@@ -177,7 +177,7 @@ def resuming(out: Path, allow: Sequence[str] = ()) -> str:
 
 
 def same_run(cfg: DictConfig, other: DictConfig) -> bool:
-    """Whether two runs differ in nothing but where they lie, and what may change."""
+    """Check if two runs differ only in their folders and in options that may change."""
     both = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, other)]
     for each in both:
         for option in ("output", "overwrite", "resume", "format", *CHANGEABLE):

@@ -1,4 +1,4 @@
-"""What the runs of `--multirun` found: a line each in `sweep.csv`, means over seeds in a table."""
+"""Results of a sweep: a line per run in `sweep.csv`, and a table of means over seeds."""
 
 import shlex
 import sys
@@ -86,7 +86,7 @@ def _write(folder: Path) -> list[Job]:
 
 
 def read(folder: Path) -> list[Job]:
-    """What the runs in a folder trained."""
+    """Read the results of the runs in a folder."""
     places = (file.parent for file in folder.rglob(RUN))
     given = {
         place: shlex.split((place / COMMAND).read_text(encoding="utf-8"))[2:]

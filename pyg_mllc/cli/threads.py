@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait for each other."""
+"""Waiting of OpenMP's threads for each other."""
 
 import os
 
