@@ -45,7 +45,7 @@ def correct_masks(
     images: str | Path,
     output: str | Path,
     *,
-    classes: int | str | Sequence[str] | None = None,
+    classes: int | str | Path | Sequence[str] | None = None,
     void: Sequence[int] = (255,),
     exif: str = "auto",
     checkpoint: str | Path | None = None,
@@ -254,7 +254,7 @@ def _images(
 
 
 def _spec(
-    classes: int | str | Sequence[str] | None,
+    classes: int | str | Path | Sequence[str] | None,
     void: Sequence[int],
     predictor: "Predictor | None",
     paths: list[Path],
@@ -265,7 +265,7 @@ def _spec(
     from pyg_mllc.data.class_table import read_as_binary, read_classes
     from pyg_mllc.data.label_files import count_classes, read_colors, read_label_values
 
-    if isinstance(classes, str):
+    if isinstance(classes, str | Path):
         table = Path(classes).expanduser()
         if not table.is_file():
             raise InputError(

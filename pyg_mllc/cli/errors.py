@@ -13,6 +13,20 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pyg_mllc.cli.config_checks import what_there_is
 from pyg_mllc.errors import InputError
 
+RENAMED = {  # options of 0.1 whose new names do not resemble them
+    "method.anchors": "method.memory.anchors",
+    "method.deep": "method.deep_supervision",
+    "method.drop": "method.channel_dropout",
+    "method.sight": "method.memory.encoder",
+    "method.thresholds": "method.memory.class_thresholds",
+    "trainer.lr": "optimizer.lr",
+    "trainer.momentum": "optimizer.momentum",
+    "trainer.optimizer": "optimizer",
+    "trainer.schedule": "scheduler",
+    "trainer.val_every": "trainer.val_check_interval",
+    "trainer.weight_decay": "optimizer.weight_decay",
+}
+
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
@@ -74,9 +88,11 @@ def _plain(error: BaseException) -> str:
 
 
 def _meant(error: BaseException | None) -> str:
-    """The option that an unknown one resembles most, by OmegaConf's error that names both."""
+    """Return the option that an unknown one resembles most, or that has its place since 0.1."""
     if not isinstance(error, OmegaConfBaseException) or error.parent_node is None:
         return ""
+    if renamed := RENAMED.get(str(error.full_key)):
+        return f"did you mean '{renamed}'? "
     near = get_close_matches(str(error.key), [str(key) for key in error.parent_node], n=1)
     before = str(error.full_key).removesuffix(str(error.key))
     return f"did you mean '{before}{near[0]}'? " if near else ""

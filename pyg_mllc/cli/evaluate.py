@@ -103,7 +103,7 @@ def evaluate(
         InputError: if checkpoint, data, output or an option cannot be used, or their classes
             differ.
     """
-    from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset
+    from pyg_mllc.data import OriginalSizeDataset, SegmentationDataset, Splits
     from pyg_mllc.data.label_warnings import find_label_warnings
     from pyg_mllc.evaluation.evaluate import evaluate as measure
     from pyg_mllc.inference.predictor import load
@@ -116,6 +116,11 @@ def evaluate(
         raise InputError(f"split={split} is none of val, labeled")
     predictor = load(checkpoint, network, device, allow=allow)
     splits = data() if callable(data) else data
+    if not isinstance(splits, Splits):
+        raise InputError(
+            "expected data to be splits, such as pyg_mllc.data.folder('mine') returns, "
+            f"got {data!r}"
+        )
     _check_classes(predictor.classes, splits.spec)
     images = getattr(splits, split)
     samples = OriginalSizeDataset(images) if isinstance(images, SegmentationDataset) else images

@@ -174,4 +174,7 @@ def describe_unknown_ids(stored: IdCounts, known: dict[int, int], names: Sequenc
             lines = table_lines(classes, names)
             return f"{told}: if they are the classes in order, write {lines} into the table."
     lines = table_lines(unknown)
-    return f"{told}: correct the masks, or write what they mean, lines such as {lines}."
+    return (
+        f"{told}: correct the masks, or write what they mean, lines such as {lines}, or "
+        f"'{unknown[0]},void' if it means no class."
+    )

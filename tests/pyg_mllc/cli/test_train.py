@@ -259,6 +259,8 @@ def test_trains_on_real_images(mllc, real_data, name, folder, tmp_path):
         (["train", *TINY, "method.power=abc"], "method: .*str"),
         (["train", *TINY, "corrector.blend=0.3"], "corrector: .*two numbers of blend.*0.3"),
         (["train", "data.labeled=0"], "data.labeled=0 must be a whole number"),
+        (["train", "trainer.lr=1"], "no such option; did you mean 'optimizer.lr'"),
+        (["train", "trainer.val_every=1"], "did you mean 'trainer.val_check_interval'"),
         (["train", "data.lebeled=1"], "no such option; did you mean 'data.labeled'"),
         (["train", "data.root=mine"], "Say which data set it is the root of: data=folder, data="),
         (["train", "mehtod=fixmatch"], "no such option; did you mean 'method'"),
