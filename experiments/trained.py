@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from hydra import compose
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
@@ -19,6 +18,7 @@ from pyg_mllc.data.image_file import read_image_size
 from pyg_mllc.data.image_io import fitted_size
 from pyg_mllc.inference.predictor import Predictor
 from pyg_mllc.typing import IGNORE
+from pyg_mllc.utils.instantiate import make
 from pyg_mllc.utils.resize import upsample
 from pyg_mllc.utils.sampling import evenly_spaced
 
@@ -70,8 +70,13 @@ def trained(job: Job, network: str = "teacher") -> Predictor:
 
 def data_of(job: Job, **changes: Any) -> Splits:
     """Load the images of a run, all of them labeled, by default at the size of training."""
-    options = OmegaConf.load(job.folder / "run.yaml").data
-    return instantiate(options, labeled=None, partition=None, **changes)
+    return run_data(job, labeled=None, partition=None, **changes)
+
+
+def run_data(job: Job, **changes: Any) -> Splits:
+    """Load the images of a run as training saw them, but for changed options."""
+    options: Any = OmegaConf.to_container(OmegaConf.load(job.folder / "run.yaml").data)
+    return make({**options, **changes}, "data")
 
 
 def splits_of(row: str, seed: int = 0) -> Splits:
@@ -79,7 +84,8 @@ def splits_of(row: str, seed: int = 0) -> Splits:
     with composing():
         job = Job(row, (), seed)
         options = [f"experiment={row}", f"seed={seed}", f"data.root={job.root}"]
-        return instantiate(compose("train", options).data)
+        data: Any = OmegaConf.to_container(compose("train", options).data, resolve=True)
+        return make(data, "data")
 
 
 def unlabeled_with_truth(

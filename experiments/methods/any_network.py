@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from experiments.job import Job
 from experiments.keep import extend
 from experiments.scores import scores
-from experiments.trained import data_of, finished, key, trained
+from experiments.trained import data_of, finished, key, run_data, trained
 from pyg_mllc.data import to_float
 from pyg_mllc.nn import (
     CorrectedSegmenter,
@@ -81,7 +79,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Yield a line for each rule: accuracy and mIoU (%) before correction and after each round."""
     segmenter, splits = trained(job, "student").segmenter, data_of(job)
     classes = splits.spec.num_classes
-    labeled = instantiate(OmegaConf.load(job.folder / "run.yaml").data).labeled
+    labeled = run_data(job).labeled
     val = [splits.val[number] for number in range(len(splits.val))]
     truth = torch.stack([sample["label"] for sample in val])
 

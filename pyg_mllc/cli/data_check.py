@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, cast
 import rich
 from omegaconf import DictConfig
 from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.config_checks import check_choices
 from pyg_mllc.cli.data_info import swatch
 from pyg_mllc.cli.errors import one_sentence, short
+from pyg_mllc.cli.progress import bar
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.utils.io import atomic_open
 
@@ -57,8 +57,11 @@ def _check(cfg: DictConfig) -> int:
     with _warnings() as (warned, notes):
         splits = make(parts["data"], "data")
     total = len(splits.labeled) + len(splits.unlabeled) + len(splits.val)
-    silent = not sys.stdout.isatty()
-    seen = list(track(inspect_samples(splits), "reading", total, transient=True, disable=silent))
+    seen = []
+    with bar("reading", total, sys.stdout.isatty()) as advance:
+        for report in inspect_samples(splits):
+            seen.append(report)
+            advance(1)
     found, more = find_sample_problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
     of_labels, doubts = find_labeling_problems(seen, splits)
     found = warned | found | of_labels

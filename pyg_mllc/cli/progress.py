@@ -1,4 +1,4 @@
-"""A bar that says how far a command is."""
+"""Progress bar of the commands."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,12 +9,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def bar(what: str, total: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on the error output; gives a function to call with what has been done since.
+    """Show a progress bar on the error output.
 
     Args:
-        what: is done.
-        total: how much there is to do.
-        shown: whether to show it.
+        what: description of the work.
+        total: number of steps.
+        shown: whether to show the bar.
+
+    Yields:
+        A function to call with the number of steps done since the last call.
     """
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     console = Console(stderr=True)
