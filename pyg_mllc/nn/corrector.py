@@ -66,6 +66,7 @@ class LabelCorrector(nn.Module):
         **options: of each round: those of `RoundOptions`.
 
     Raises:
+        TypeError: if there is no option of a name.
         ValueError: if an option is out of range or a layer does not fit.
         TypeError: if there is no such option.
 
@@ -93,6 +94,11 @@ class LabelCorrector(nn.Module):
         check_int(0, rounds=rounds)
         if feature_dim is not None:
             check_int(1, feature_dim=feature_dim)
+        if unknown := options.keys() - RoundFields.__annotations__.keys():
+            raise TypeError(
+                f"LabelCorrector has no option {min(unknown)}; the options of a round are "
+                f"{', '.join(RoundFields.__annotations__)}"
+            )
         self.options = RoundOptions(**options)
         if anchor_rule not in ("mean", "bayes"):
             raise ValueError(f"expected anchor_rule to be 'mean' or 'bayes', got {anchor_rule!r}")

@@ -145,6 +145,11 @@ def test_trust_asks_less_of_rare_classes(smooth):
     assert trust(logits, 0.95, eta, smooth=smooth).tolist() == [0, 1, 1]
 
 
+def test_an_unknown_option_is_named_beside_those_there_are():
+    with pytest.raises(TypeError, match=r"LabelCorrector has no option neighbors; .* k, threshold"):
+        LabelCorrector(3, neighbors=5)
+
+
 def test_trust_is_a_ramp_or_a_step():
     confidence = torch.linspace(0.7, 0.97, 2701).double()
     logits = torch.stack([(confidence / (1 - confidence)).log(), torch.zeros(2701)], 1)
