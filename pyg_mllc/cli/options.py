@@ -40,7 +40,7 @@ def _fit(name: str, value: object, declared: object) -> object:
     kinds = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
     if value is None and NoneType in kinds:
         return None
-    if Path in kinds and type(value) is int:  # a folder may be called 2024
+    if Path in kinds and int not in kinds and type(value) is int:  # a folder may be called 2024
         return str(value)
     lists = [get_args(kind)[0] for kind in kinds if get_origin(kind) is Sequence]
     scalars = [kind for kind in kinds if kind in TYPES]
