@@ -1,5 +1,6 @@
 """`mllc export`: bring a trained network to ONNX or torch.export, and check what it computes."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pyg_mllc.exporters import Comparison, ExportableNetwork
     from pyg_mllc.inference.predictor import Predictor
 
+log = logging.getLogger(__name__)
+
 NONE = "nothing is kept"
 DOUBLE = "in double precision"
 FORMATS = {"onnx": ".onnx", "torch_export": ".pt2"}
@@ -31,7 +34,7 @@ def run(cfg: DictConfig) -> None:
 
     with one_sentence():
         try:
-            report = export(**plain_options(cfg, export))
+            report = export(**plain_options(cfg, export), tell=print)
         except MismatchError as error:
             refuse(str(error), 1)
         size = Path(report.file).stat().st_size / 1e6
@@ -57,6 +60,7 @@ def export(
     tolerance: float = 0.001,
     labels: float = 0.01,
     allow: Sequence[str] = (),
+    tell: Callable[[str], None] = log.info,
 ) -> ExportReport:
     """Export a trained network to ONNX or torch.export, and compare it with torch.
 
@@ -73,6 +77,10 @@ def export(
         labels: for correction as published, largest share of pixels with another label.
         allow: packages of your own that the checkpoint may build layers or methods of, such as
             `[mine]`.
+        tell: called with a sentence on each comparison.
+
+    Returns:
+        The file, and how far it agrees with torch.
 
     Raises:
         InputError: if checkpoint, output or an option cannot be used.
@@ -100,7 +108,7 @@ def export(
     else:
         content = exporters.to_pt2(program, facts)
         run_exported = exporters.run_pt2(content)
-    comparisons = _compare(predictor, module, run_exported, photograph, correct)
+    comparisons = _compare(predictor, module, run_exported, photograph, correct, tell)
     _check(comparisons, correct and not predictor.corrector.options.smooth, tolerance, labels)
     with atomic_open(out) as file:
         file.write(content)
@@ -113,8 +121,9 @@ def _compare(
     run_exported: "Callable[[Tensor], Tensor]",
     image: "Tensor",
     correct: bool,
+    tell: Callable[[str], None],
 ) -> "dict[str, Comparison]":
-    """Compare with torch on a photograph of three sizes, and print how far they agree."""
+    """Compare with torch on a photograph of three sizes, and tell how far they agree."""
     from pyg_mllc.exporters import compare, views
 
     comparisons = {}
@@ -122,13 +131,13 @@ def _compare(
     for view in looks:
         size = " x ".join(map(str, view.shape))
         comparisons[size] = compare(run_exported(view), predictor(view, correct)[1])
-        print(f"{size}: {comparisons[size]}")
+        tell(f"{size}: {comparisons[size]}")
     if correct and not predictor.corrector.options.smooth:
         # In single precision rounding decides between neighbors that look nearly alike.
         view = looks[0].double()
         exact = compare(network.double()(view), predictor.double()(view, correct=True)[1])
         comparisons[DOUBLE] = exact
-        print(f"{DOUBLE}: {exact}")
+        tell(f"{DOUBLE}: {exact}")
     return comparisons
 
 

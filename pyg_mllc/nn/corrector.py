@@ -68,7 +68,6 @@ class LabelCorrector(nn.Module):
     Raises:
         TypeError: if there is no option of a name.
         ValueError: if an option is out of range or a layer does not fit.
-        TypeError: if there is no such option.
 
     >>> corrector = LabelCorrector(num_classes=3, k=4)
     >>> output = corrector(torch.randn(2, 3, 6, 8), torch.randn(2, 16, 6, 8))
