@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from pyg_mllc.cli.common import FolderReport, digest, print_report, write_classes
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.correct_outputs import MaskReport, kept, print_findings, write, write_tables
 from pyg_mllc.cli.errors import one_sentence
 from pyg_mllc.cli.options import plain_options
-from pyg_mllc.cli.output_dir import Results
+from pyg_mllc.cli.output_dir import FolderReport, Results, digest, print_report
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.files import Source, find_files
@@ -166,7 +165,7 @@ def correct_masks(
         return results.done(mask) and kept(results, mask).get("rests_on") == rests_on[mask.name]
 
     todo = [source for source in sources if not done(source)]
-    write_classes(results.folder / "classes.csv", spec.classes, spec.colors)
+    results.write_classes(spec.classes, spec.colors)
     left_out: dict[Path, str] = {}
 
     def fits(source: Source) -> bool:

@@ -10,9 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from pyg_mllc.cli.common import FolderReport
 from pyg_mllc.cli.errors import short
-from pyg_mllc.cli.output_dir import Results
+from pyg_mllc.cli.output_dir import FolderReport, Results
 from pyg_mllc.utils.files import Source
 from pyg_mllc.utils.io import atomic_open, write_csv
 

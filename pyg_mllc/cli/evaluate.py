@@ -1,5 +1,6 @@
 """`mllc evaluate`: measure a checkpoint on a labeled split, before and after correction."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pyg_mllc.evaluation.results import Evaluation
     from pyg_mllc.inference.predictor import Predictor
 
+log = logging.getLogger(__name__)
+
 PAGE = "evaluation.html"  # written last
 
 
@@ -45,7 +48,7 @@ def run(cfg: DictConfig) -> None:
         options = plain_options(cfg, evaluate)
         data = checked_parts(cfg, allowed(cfg))["data"]
         command = " ".join(["mllc evaluate", *HydraConfig.get().overrides.task])
-        options |= {"data": partial(make, data, "data"), "command": command}
+        options |= {"data": partial(make, data, "data"), "command": command, "tell": _warn}
         evaluation = evaluate(**options)
         rich.print(stages_table(evaluation.stages))
         print(f"evaluation: {short(Path(options['output']).expanduser() / PAGE)}")
@@ -70,6 +73,7 @@ def evaluate(
     workers: int = 0,
     progress: bool = False,
     command: str = "",
+    tell: Callable[[str], None] = log.warning,
 ) -> "Evaluation":
     """Measure a trained network on labeled images, before and after correction.
 
@@ -95,6 +99,7 @@ def evaluate(
         workers: number of processes that load images.
         progress: whether to show a bar.
         command: shown at the head of the page.
+        tell: called with each sentence on what is doubtful about the images.
 
     Returns:
         Figures of each stage and each image.
@@ -125,9 +130,9 @@ def evaluate(
     images = getattr(splits, split)
     samples = OriginalSizeDataset(images) if isinstance(images, SegmentationDataset) else images
     for doubt in find_label_warnings(None, images):
-        print(f"warning: {doubt}", file=sys.stderr)
+        tell(doubt)
     if split == "val":
-        _warn_of_known(samples, Path(checkpoint))
+        _tell_known(samples, Path(checkpoint), tell)
     correct = bool(correct and len(predictor.corrector.rounds))
 
     def predict(batch: "Tensor") -> "list[Tensor]":
@@ -150,6 +155,10 @@ def evaluate(
     return evaluation
 
 
+def _warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)
+
+
 def _is_ours(table: Path) -> bool:
     """Check if a table of classes belongs to an earlier evaluation, which may be replaced."""
     if not table.is_file():
@@ -158,8 +167,8 @@ def _is_ours(table: Path) -> bool:
         return file.readline().startswith(b"class,pixels,")
 
 
-def _warn_of_known(samples: "SampleSet", checkpoint: Path) -> None:
-    """Say so where images to measure on taught the network, by the lists of its run."""
+def _tell_known(samples: "SampleSet", checkpoint: Path, tell: Callable[[str], None]) -> None:
+    """Tell which of the images taught the network, by the lists of its run."""
     from pyg_mllc.data import SegmentationDataset
     from pyg_mllc.data.split_lists import read_list
 
@@ -172,10 +181,9 @@ def _warn_of_known(samples: "SampleSet", checkpoint: Path) -> None:
     taught = {(root / line.image).resolve() for line in read_list(lists / "labeled.txt")}
     known = [image for image in samples.images if image.resolve() in taught]
     if known:
-        print(
-            f"warning: {len(known)} of {len(samples)} images, {known[0]} among them, taught this "
-            f"network; data.partition={short(lists)} takes those that did not",
-            file=sys.stderr,
+        tell(
+            f"{len(known)} of {len(samples)} images, {known[0]} among them, taught this network; "
+            f"data.partition={short(lists)} takes those that did not"
         )
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from pyg_mllc.cli.common import need_correction
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, refuse, short
 from pyg_mllc.cli.options import plain_options
@@ -98,7 +97,7 @@ def export(
         raise InputError(f"output={out} is the checkpoint itself; give another name")
     predictor = load(checkpoint, network, device="cpu", allow=allow)
     if correct:
-        need_correction(predictor)
+        predictor.check_correction()
     photograph = as_tensor(chelsea() if image is None else image)
     module = exporters.ExportableNetwork(predictor, correct)
     program, facts = exporters.trace(module), exporters.about(predictor, module)

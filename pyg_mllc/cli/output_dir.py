@@ -1,13 +1,21 @@
-"""The folder of results, which a second call goes on with."""
+"""The folder of results, which a second call goes on with, and the report on it."""
 
+import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from pyg_mllc.cli.errors import short
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.files import CLASSES, OPTIONS, RESULT_FOLDERS, TABLES, Source
-from pyg_mllc.utils.io import atomic_open
+from pyg_mllc.utils.io import atomic_open, write_csv
+from pyg_mllc.utils.suffixes import describe_skipped
+
+if TYPE_CHECKING:
+    from pyg_mllc.typing import Color
 
 
 def check_output(folder: Path, own: Collection[str] = ()) -> None:
@@ -91,6 +99,16 @@ class Results:
             file.write(json.dumps(self.options, indent=1, ensure_ascii=False).encode())
         return [source for source in sources if not self.done(source)]
 
+    def write_classes(self, classes: Sequence[str], colors: Iterable["Color"]) -> None:
+        """Write what the numbers in labels mean, as a table of classes is read.
+
+        Args:
+            classes: names.
+            colors: red, green and blue of each, 0-255.
+        """
+        rows = ([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
+        write_csv(self.folder / CLASSES, ["id", "name", "r", "g", "b"], rows)
+
     def _begun(self) -> bool:
         """Check if there is a result of any kind."""
         files = (file for kind in RESULT_FOLDERS for file in (self.folder / kind).rglob("*"))
@@ -114,3 +132,46 @@ class Results:
         changed = max(state.st_mtime, state.st_ctime)  # who moves an older file there changes this
         files = self.paths(source.name).values()
         return all(file.is_file() and file.stat().st_mtime >= changed for file in files)
+
+
+class FolderReport(NamedTuple):
+    """Outcome of a command that writes results of many files into a folder."""
+
+    folder: Path
+    done: int  # inputs whose results were written now
+    skipped: int  # inputs whose results were there already
+    total: int
+    left_out: list[str]  # why each input that failed was left out
+    unsupported: list[Path]  # files of formats that are not read
+    other_results: list[Path]  # results in the folder that belong to none of the inputs
+
+
+def print_report(report: FolderReport, unit: str) -> None:
+    """Print what is left over in a folder, and stop with an error if anything was left out.
+
+    Args:
+        report: what was done.
+        unit: what the inputs are, after their number: `images`.
+
+    Raises:
+        InputError: if inputs were left out.
+        SystemExit: with code 1 if there were files of formats that are not read.
+    """
+    if report.other_results:
+        more = len(report.other_results) - 1
+        told = f" and {more} more" if more else ""
+        print(f"not of this input, left as it was: {short(report.other_results[0])}{told}")
+    if report.unsupported:
+        print(f"mllc: {describe_skipped(report.unsupported)}", file=sys.stderr)
+    for reason in report.left_out[1:]:
+        print(f"left out: {reason}", file=sys.stderr)
+    if report.left_out:
+        raise InputError(f"{len(report.left_out)} {unit} were left out: {report.left_out[0]}")
+    if report.unsupported:
+        sys.exit(1)
+
+
+def digest(path: Path) -> str:
+    """Return a digest of a file's content, 16 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

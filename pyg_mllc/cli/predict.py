@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from pyg_mllc.cli.common import FolderReport, digest, need_correction, print_report, write_classes
 from pyg_mllc.cli.composition import hydra_command
 from pyg_mllc.cli.errors import one_sentence, short
 from pyg_mllc.cli.options import plain_options
-from pyg_mllc.cli.output_dir import Results
+from pyg_mllc.cli.output_dir import FolderReport, Results, digest, print_report
 from pyg_mllc.cli.progress import bar
 from pyg_mllc.errors import InputError
 from pyg_mllc.utils.files import Source, find_files
@@ -96,12 +95,12 @@ def predict(
     sources, unsupported = find_files("input", input, image_suffixes())
     predictor = load(checkpoint, network, device, allow=allow)
     if correct:
-        need_correction(predictor)
+        predictor.check_correction()
     options = {"network": network, **look, "checkpoint": digest(Path(checkpoint))}
     options["input"] = sources[0].root
     results = Results(output, save, options)
     todo = results.begin(sources, [source.path for source in sources])
-    write_classes(results.folder / "classes.csv", predictor.classes, predictor.colors)
+    results.write_classes(predictor.classes, predictor.colors)
     unreadable: list[str] = []
     with bar("predict", len(todo), progress) as advance:
         for batch in _batches(todo, batch_size, unreadable):

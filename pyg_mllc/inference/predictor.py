@@ -73,6 +73,18 @@ class Predictor(nn.Module):
         """Network that corrects labels; without rounds, it changes nothing."""
         return self.network.corrector
 
+    def check_correction(self) -> None:
+        """Raise if the network has no rounds of correction.
+
+        Raises:
+            InputError: if so.
+        """
+        if not len(self.corrector.rounds):
+            raise InputError(
+                "this network was trained without correction, so correct=true has nothing to "
+                "correct by; leave it out, or train with method=mllc or method.correct=true"
+            )
+
     def fitted(self, images: Tensor) -> Tensor:
         """Resize images to the scale of training.
 
