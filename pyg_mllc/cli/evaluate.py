@@ -168,7 +168,7 @@ def _is_ours(table: Path) -> bool:
 
 
 def _tell_known(samples: "SampleSet", checkpoint: Path, tell: Callable[[str], None]) -> None:
-    """Tell which of the images taught the network, by the lists of its run."""
+    """Report images that taught the network, by the lists of its run."""
     from pyg_mllc.data import SegmentationDataset
     from pyg_mllc.data.split_lists import read_list
 

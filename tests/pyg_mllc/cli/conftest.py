@@ -52,5 +52,5 @@ def photos(tmp_path):
 
 @pytest.fixture
 def content():
-    """Give all files in a folder, and what is in them."""
+    """Return all files in a folder, and what is in them."""
     return lambda folder: {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
