@@ -51,8 +51,6 @@ def _check_graphs() -> None:
     Raises:
         ImportError: if a file or folder of that name comes first on Python's path.
     """
-    if sys.argv[:1] == ["-m"] and "pyg_mllc.cli" in sys.orig_argv:
-        return  # which takes the current folder off the path
     expected = Path(__file__).parents[1] / "graphs" / "__init__.py"
     spec = find_spec("graphs")
     if spec is None or spec.origin is None or not expected.is_file():
@@ -64,6 +62,8 @@ def _check_graphs() -> None:
         )
 
 
+if sys.argv[:1] == ["-m"] and "pyg_mllc.cli" in sys.orig_argv and not sys.flags.safe_path:
+    del sys.path[0]  # `python -m` offers whatever lies in the current folder to every import
 _check_graphs()
 
 

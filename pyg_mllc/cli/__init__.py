@@ -1,12 +1,8 @@
 """The command line, one command a file. Hydra enters here and nowhere else."""
 
-import sys
-
-if sys.argv[:1] == ["-m"] and "pyg_mllc.cli" in sys.orig_argv and not sys.flags.safe_path:
-    del sys.path[0]  # `python -m` offers whatever lies in the current folder to every import
-
 import logging
 import os
+import sys
 from importlib import import_module
 from importlib.metadata import version
 
