@@ -14,6 +14,7 @@ with warnings.catch_warnings():
 
 from graphs.anchor_memory import AnchorMemory
 from graphs.anchors import anchor_evidence, anchor_graph, join_features
+from graphs.class_gaussians import ClassGaussians, Discriminant
 from graphs.class_level import ClassHubs, class_graph, class_hubs
 from graphs.knn import (
     ExactSearch,
@@ -31,8 +32,10 @@ from graphs.transforms import ClassLevelGraph, SemanticLevelGraph
 
 __all__ = [
     "AnchorMemory",
+    "ClassGaussians",
     "ClassHubs",
     "ClassLevelGraph",
+    "Discriminant",
     "ExactSearch",
     "IVFSearch",
     "NeighborIndex",
