@@ -78,7 +78,9 @@ class ExportableNetwork(nn.Module):
         if self.corrector is not None:
             features = s.embedding_head(self._coarse(x))
             coarse = self._coarse(logits)
-            maps = None if self.encoder is None else self.encoder(images, features)
+            maps = None
+            if self.encoder is not None:
+                maps = self.encoder(images, features.shape[-2:], features)
             change = self.corrector(coarse, features, maps) - coarse
             logits = logits + upsample(change, logits.shape[-2:])
         return upsample(logits, images.shape[-2:])
