@@ -40,6 +40,12 @@ class ExportableNetwork(nn.Module):
         self.multiple = math.lcm(32, self.segmenter.multiple, round(self.segmenter.feature_stride))
         self.corrector: ExportableCorrector | None = None
         self.encoder: FrozenFeatures | None = memory.encoder if correct else None
+        if self.encoder is not None and self.encoder.remove_position:
+            raise InputError(
+                "the frozen encoder's features lose directions that depend on the size of images "
+                "(remove_position), which cannot be exported; correct=false exports the network "
+                "without them"
+            )
         if correct and len(network.corrector.rounds):
             counts, anchors = memory.class_counts, memory.active_anchors
             try:

@@ -14,6 +14,9 @@ from pyg_mllc.errors import InputError
 from pyg_mllc.nn.decoders import Stages
 from pyg_mllc.nn.encoders import create_encoder
 
+GRAY = (0.0, 0.5, 1.0)  # of blank images, which show position alone
+ROUNDING = 1e-5  # share of a feature's length that may vary without meaning
+
 
 class FrozenFeatures(nn.Module):
     """Stages of a frozen encoder, beside the network's embedding or in its place.
@@ -32,10 +35,13 @@ class FrozenFeatures(nn.Module):
             whole multiples of the encoder's first stride.
         mirror: whether to average the stages of an image and of its mirror image, flipped back. The
             average has unit length, so that the longer of two vectors counts for more.
+        remove_position: directions that each stage loses, at most: those in which features of blank
+            images vary most from pixel to pixel. It is meant for vision transformers, whose
+            features tell where a patch lies (INSID3, CVPR 2026); 0 removes none.
 
     Raises:
-        InputError: if there is no name, an encoder has no stage of these strides, or the scale is
-            not above 0.
+        InputError: if there is no name, an encoder has no stage of these strides, the scale is not
+            above 0, or a stage has no more directions than it should lose.
     """
 
     mean: Tensor
@@ -51,10 +57,9 @@ class FrozenFeatures(nn.Module):
         embedding: bool = True,
         scale: float = 1.0,
         mirror: bool = False,
+        remove_position: int = 0,
     ) -> None:
         super().__init__()
-        if not 0 < scale < math.inf:
-            raise InputError(f"expected scale of a frozen encoder to be above 0, got {scale}")
         if not name:
             raise InputError("expected the name of a frozen encoder, or a list of names, got none")
         first, *others = [name] if isinstance(name, str) else name
@@ -65,15 +70,22 @@ class FrozenFeatures(nn.Module):
             raise InputError(
                 f"{first} has stages of strides {info.reduction()}, none of {list(strides)}"
             )
+        channels = [info.channels()[i] for i in self.taken]
+        _check(first, min(channels), scale, remove_position)
         self.embedding, self.multiple = embedding, info.reduction()[0]
-        self.scale, self.mirror = scale, mirror
+        self.scale, self.mirror, self.remove_position = scale, mirror, remove_position
+        self._positions: dict[object, list[Tensor]] = {}  # by size; not a part of the state
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            _forget_positions
+        )
         self.stages = Stages(extractor).requires_grad_(False)
         self.register_buffer("mean", torch.tensor(config["mean"]).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(-1, 1, 1), persistent=False)
-        beside = [FrozenFeatures(0, n, weights, strides, False, scale, mirror) for n in others]
+        more = scale, mirror, remove_position
+        beside = [FrozenFeatures(0, other, weights, strides, False, *more) for other in others]
         self.others = nn.ModuleList(beside)
-        channels = sum(info.channels()[i] for i in self.taken)
-        self.feature_dim = embedding * feature_dim + channels + sum(b.feature_dim for b in beside)
+        self.feature_dim = sum([embedding * feature_dim, *channels])
+        self.feature_dim += sum(encoder.feature_dim for encoder in beside)
         self.eval()
 
     def train(self, mode: bool = True) -> "FrozenFeatures":
@@ -104,30 +116,73 @@ class FrozenFeatures(nn.Module):
         Raises:
             InputError: if features contain the embedding, and there is none.
         """
-        maps = self._encode(images)
+        encoders: list[Any] = [self, *self.others]
+        maps = [stage for encoder in encoders for stage in encoder._encode(images)]
         if self.embedding:
             if embedding is None:
                 raise InputError("these features contain the network's embedding, and got none")
             maps.insert(0, embedding)
-        joined = join_features(maps, size=size)
-        return torch.cat([joined, *(other(images, size) for other in self.others)], dim=1)
+        return join_features(maps, size=size)
 
     def _encode(self, images: Tensor) -> list[Tensor]:
         """Return the stages to take, at their own sizes."""
         sides = images.shape[-2:]
         size = [max(round(self.scale * n / self.multiple), 1) * self.multiple for n in sides]
         if size != list(sides):  # vision transformers need whole patches
-            images = F.interpolate(images, size, mode="bilinear", antialias=True)
-        images = (images - self.mean) / self.std
+            images = F.interpolate(images, size, mode="bilinear", antialias=self.scale <= 1)
         stages = self._stages(images)
         if self.mirror:
             flipped = self._stages(images.flip(-1))
             stages = [(a + b.flip(-1)) / 2 for a, b in zip(stages, flipped, strict=True)]
-        return stages
+        if not self.remove_position:
+            return stages
+        with torch.autocast(images.device.type, enabled=False):
+            return list(map(_project_out, stages, self._position_directions(size)))
 
     def _stages(self, images: Tensor) -> list[Tensor]:
-        stages = self.stages(images)
+        stages = self.stages((images - self.mean) / self.std)
         return [at_least_float32(stages[i]) for i in self.taken]
+
+    def _position_directions(self, size: list[int]) -> list[Tensor]:
+        """Return the directions `(D, k)` that each stage loses in images of a size."""
+        key = *size, self.mean.device, self.mean.dtype
+        if key not in self._positions:
+            levels = self.mean.new_tensor(GRAY).view(-1, 1, 1, 1)
+            blank = self._stages(levels.expand(-1, len(self.mean), *size))
+            self._positions[key] = [_varying(maps, self.remove_position) for maps in blank]
+        return self._positions[key]
+
+
+def _check(name: str, channels: int, scale: float, remove_position: int) -> None:
+    """Raise an error if an option of a frozen encoder is out of range."""
+    if not 0 < scale < math.inf:
+        raise InputError(f"expected scale of a frozen encoder to be above 0, got {scale}")
+    if not 0 <= remove_position < channels:
+        raise InputError(
+            f"expected remove_position of {name} to be from 0 to {channels - 1}, "
+            f"got {remove_position}"
+        )
+
+
+def _varying(maps: Tensor, most: int) -> Tensor:
+    """Return orthonormal directions `(D, k)` in which maps `(B, D, h, w)` vary most in an image."""
+    x = maps.flatten(2).cpu().double()
+    varied = (x - x.mean(2, keepdim=True)).transpose(0, 1).flatten(1)  # (D, B * h * w)
+    variance, directions = torch.linalg.eigh(varied @ varied.T)
+    real = variance > ROUNDING**2 * x.square().sum()
+    strongest: Tensor = directions[:, real][:, -most:].to(maps)
+    return strongest
+
+
+def _project_out(maps: Tensor, directions: Tensor) -> Tensor:
+    """Return maps `(B, D, h, w)` without their parts in orthonormal directions `(D, k)`."""
+    share = torch.einsum("bdhw,dk->bkhw", maps, directions)
+    return maps - torch.einsum("bkhw,dk->bdhw", share, directions)
+
+
+def _forget_positions(features: FrozenFeatures, _: object) -> None:
+    """Make features compute directions anew, with the weights that were just loaded."""
+    features._positions.clear()
 
 
 class EncoderFeatures:

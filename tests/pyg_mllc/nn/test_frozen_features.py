@@ -1,3 +1,4 @@
+import math
 from functools import partial
 
 import pytest
@@ -45,7 +46,15 @@ def test_a_scale_shows_other_features_at_the_size_asked_for(scale):
     assert torch.allclose(maps, plain(view, SIZE), atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"scale": 0.5}, {"name": ["test_resnet", "test_vit"]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scale": 0.5},
+        {"name": ["test_resnet", "test_vit"]},
+        {"name": "test_vit", "remove_position": 8},
+    ],
+)
 def test_features_of_a_mirror_image_are_mirrored(options):
     options = {"strides": [4, 8, 16]} | options
     encoder = made(mirror=True, **options)
@@ -69,6 +78,57 @@ def test_encoders_stand_side_by_side_with_a_normalization_each():
         made(names, strides=[8])
 
 
+def vit(**options):
+    """Build features of a vision transformer, in which smooth positions are strong."""
+    encoder = made("test_vit", strides=[16], **options)
+    embed = encoder.stages.extractor.model.pos_embed
+    side = math.isqrt(embed.size(1))
+    grid = torch.linspace(-1, 1, side)
+    row, column = grid.repeat_interleave(side), grid.repeat(side)
+    waves = torch.stack([row, column, row * column, row.square()], dim=1)
+    smooth = waves @ torch.randn(4, embed.size(2), generator=torch.Generator().manual_seed(1))
+    embed.data[0, -side * side :] = smooth
+    return encoder
+
+
+def spread(maps):
+    """Return how much features of an image vary from pixel to pixel."""
+    return (maps - maps.mean((2, 3), keepdim=True)).norm(dim=1).mean()
+
+
+def test_features_without_position_vary_less_in_a_blank_image():
+    orange = torch.tensor([1.0, 0.6, 0.1]).view(1, 3, 1, 1).expand(-1, -1, 96, 128)
+    with_position, without = vit(), vit(remove_position=8)
+    assert spread(without(orange, SIZE)) < 0.2 * spread(with_position(orange, SIZE))
+    assert spread(without(IMAGES, (3, 4))) > 0.01  # what an image shows still differs
+    for directions in without._position_directions([96, 128]):
+        assert torch.allclose(directions.T @ directions, torch.eye(8), atol=1e-5)
+    (directions, *_), (stage, *_) = without._position_directions([48, 64]), without._encode(IMAGES)
+    assert torch.einsum("bdhw,dk->bkhw", stage, directions).abs().max() < 1e-4 * stage.abs().max()
+
+
+def test_directions_of_position_depend_on_the_size_of_images_alone():
+    encoder = vit(remove_position=4)
+    both = encoder(IMAGES, SIZE)
+    assert torch.allclose(encoder(IMAGES[1:], SIZE), both[1:], atol=1e-5)
+    again = vit(remove_position=4)
+    again(1 - IMAGES, SIZE), again(torch.rand(1, 3, 32, 32), SIZE)
+    assert torch.equal(again(IMAGES, SIZE), both)
+    assert set(again.state_dict()) == set(vit().state_dict())
+    other = FROZEN(0, name="test_vit", strides=[16], embedding=False, remove_position=4)
+    other(IMAGES, SIZE)
+    other.load_state_dict(encoder.state_dict())
+    assert torch.equal(other(IMAGES, SIZE), both)
+
+
+def test_what_does_not_vary_with_position_is_kept():
+    options = {"name": "test_vit", "strides": [16]}
+    plain, without = made(**options), made(**options, remove_position=4)
+    for encoder in (plain, without):
+        encoder.stages.extractor.model.pos_embed.data.zero_()
+    assert torch.equal(without(IMAGES, SIZE), plain(IMAGES, SIZE))
+
+
 @pytest.mark.parametrize("options", [{}, {"mirror": True}, {"name": ["test_resnet", "test_vit"]}])
 def test_half_precision_gives_whole_features(options):
     encoder = made(strides=[8, 16], **options)
@@ -87,6 +147,8 @@ def test_half_precision_gives_whole_features(options):
         ({"scale": 0}, "expected scale of a frozen encoder to be above 0, got 0"),
         ({"scale": -1.0}, "expected scale of a frozen encoder to be above 0, got -1.0"),
         ({"scale": float("nan")}, "expected scale of a frozen encoder to be above 0, got nan"),
+        ({"remove_position": -1}, "expected remove_position of test_resnet to be from 0 to 47"),
+        ({"remove_position": 96}, "expected remove_position of test_resnet to be from 0 to 47"),
         ({"name": []}, "expected the name of a frozen encoder, or a list of names, got none"),
     ],
 )
