@@ -16,7 +16,11 @@ from graphs.validation import check_labels, check_neighbors, check_positive, des
 FLOOR = 0.01  # added to each class's share of the density
 
 
-def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
+def join_features(
+    maps: Sequence[Tensor],
+    weights: Sequence[float] | None = None,
+    size: tuple[int, int] | torch.Size | None = None,
+) -> Tensor:
     r"""Concatenate normalized feature maps, so that graphs compare all of them.
 
     .. math::
@@ -25,11 +29,12 @@ def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None
     Squared distances and inner products are then weighted sums of those of the single maps.
 
     Args:
-        maps: M maps `(B, D_m, h_m, w_m)`; all are resized bilinearly to the size of the first.
+        maps: M maps `(B, D_m, h_m, w_m)`; all are resized bilinearly.
         weights: w, one per map, not negative; all 1 if None.
+        size: height and width (h, w) of the result; those of the first map if None.
 
     Returns:
-        `(B, D_1 + ... + D_M, h_1, w_1)`.
+        `(B, D_1 + ... + D_M, h, w)`.
 
     Raises:
         ValueError: if there is no map, not one weight per map, or a map has another shape.
@@ -46,7 +51,7 @@ def join_features(maps: Sequence[Tensor], weights: Sequence[float] | None = None
                 f"expected floating-point maps (B, D, h, w) of {len(maps[0])} images, "
                 f"got {describe(m)}"
             )
-    size = maps[0].shape[-2:]
+    size = maps[0].shape[-2:] if size is None else size
     return torch.cat(
         [
             weight**0.5

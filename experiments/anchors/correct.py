@@ -42,8 +42,8 @@ class Images:
         with torch.no_grad():
             parts = [network(batch) for batch in image.split(8)]
             self.prediction = Prediction(*(torch.cat(part) for part in zip(*parts, strict=True)))
-        maps = map(encoder, image.split(8), self.prediction.features.split(8))
-        self.graph_features = torch.cat(list(maps))
+        parts = zip(image.split(8), self.prediction.features.split(8), strict=True)
+        self.graph_features = torch.cat([encoder(i, f.shape[-2:], f) for i, f in parts])
 
 
 def under_trained(steps: int, seed: int) -> tuple[Images, Images]:

@@ -40,6 +40,12 @@ class ExportableNetwork(nn.Module):
         self.multiple = math.lcm(32, self.segmenter.multiple, round(self.segmenter.feature_stride))
         self.corrector: ExportableCorrector | None = None
         self.encoder: FrozenFeatures | None = memory.encoder if correct else None
+        if self.encoder is not None and self.encoder.remove_position:
+            raise InputError(
+                "the frozen encoder's features lose directions that depend on the size of images "
+                "(remove_position), which cannot be exported; correct=false exports the network "
+                "without them"
+            )
         if correct and len(network.corrector.rounds):
             counts, anchors = memory.class_counts, memory.active_anchors
             try:
@@ -78,7 +84,9 @@ class ExportableNetwork(nn.Module):
         if self.corrector is not None:
             features = s.embedding_head(self._coarse(x))
             coarse = self._coarse(logits)
-            maps = None if self.encoder is None else self.encoder(images, features)
+            maps = None
+            if self.encoder is not None:
+                maps = self.encoder(images, features.shape[-2:], features)
             change = self.corrector(coarse, features, maps) - coarse
             logits = logits + upsample(change, logits.shape[-2:])
         return upsample(logits, images.shape[-2:])

@@ -123,7 +123,7 @@ class CorrectionMemory(nn.Module):
         embedding = prediction.features.detach()
         if self.encoder is None:
             return embedding
-        maps: Tensor = self.encoder(images, embedding)
+        maps: Tensor = self.encoder(images, embedding.shape[-2:], embedding)
         return maps
 
     @torch.no_grad()

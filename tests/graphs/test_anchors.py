@@ -101,6 +101,8 @@ def test_joined_features_weigh_the_distances_of_the_single_maps():
 
     assert torch.allclose(distance(joined), 2 * distance(unit[0]) + 0.5 * distance(unit[1]))
     assert join_features([a, torch.randn(2, 6, 8, 9)]).shape == (2, 9, 4, 5)
+    wide = torch.randn(2, 1, 8, 9)
+    assert torch.equal(join_features([a], size=(8, 9)), join_features([wide, a])[:, 1:])
 
 
 def test_bad_input_is_refused():

@@ -62,6 +62,9 @@ CASES = {
     "anchors and frozen encoder": lambda: with_anchors(
         made(memory(anchors=30, encoder=FROZEN), {"rounds": 2})
     ),
+    "mirror, scale and two frozen encoders": lambda: made(
+        memory(encoder=FROZEN | {"name": ["test_resnet"] * 2, "scale": 2.0, "mirror": True})
+    ),
     "anchors that wait": lambda: with_anchors(made(memory(anchors=30) | {"warmup": 0.5})),
     "fixmatch, anchors": lambda: with_anchors(
         made(FIXMATCH | {"correct": True} | memory(anchors=30, encoder=FROZEN))
@@ -104,6 +107,13 @@ def test_every_pixel_has_its_neighbors_at_the_smallest_size():
     assert network(torch.rand(1, 3, 96, 96)).isfinite().all()
     shapes = [tuple(view.shape[2:]) for view in views(torch.rand(3, 50, 70), (40, 200), 32, 96)]
     assert shapes == [(96, 192), (128, 256), (192, 96)]
+
+
+def test_features_without_position_are_refused():
+    predictor = made(memory(encoder=FROZEN | {"remove_position": 2}))
+    with pytest.raises(InputError, match=r"\(remove_position\), which cannot be exported"):
+        ExportableNetwork(predictor)
+    assert ExportableNetwork(predictor, correct=False).encoder is None
 
 
 def test_strides_that_do_not_divide_are_refused():

@@ -217,7 +217,7 @@ def test_a_correcting_fixmatch_gives_its_teachers_labels_another_form():
     images = torch.rand(1, 3, 48, 64)
     output = model.predict_teacher(images)
     assert not torch.allclose(output.before.logits, output.logits)
-    maps = model.memory.encoder(images, output.before.features)
+    maps = model.memory.encoder(images, (6, 8), output.before.features)
     expected = LabelCorrector(3, k=4)(*output.before, graph_features=maps).logits
     assert torch.allclose(output.logits, expected, atol=1e-4)
     assert not build(FixMatch).predict_teacher(torch.rand(1, 3, 48, 64)).rounds

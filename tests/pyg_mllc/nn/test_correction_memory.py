@@ -54,7 +54,8 @@ def test_the_frozen_encoder_decides_what_anchors_and_graphs_see():
     prediction, label = of.segmenter(IMAGES), torch.randint(3, (2, 48, 64))
     memory.update(IMAGES, prediction, label, torch.arange(2))
     context = memory.context(IMAGES, prediction, torch.arange(2))
-    assert torch.equal(context.graph_features, memory.encoder(IMAGES, prediction.features))
+    expected = memory.encoder(IMAGES, (6, 8), prediction.features)
+    assert torch.equal(context.graph_features, expected)
     assert memory.anchors.slots.size(-1) == memory.encoder.feature_dim
     given = memory.anchors.x.clone()
     memory.update(IMAGES, prediction, label, torch.arange(2), context.graph_features)
