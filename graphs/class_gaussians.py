@@ -1,6 +1,6 @@
 """Densities of classes over node features: a Gaussian per class, with one covariance."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,21 @@ from graphs.validation import check_int, check_int_vector, check_nodes, describe
 class ClassSums(NamedTuple):
     """Sums over labeled nodes, in float64 on the CPU; what densities are computed from."""
 
-    count: Tensor  # n (C,), nodes of each class
+    nodes: Tensor  # n (C,), number of nodes of each class
     total: Tensor  # s (C, D), sum of their features
     second: Tensor  # S (D, D), sum of outer products of all features
 
     def plus(self, other: "ClassSums", factor: float = 1.0) -> "ClassSums":
         """Return these sums plus `factor` times others."""
         return ClassSums(*(a + factor * b for a, b in zip(self, other, strict=True)))
+
+
+class GaussiansState(TypedDict):
+    """Plain containers that hold the state of `ClassGaussians` in a state dict."""
+
+    sums: tuple[Tensor, ...]
+    images: dict[int, tuple[Tensor, ...]]
+    shrinkage: float
 
 
 class Discriminant(NamedTuple):
@@ -96,7 +104,7 @@ class ClassGaussians(nn.Module):
     @property
     def count(self) -> Tensor:
         """Nodes of each class `(C,)`, in float64; soft labels count as much as they are."""
-        return self.sums.count
+        return self.sums.nodes
 
     @property
     def images(self) -> tuple[int, ...]:
@@ -231,12 +239,12 @@ class ClassGaussians(nn.Module):
             self._solved[image] = _discriminant(sums, self.shrinkage)
         return self._solved[image]
 
-    def get_extra_state(self) -> dict[str, Any]:
+    def get_extra_state(self) -> "GaussiansState":
         """Return sums and shrinkage for `state_dict`; the precision of a module is not theirs."""
         images = {number: tuple(part) for number, part in self._parts.items()}
         return {"sums": tuple(self.sums), "images": images, "shrinkage": self.shrinkage}
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: "GaussiansState") -> None:
         """Set what `get_extra_state` returned.
 
         Args:
@@ -287,15 +295,15 @@ def _sums(x: Tensor, label: Tensor) -> ClassSums:
 
 
 def _discriminant(sums: ClassSums, shrinkage: float) -> Discriminant:
-    n = sums.count.sum()
-    has_nodes = sums.count > 1e-9 * n.clamp(min=1)  # subtraction leaves rounding errors
+    n = sums.nodes.sum()
+    has_nodes = sums.nodes > 1e-9 * n.clamp(min=1)  # subtraction leaves rounding errors
     if not has_nodes.any():
         raise ValueError("expected labeled nodes (of other images), got none; call add first")
     size = sums.total.size(1)
     mean = sums.total.sum(0) / n
-    away = sums.total / sums.count[:, None] - mean
+    away = sums.total / sums.nodes[:, None] - mean
     away = torch.where(has_nodes[:, None], away, 0.0)  # mu_c - m
-    share = torch.where(has_nodes, sums.count / n, 0.0)
+    share = torch.where(has_nodes, sums.nodes / n, 0.0)
     covariance = sums.second / n - mean.outer(mean) - away.T @ (share[:, None] * away)
     spread = covariance.trace() / size
     covariance = (1 - shrinkage) * covariance

@@ -9,11 +9,13 @@ from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder
 from segmentation_models_pytorch.encoders import TimmViTEncoder
 from torch import Tensor, nn
 
+from graphs import join_features
 from pyg_mllc.errors import InputError
 from pyg_mllc.nn.encoders import build_filled, create_encoder, weight_options
+from pyg_mllc.utils.resize import upsample
 
 SMP = {"deeplabv3plus", "fpn", "segformer", "unet", "unetplusplus", "upernet"}
-DECODERS = ("fusion", "deeplabv2", "dpt", *sorted(SMP))
+DECODERS = ("fusion", "linear", "deeplabv2", "dpt", *sorted(SMP))
 
 
 class Pair(NamedTuple):
@@ -82,6 +84,41 @@ class DeepLabV2(nn.Module):
         return torch.stack([branch(stages[-1]) for branch in self.branches]).sum(0)
 
 
+class JoinedStages(nn.Module):
+    """Stages of an encoder side by side, each of unit length, at the size of the finest one.
+
+    Nothing is trained here, so that the class head is a linear classifier of the stages.
+
+    Args:
+        stages: number of stages to take, the last ones.
+    """
+
+    def __init__(self, stages: int) -> None:
+        super().__init__()
+        self.taken = stages
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        return join_features(stages[-self.taken :])
+
+
+class WithStages(nn.Module):
+    """Map of a decoder and, beside it, the encoder's stages, see `JoinedStages`.
+
+    Args:
+        decoder: decodes the stages; its map is brought to the size of theirs.
+        joined: joins the stages.
+    """
+
+    def __init__(self, decoder: nn.Module, joined: JoinedStages) -> None:
+        super().__init__()
+        self.decoder, self.joined = decoder, joined
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        joined = self.joined(stages)
+        decoded = upsample(self.decoder(stages), joined.shape[-2:])
+        return torch.cat([decoded, joined.to(decoded)], dim=1)
+
+
 class Stages(nn.Module):
     """Feature extractor of timm whose maps are always `(B, channels, h, w)`.
 
@@ -122,16 +159,25 @@ class _Readout(nn.Module):
 
 
 def _own(
-    encoder: str, weights: str | None, decoder: str, width: int, stride: int, **more: Any
+    encoder: str,
+    weights: str | None,
+    decoder: str,
+    width: int,
+    stride: int,
+    beside: bool,
+    **more: Any,
 ) -> Pair:
     extractor: Any = create_encoder(encoder, weights, **more)
     reductions, channels = extractor.feature_info.reduction(), extractor.feature_info.channels()
-    made: nn.Module
+    coarse = [c for c, r in zip(channels, reductions, strict=True) if r >= stride] or channels[-1:]
+    joined = JoinedStages(len(coarse))
+    made: nn.Module = joined
     if decoder == "deeplabv2":
         made = DeepLabV2(channels[-1], width)
-    else:
-        coarse = [c for c, r in zip(channels, reductions, strict=True) if r >= stride]
-        made = Fusion(coarse or channels[-1:], width)
+    elif decoder == "fusion":
+        made = Fusion(coarse, width)
+    if beside and decoder != "linear":
+        made = WithStages(made, joined)
     # Vision transformers need whole patches.
     return Pair(Stages(extractor), made, extractor.pretrained_cfg, multiple=reductions[0])
 
@@ -172,7 +218,13 @@ def _dpt(encoder: str, weights: str | None, **more: Any) -> Pair:
 
 
 def create_pair(
-    encoder: str, weights: str | None, decoder: str, width: int, stride: int, **more: Any
+    encoder: str,
+    weights: str | None,
+    decoder: str,
+    width: int,
+    stride: int,
+    beside: bool = False,
+    **more: Any,
 ) -> Pair:
     """Build an encoder and a decoder that fits it.
 
@@ -181,7 +233,8 @@ def create_pair(
         weights: see `weight_options`.
         decoder: one of `DECODERS`.
         width: channels of `fusion` and `deeplabv2`; the others have their own, see smp.
-        stride: of the finest stage that `fusion` takes.
+        stride: of the finest stage that `fusion` and `linear` take.
+        beside: whether the map also has the stages themselves, see `WithStages`.
         **more: options of encoder (timm) or decoder (smp), such as `output_stride`.
 
     Returns:
@@ -191,8 +244,12 @@ def create_pair(
     Raises:
         InputError: if a name or an option is unknown, or the two do not fit.
     """
-    if decoder in ("fusion", "deeplabv2"):
-        return _own(encoder, weights, decoder, width, stride, **more)
+    if decoder in ("fusion", "linear", "deeplabv2"):
+        return _own(encoder, weights, decoder, width, stride, beside, **more)
+    if beside:
+        raise InputError(
+            f"model.init=evidence needs model.decoder=fusion, linear or deeplabv2, not {decoder}"
+        )
     if decoder == "dpt":
         return _dpt(encoder, weights, **more)
     if decoder in SMP:

