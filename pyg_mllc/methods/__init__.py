@@ -2,6 +2,7 @@
 
 from pyg_mllc.methods.base import Method
 from pyg_mllc.methods.fixmatch import FixMatch
+from pyg_mllc.methods.instant import Instant
 from pyg_mllc.methods.mean_teacher import Teacher
 from pyg_mllc.methods.mllc import MLLC
 from pyg_mllc.methods.prototypes import Prototypes
@@ -12,6 +13,7 @@ from pyg_mllc.methods.unimatch import UniMatch
 __all__ = [
     "MLLC",
     "FixMatch",
+    "Instant",
     "Method",
     "Prototypes",
     "SemiSupervised",

@@ -1,6 +1,7 @@
 """Base class of all training methods."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
@@ -17,8 +18,12 @@ from pyg_mllc.nn import (
     GraphLayer,
     LabelCorrector,
     Segmenter,
+    calibration_table,
+    start_from_evidence,
 )
 from pyg_mllc.transforms import WeakView
+
+log = logging.getLogger(__name__)
 
 MakeMemory = Callable[[Segmenter, LabelCorrector], CorrectionMemory]
 """Makes a memory, such as `functools.partial(CorrectionMemory, anchors=4000)`."""
@@ -45,6 +50,8 @@ class Method(nn.Module):
     uses_unlabeled = False
     trains_embedding = False
     """Whether the embedding learns, so that graphs can be built from it."""
+    needs_steps = True
+    """Whether there is anything to train by gradients; if not, `prepare` does all."""
 
     def __init__(
         self,
@@ -64,6 +71,28 @@ class Method(nn.Module):
     def update(self) -> None:
         """Move the teacher towards the student; call it after each optimizer step."""
         self.teacher.update(self.student)
+
+    def prepare(self, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Compute from the labeled images what the first step starts from; call it once before.
+
+        With `model.init=evidence`, that is the class head, see `start_from_evidence`.
+
+        Args:
+            labeled: image `(3, H, W)` in [0, 1] and label `(H, W)` of each, read one by one; every
+                process passes all of them.
+
+        Raises:
+            InputError: if evidence cannot be computed, such as without labeled pixels.
+        """
+        segmenter = self.student.segmenter
+        if segmenter.init != "evidence":
+            return
+        try:
+            tried = start_from_evidence(segmenter, labeled)
+        except ValueError as error:
+            raise InputError(f"model.init=evidence: {error}") from error
+        log.info(calibration_table(tried))
+        self.teacher.network.load_state_dict(self.student.state_dict())
 
     @torch.no_grad()
     def predict_teacher(self, images: Tensor) -> CorrectionOutput:

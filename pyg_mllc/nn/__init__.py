@@ -5,6 +5,7 @@ from pyg_mllc.nn.corrected_segmenter import CorrectedSegmenter
 from pyg_mllc.nn.correction_memory import CorrectionMemory
 from pyg_mllc.nn.correction_round import CorrectionRound, RoundOptions, trust
 from pyg_mllc.nn.corrector import CorrectedLabels, LabelCorrector
+from pyg_mllc.nn.evidence import Calibration, calibration_table, start_from_evidence
 from pyg_mllc.nn.exportable_corrector import ExportableCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures, FrozenFeatures
 from pyg_mllc.nn.graph_layer import GraphLayer
@@ -13,6 +14,7 @@ from pyg_mllc.nn.segmenter import Segmenter
 from pyg_mllc.nn.soft_labels import label_logits
 
 __all__ = [
+    "Calibration",
     "ClassThresholds",
     "CorrectedLabels",
     "CorrectedSegmenter",
@@ -29,7 +31,9 @@ __all__ = [
     "RoundOptions",
     "RoundTrace",
     "Segmenter",
+    "calibration_table",
     "class_thresholds",
     "label_logits",
+    "start_from_evidence",
     "trust",
 ]

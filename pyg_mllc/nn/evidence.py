@@ -139,6 +139,24 @@ def calibrate(
     return tried
 
 
+def calibration_table(tried: Sequence[Calibration]) -> str:
+    """Format calibrations as a small table, the chosen one first.
+
+    Args:
+        tried: of `calibrate`.
+
+    Returns:
+        A line for each, below a heading.
+    """
+    if not tried:
+        return "evidence of one labeled image: nothing to calibrate by"
+    lines = ["evidence, each labeled image by the others: shrinkage, temperature, accuracy, mIoU"]
+    for shrinkage, temperature, accuracy, miou in tried:
+        figures = f"{100 * accuracy:5.1f}% {100 * miou:5.1f}%"
+        lines.append(f"  {shrinkage:4g} {temperature:5g} {figures}")
+    return "\n".join([lines[0], f"{lines[1]}  chosen", *lines[2:]])
+
+
 def _left_out(gaussians: ClassGaussians, pixels: LabeledPixels) -> Tensor:
     number = torch.full((len(pixels.x),), pixels.image, device=pixels.x.device)
     return gaussians.evidence(pixels.x, number)

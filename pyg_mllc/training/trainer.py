@@ -5,6 +5,7 @@ import re
 import resource
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,18 @@ from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities import CombinedLoader, rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
 
-from pyg_mllc.data import ReadableSet, Splits, eval_loader, infinite_loader
+from pyg_mllc.data import (
+    ReadableSet,
+    SampleSet,
+    Splits,
+    eval_loader,
+    infinite_loader,
+    to_float,
+)
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.results import TrainingResult
 from pyg_mllc.methods import Method
@@ -93,10 +104,16 @@ def train(
         trainer = _trainer(config, callbacks)
         trainer.loggers = _loggers(config, out, saved, _hyperparameters(config, seed, network))
         try:
-            batches = CombinedLoader(loaders, "min_size")
-            trainer.fit(module, batches, val, ckpt_path=last if saved else None, weights_only=True)
+            if saved is None:
+                method.to(trainer.strategy.root_device).prepare(_pairs(splits.labeled, config))
+            start = last if saved else None
+            if method.needs_steps:
+                batches = CombinedLoader(loaders, "min_size")
+                trainer.fit(module, batches, val, ckpt_path=start, weights_only=True)
             if module.figures["validated_at"] < trainer.global_step:
                 trainer.validate(module, val, verbose=False)  # the last step counts, too
+            elif not method.needs_steps:
+                trainer.validate(module, val, start, verbose=False, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
         except InputError as error:
@@ -157,6 +174,16 @@ def _loaders(
         unlabeled, size = ReadableSet(splits.unlabeled, skip), config.unlabeled_batch_size
         loaders["unlabeled"] = infinite_loader(unlabeled, size, seed + 1, done, workers)
     return loaders
+
+
+def _pairs(labeled: SampleSet, config: TrainerConfig) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield image and label of each labeled sample, with a progress bar."""
+    samples = ReadableSet(labeled, config.on_unreadable == "skip")
+    numbers = range(len(samples))
+    hidden, console = not config.enable_progress_bar, Console(stderr=True)
+    for number in track(numbers, "labeled images", console=console, disable=hidden):
+        sample = samples[number]
+        yield to_float(sample["image"]), sample["label"]
 
 
 def _peak_mb() -> float:
