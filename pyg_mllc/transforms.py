@@ -69,15 +69,23 @@ class StrongView(nn.Module):
         )
 
     @torch.no_grad()
-    def forward(self, image: Tensor, label: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-        """Return a strong view of `image (B, 3, H, W)`, `label` and `weight` `(B, H, W)`."""
+    def forward(self, image: Tensor, label: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
+        """Compute a strong view of an image, and mix all maps alike.
+
+        Args:
+            image: `(B, 3, H, W)`.
+            label: `(B, H, W)`, whose classes `classmix` draws from.
+            *maps: `(B, H, W)`, such as weights of the labels.
+
+        Returns:
+            The view, the label and the maps.
+        """
         with torch.autocast(image.device.type, enabled=False):
             image = self.color(at_least_float32(image))
         if self.mix == "none":
-            return image, label, weight
-        return paste(
-            cutmix(label) if self.mix == "cutmix" else classmix(label), image, label, weight
-        )
+            return image, label, *maps
+        mask = cutmix(label) if self.mix == "cutmix" else classmix(label)
+        return paste(mask, image, label, *maps)
 
 
 def paste(mask: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:

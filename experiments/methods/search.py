@@ -18,6 +18,8 @@ METHODS = {
     "supervised": None,
     "fixmatch": "lambda_u",
     "unimatch": "lambda_u",
+    "unimatch_v2": "lambda_u",
+    "prevmatch": "lambda_u",
     "mllc": "lambda_clg",
     "mllc_anchors": "lambda_clg",
     "mllc_bayes_teacher_views_uniform": "lambda_clg",

@@ -38,8 +38,6 @@ class FixMatch(SemiSupervised):
             training, or `threshold`, `warmup` or `decay` is out of range.
     """
 
-    share = 1.0  # of the loss
-
     def __init__(
         self,
         segmenter: Segmenter,
@@ -57,6 +55,11 @@ class FixMatch(SemiSupervised):
         student, memory = without_training(segmenter, corrector, correct, memory)
         super().__init__(student, weak, strong, threshold, total_steps, warmup, decay, memory)
         self.lambda_u = lambda_u
+
+    @property
+    def share(self) -> float:
+        """Factor of the sum of the losses."""
+        return 1.0
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the losses of one step.

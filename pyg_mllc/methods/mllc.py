@@ -1,6 +1,7 @@
 """Multi-Level Label Correction (Xiao et al., IEEE TMM 2024)."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TypedDict, Unpack
 
 import torch
@@ -24,6 +25,7 @@ from pyg_mllc.nn import (
     LabelCorrector,
     Prediction,
     Segmenter,
+    channel_dropout,
 )
 from pyg_mllc.utils.resize import resize_labels
 
@@ -208,7 +210,7 @@ class MLLC(SemiSupervised):
         strong, mixed, mixed_weight = self.strong(pseudo.view, pseudo.label, weight)
         clear = torch.cat([views, strong])
         (logits, features), dropped = segmenter.predict_with_dropout(
-            clear, pseudo.view, self.channel_dropout
+            clear, pseudo.view, partial(channel_dropout, share=self.channel_dropout)
         )
         n = len(views)
         second = masked_cross_entropy(logits[n:], mixed, mixed_weight)

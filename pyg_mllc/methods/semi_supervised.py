@@ -89,10 +89,7 @@ class SemiSupervised(Method):
         known = torch.where(valid, 0, IGNORE)
         view, known = self.weak(images, known)
         output = self.predict_teacher(view)
-        logits = upsample(at_least_float32(output.logits), view.shape[-2:])
-        confidence, label = logits.softmax(1).max(1)
-        label = torch.where(known == IGNORE, IGNORE, label)
-        return PseudoLabels(view, label, confidence, output.before)
+        return PseudoLabels(view, *label_pixels(output.logits, known), output.before)
 
     def confident_share(self, pseudo: PseudoLabels) -> Tensor:
         """Compute the share of confident labels among pixels outside padding, for the log.
@@ -106,6 +103,21 @@ class SemiSupervised(Method):
         valid = pseudo.label != IGNORE
         confident = (pseudo.confidence >= self.threshold) & valid
         return confident.sum() / valid.sum().clamp(min=1)
+
+
+def label_pixels(logits: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the labels of images from logits.
+
+    Args:
+        logits: `(U, C, h, w)`, upsampled to the images' size.
+        known: `(U, H, W)`, IGNORE in padding, which gets no label.
+
+    Returns:
+        Labels and their confidence, each `(U, H, W)`.
+    """
+    logits = upsample(at_least_float32(logits), known.shape[-2:])
+    confidence, label = logits.softmax(1).max(1)
+    return torch.where(known == IGNORE, IGNORE, label), confidence
 
 
 def check_channel_dropout(share: float) -> None:

@@ -1,5 +1,6 @@
 """UniMatch: two strong views and one view with dropped features share one teacher label."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods.fixmatch import FixMatch
 from pyg_mllc.methods.semi_supervised import PseudoLabels, check_channel_dropout
-from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
+from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter, channel_dropout
 
 
 class UniMatch(FixMatch):
@@ -32,8 +33,6 @@ class UniMatch(FixMatch):
         InputError: as `FixMatch`, or if `channel_dropout` is out of range.
     """
 
-    share = 0.5
-
     def __init__(
         self,
         segmenter: Segmenter,
@@ -45,6 +44,11 @@ class UniMatch(FixMatch):
         check_channel_dropout(channel_dropout)
         super().__init__(segmenter, corrector, decay=decay, **options)
         self.channel_dropout = channel_dropout
+
+    @property
+    def share(self) -> float:
+        """Factor of the sum of the losses, as published."""
+        return 0.5
 
     def terms(
         self, image: Tensor, pseudo: PseudoLabels, weight: Tensor
@@ -59,14 +63,41 @@ class UniMatch(FixMatch):
         Returns:
             The prediction of the labeled images, and the loss.
         """
-        first, second = (self.strong(pseudo.view, pseudo.label, weight) for _ in range(2))
+        targets = self.targets(pseudo, weight)
+        first, second = (self.strong(pseudo.view, *targets) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
+        dropout = partial(channel_dropout, share=self.channel_dropout)
         (logits, features), perturbed = self.student.segmenter.predict_with_dropout(
-            clear, pseudo.view, self.channel_dropout
+            clear, pseudo.view, dropout
         )
         n = len(image)
         labeled, *both = logits.split([n, len(first[0]), len(second[0])])
-        strong = masked_cross_entropy(both[0], *first[1:])
-        strong = strong + masked_cross_entropy(both[1], *second[1:])
-        weak = masked_cross_entropy(perturbed, pseudo.label, weight)
+        strong = self.view_loss(both[0], *first[1:]) + self.view_loss(both[1], *second[1:])
+        weak = self.view_loss(perturbed, *targets)
         return Prediction(labeled, features[:n]), strong / 4 + weak / 2
+
+    def targets(self, pseudo: PseudoLabels, weight: Tensor) -> tuple[Tensor, ...]:
+        """Return what weak views teach, which strong views mix as they mix the images.
+
+        Args:
+            pseudo: see `FixMatch.terms`.
+            weight: see `FixMatch.terms`.
+
+        Returns:
+            Maps `(U, H, W)`, the arguments of `view_loss`.
+        """
+        return pseudo.label, weight
+
+    def view_loss(self, logits: Tensor, label: Tensor, weight: Tensor, *more: Tensor) -> Tensor:
+        """Compute the loss of a view.
+
+        Args:
+            logits: `(U, C, h, w)`.
+            label: `(U, H, W)`.
+            weight: of the label `(U, H, W)`.
+            *more: further maps of `targets`, if a subclass adds some.
+
+        Returns:
+            A scalar.
+        """
+        return masked_cross_entropy(logits, label, weight)

@@ -1,5 +1,6 @@
 """Networks: the segmenter, the label corrector, and the two joined."""
 
+from pyg_mllc.nn.channel_dropout import channel_dropout, complementary_dropout
 from pyg_mllc.nn.class_thresholds import ClassThresholds, class_thresholds
 from pyg_mllc.nn.corrected_segmenter import CorrectedSegmenter
 from pyg_mllc.nn.correction_memory import CorrectionMemory
@@ -32,7 +33,9 @@ __all__ = [
     "RoundTrace",
     "Segmenter",
     "calibration_table",
+    "channel_dropout",
     "class_thresholds",
+    "complementary_dropout",
     "label_logits",
     "start_from_evidence",
     "trust",

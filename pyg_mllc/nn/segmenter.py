@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyg_mllc.errors import InputError
+from pyg_mllc.nn.channel_dropout import Dropout
 from pyg_mllc.nn.decoders import JoinedStages, create_pair
 from pyg_mllc.nn.encoders import has_packaged_weights
 from pyg_mllc.nn.prediction import Prediction
@@ -172,26 +173,26 @@ class Segmenter(nn.Module):
         return self.decode(self.encode(images))
 
     def predict_with_dropout(
-        self, clear: Tensor, weak: Tensor, channel_dropout: float
+        self, clear: Tensor, perturbed: Tensor, dropout: Dropout
     ) -> tuple[Prediction, Tensor]:
-        """Predict `clear` as usual, and `weak` with dropout of the encoder's channels (UniMatch).
+        """Predict `clear` as usual, and `perturbed` with dropout of the encoder's channels.
 
         One forward for both: batch normalization sees them together. Of a vision transformer, maps
         of patches lose channels, class tokens do not.
 
         Args:
             clear: views `(B, 3, H, W)`.
-            weak: views `(U, 3, H, W)` whose encoder maps lose channels.
-            channel_dropout: share of the channels of each map that are dropped.
+            perturbed: views `(U, 3, H, W)` whose encoder maps lose channels.
+            dropout: drops channels of these maps.
 
         Returns:
-            The prediction from `clear`, and logits `(U, C, h, w)` from `weak`.
+            The prediction from `clear`, and logits `(U, C, h, w)` from `perturbed`.
         """
         n = len(clear)
-        stages = []
-        for stage in self.encode(torch.cat([clear, weak])):
-            lost = F.dropout2d(stage[n:], channel_dropout) if stage.dim() == 4 else stage[n:]
-            stages.append(torch.cat([stage[:n], lost]))
+        stages = self.encode(torch.cat([clear, perturbed]))
+        maps = [i for i, stage in enumerate(stages) if stage.dim() == 4]
+        for i, dropped in zip(maps, dropout([stages[i][n:] for i in maps]), strict=True):
+            stages[i] = torch.cat([stages[i][:n], dropped])
         logits, features = self.decode(stages)
         return Prediction(logits[:n], features[:n]), logits[n:]
 

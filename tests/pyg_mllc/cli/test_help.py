@@ -14,8 +14,11 @@ GROUPS = {
     "optimizer": ("adamw", "sgd"),
     "scheduler": ("poly", "cosine", "constant"),
     "data": ("camvid", "cityscapes", "folder", "textures", "voc", "voc_animals", "voc_aug"),
-    "method": ("fixmatch", "mllc_anchors", "mllc_evidence", "supervised", "unimatch"),
-}
+    "method": (
+        "fixmatch", "mllc_anchors", "mllc_evidence", "prevmatch", "supervised", "unimatch",
+        "unimatch_v2",
+    ),
+}  # fmt: skip
 
 
 def test_options_speak_through_the_docstrings():

@@ -147,8 +147,12 @@ def test_a_method_of_ones_own_beside_the_one_of_its_name(mllc, own_code, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "method", ["supervised", "fixmatch", "unimatch", "mllc", "mllc_anchors", "mllc_evidence"]
-)
+    "method",
+    [
+        "supervised", "fixmatch", "unimatch", "unimatch_v2", "prevmatch", "mllc", "mllc_anchors",
+        "mllc_evidence",
+    ],
+)  # fmt: skip
 def test_every_method_trains(mllc, method, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "trainer.val_check_interval=1"]
     frozen = ["method.memory.encoder.name=test_resnet", "method.memory.encoder.weights=null"]
@@ -156,8 +160,9 @@ def test_every_method_trains(mllc, method, tmp_path):
     more = frozen if method in ("fixmatch", "mllc_anchors", "mllc_evidence") else []
     code, out, err = mllc("train", f"method={method}", *TINY, *data, *more, "corrector.k=5")
     assert code == 0, err
-    corrects = method not in ("supervised", "unimatch")
-    assert corrects != (f"no effect: corrector.k=5, for {method} corrects nothing" in out)
+    corrects = method not in ("supervised", "unimatch", "unimatch_v2", "prevmatch")
+    name = method.replace("_v2", "v2")  # that of the class
+    assert corrects != (f"no effect: corrector.k=5, for {name} corrects nothing" in out)
     assert method.split("_")[0] in out
     (checkpoint,) = tmp_path.rglob("best.ckpt")
     predictor = pyg_mllc.load(checkpoint)

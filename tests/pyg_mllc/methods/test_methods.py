@@ -5,7 +5,7 @@ import torch
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import masked_cross_entropy
-from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
+from pyg_mllc.methods import MLLC, FixMatch, PrevMatch, Supervised, UniMatch, UniMatchV2
 from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.typing import IGNORE
 from pyg_mllc.utils.resize import upsample
@@ -51,6 +51,8 @@ METHODS = [
     (FixMatch, {"total_steps": 30, "warmup": 0.2}),
     (FixMatch, {"total_steps": 30, **CORRECTED}),
     (UniMatch, {"total_steps": 30}),
+    (UniMatchV2, {"total_steps": 30}),
+    (PrevMatch, {"total_steps": 30, "snapshots": 2, "snapshot_interval": 0.1}),
     (MLLC, {"total_steps": 30, "warmup": 0.2, "contrast_from": 0.1}),
     (MLLC, {"total_steps": 30, "memory": memory(FROZEN, 60, "ema"), "channel_dropout": 0.5}),
 ]
@@ -135,7 +137,7 @@ def test_class_counts_come_from_labeled_and_unlabeled_images(method, options):
     assert counted.counts.sum() == 2 * 6 * 8
 
 
-@pytest.mark.parametrize("method", [FixMatch, UniMatch])
+@pytest.mark.parametrize("method", [FixMatch, UniMatch, UniMatchV2, PrevMatch])
 def test_labels_that_the_teacher_is_unsure_of_teach_nothing(method):
     model = build(method, threshold=1.0)
     figures = model(batch())
@@ -173,8 +175,9 @@ def test_unimatch_without_perturbations_is_fixmatch():
     assert torch.allclose(one(data)["unsupervised"], other(data)["unsupervised"], atol=1e-5)
 
 
-def test_unimatch_weighs_labels_in_the_warm_up_as_later():
-    figures = build(UniMatch, total_steps=10, warmup=0.5)(batch())
+@pytest.mark.parametrize("method", [UniMatch, UniMatchV2, PrevMatch])
+def test_unimatch_weighs_labels_in_the_warm_up_as_later(method):
+    figures = build(method, total_steps=10, warmup=0.5)(batch())
     assert set(figures) == {"loss", "supervised"}
     assert torch.allclose(figures["loss"], figures["supervised"] / 2)
 

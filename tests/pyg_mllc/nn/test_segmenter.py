@@ -1,9 +1,11 @@
+from functools import partial
+
 import pytest
 import timm
 import torch
 
 from pyg_mllc.errors import InputError
-from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter
+from pyg_mllc.nn import CorrectedSegmenter, LabelCorrector, Segmenter, channel_dropout
 from pyg_mllc.nn.encoders import build_filled, create_encoder, has_packaged_weights
 
 
@@ -40,13 +42,28 @@ def test_decoders_take_images_of_any_size_and_learn(encoder, decoder, stride, op
 def test_channels_are_lost_by_the_weak_views_alone():
     segmenter = Segmenter(5, "test_resnet", feature_dim=8).eval()
     clear, weak = torch.rand(3, 3, 48, 64), torch.rand(2, 3, 48, 64)
-    prediction, lossy = segmenter.predict_with_dropout(clear, weak, 0.5)
+    prediction, lossy = segmenter.predict_with_dropout(
+        clear, weak, partial(channel_dropout, share=0.5)
+    )
     for found, expected in zip(prediction, segmenter(clear), strict=True):
         assert torch.allclose(found, expected, atol=1e-5)
     assert lossy.shape == (2, *prediction.logits.shape[1:])
     assert not torch.allclose(lossy, segmenter(weak).logits, atol=1e-3)
-    kept = segmenter.predict_with_dropout(clear, weak, 0.0)[1]
+    kept = segmenter.predict_with_dropout(clear, weak, list)[1]
     assert torch.allclose(kept, segmenter(weak).logits, atol=1e-5)
+
+
+def test_class_tokens_lose_no_channels():
+    segmenter = Segmenter(2, "vit_tiny_patch16_224", decoder="dpt", feature_dim=8).eval()
+    assert {stage.dim() for stage in segmenter.encode(torch.rand(1, 3, 32, 32))} == {3, 4}
+    seen = []
+
+    def note(maps):
+        seen.extend(x.dim() for x in maps)
+        return maps
+
+    segmenter.predict_with_dropout(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), note)
+    assert set(seen) == {4}
 
 
 def test_images_smaller_than_a_pixel_of_the_embedding_have_one():

@@ -16,7 +16,7 @@ from torch.nn.utils import get_total_norm
 
 from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures, to_float
 from pyg_mllc.errors import InputError
-from pyg_mllc.methods import MLLC, Supervised
+from pyg_mllc.methods import MLLC, PrevMatch, Supervised
 from pyg_mllc.metrics.segmentation import iou
 from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerConfig, TrainingModule, train
@@ -175,8 +175,8 @@ def test_a_run_stopped_before_its_last_validation_goes_on_to_it(tmp_path, monkey
     assert [step for step, _ in result.curve("miou")] == [4, 6]
 
 
-class Asked(MLLC):
-    """A method that is asked to stop in the middle of its third batch."""
+class Asking:
+    """Part of a method that is asked to stop in the middle of its third batch."""
 
     calls = 0
 
@@ -185,6 +185,14 @@ class Asked(MLLC):
         if self.calls == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         return super().forward(batch)
+
+
+class Asked(Asking, MLLC):
+    pass
+
+
+class AskedPrevMatch(Asking, PrevMatch):
+    pass
 
 
 OPTIONS = {"total_steps": 4, "warmup": 0.2, "contrast_from": 0.0}
@@ -204,6 +212,22 @@ def test_a_stop_completes_the_step_its_teacher_and_its_validation(tmp_path, inte
     assert validated == [step for step in (1, 2) if step % interval == 0]
     model, _, result = run(MLLC, tmp_path / "parts", config=config, resume=True, **OPTIONS)
     whole, _, expected = run(MLLC, tmp_path / "whole", config=config, **OPTIONS)
+    assert result.history == expected.history
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name]), name
+
+
+def test_a_stopped_run_goes_on_with_its_snapshots(tmp_path):
+    config = replace(CONFIG, max_steps=8)
+    options = {"total_steps": 8, "snapshots": 3, "snapshot_interval": 0.125, "threshold": 0.0}
+    options["previous_threshold"] = 0.0
+    with pytest.raises(KeyboardInterrupt):
+        run(AskedPrevMatch, tmp_path / "parts", config=config, **options)
+    saved = torch.load(tmp_path / "parts/last.ckpt", weights_only=True)["state_dict"]
+    assert saved["method.snapshots.taken"] == 3
+    model, _, result = run(PrevMatch, tmp_path / "parts", config=config, resume=True, **options)
+    whole, _, expected = run(PrevMatch, tmp_path / "whole", config=config, **options)
+    assert model.snapshots.taken == 8
     assert result.history == expected.history
     for name, value in whole.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
