@@ -8,7 +8,7 @@ from pyg_mllc.nn.correction_memory import CorrectionMemory
 from pyg_mllc.nn.corrector import LabelCorrector
 from pyg_mllc.nn.prediction import CorrectionContext, CorrectionOutput, Prediction
 from pyg_mllc.nn.segmenter import Segmenter
-from pyg_mllc.utils.resize import upsample
+from pyg_mllc.utils.resize import resize_map, upsample
 
 
 class CorrectedSegmenter(nn.Module):
@@ -55,7 +55,8 @@ class CorrectedSegmenter(nn.Module):
     ) -> CorrectionOutput:
         """Correct a prediction of the segmenter, at the size of its features.
 
-        Finer logits keep their detail: the change is written back to them, not the correction.
+        Finer logits keep their detail: the change is written back to them, not the correction. So
+        does finer evidence, which is added to the logits at their own size.
 
         Args:
             prediction: of the segmenter.
@@ -67,14 +68,23 @@ class CorrectedSegmenter(nn.Module):
         """
         options = (context or CorrectionContext())._asdict()
         fine, features = prediction
-        size = features.shape[-2:]
+        evidence, size = options.pop("evidence"), features.shape[-2:]
+        if evidence is not None and not len(self.corrector.rounds):
+            evidence = None
+        fine = fine if evidence is None else at_least_float32(fine)
+        known = None if evidence is None else resize_map(evidence, fine.shape[-2:])
+        coarse, coarse_known = fine, known
+        if fine.shape[-2:] != size:
+            coarse = F.interpolate(at_least_float32(fine), size, mode="area")
+            coarse_known = None if known is None else F.interpolate(known, size, mode="area")
+        options["evidence"] = coarse_known
+        output: CorrectionOutput = self.corrector(coarse, features, trace=trace, **options)
         if fine.shape[-2:] == size:
-            output: CorrectionOutput = self.corrector(fine, features, trace=trace, **options)
             return output
-        coarse = F.interpolate(at_least_float32(fine), size, mode="area")
-        output = self.corrector(coarse, features, trace=trace, **options)
-        before, *rounds = (
-            Prediction(fine + upsample(p.logits - coarse, fine.shape[-2:]), p.features)
-            for p in output
+        base = coarse if coarse_known is None else coarse + coarse_known
+        finest = fine if known is None else fine + known
+        rounds = tuple(
+            Prediction(finest + upsample(p.logits - base, fine.shape[-2:]), p.features)
+            for p in output.rounds
         )
-        return CorrectionOutput(before, tuple(rounds), output.trace)
+        return CorrectionOutput(prediction, rounds, output.trace)

@@ -1,16 +1,13 @@
 """Label correction: rounds of message passing on two graphs."""
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, Unpack, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data, HeteroData
 
 from graphs import AnchorMemory, anchor_evidence, anchor_graph
 from graphs.maps import Maps
-from graphs.precision import at_least_float32
 from graphs.taper import num_tapered
 from graphs.validation import check_int, check_nodes, check_positive
 from pyg_mllc.nn.class_thresholds import class_thresholds
@@ -18,6 +15,7 @@ from pyg_mllc.nn.correction_round import CorrectionRound, RoundFields, RoundOpti
 from pyg_mllc.nn.label_graph import add_anchors, label_graph
 from pyg_mllc.nn.node_batch import Nodes, pixel_nodes
 from pyg_mllc.nn.prediction import CorrectionOutput, Prediction
+from pyg_mllc.utils.resize import resize_map
 
 AnchorRule = Literal["mean", "bayes"]
 
@@ -127,6 +125,7 @@ class LabelCorrector(nn.Module):
         anchors: AnchorMemory | None = None,
         image: Tensor | None = None,
         graph_features: Maps | None = None,
+        evidence: Maps | None = None,
         trace: bool = False,
     ) -> CorrectionOutput:
         r"""Return the prediction before the first round and after each.
@@ -144,6 +143,9 @@ class LabelCorrector(nn.Module):
             graph_features: maps `(B, D', h, w)` that the semantic-level graph of all rounds and the
                 anchors are found by, such as `join_features` gives; by default the features, and
                 after a round also the features that it has moved.
+            evidence: log density of each class at each pixel `(B, C, h, w)`, in the form of the
+                logits, such as `ClassGaussians` gives, times its weight. It is added to the logits
+                before the first round; without rounds, nothing is.
             trace: whether to record what nodes saw in each round, for explanations.
 
         Returns:
@@ -153,7 +155,7 @@ class LabelCorrector(nn.Module):
             ValueError: if the sizes of logits and features differ or do not fit the corrector, a
                 number is not finite, or anchors, images or counts do not fit.
         """
-        nodes = pixel_nodes(logits, features, graph_features)
+        nodes = pixel_nodes(logits, features, graph_features, evidence)
         self._check(nodes, anchors, image, class_counts)
         eta = None
         if class_counts is not None:
@@ -165,11 +167,13 @@ class LabelCorrector(nn.Module):
             z, f = nodes.z.to(dtype), nodes.f.to(dtype)
             first = (f if nodes.graph_features is None else nodes.graph_features.to(dtype)).detach()
             edges, graph = None, None
+            if nodes.evidence is not None and self.rounds:
+                z = z + nodes.evidence.to(z)
             if anchors is not None and self.rounds:
                 edges = self._anchor_edges(first, anchors, nodes, image)
                 if self.anchor_rule == "bayes":
-                    evidence = anchor_evidence(edges, anchors.label, self.num_classes)
-                    z = z + self.anchor_share * evidence.to(z)
+                    kernel = anchor_evidence(edges, anchors.label, self.num_classes)
+                    z = z + self.anchor_share * kernel.to(z)
             compared = [first]
             for step in cast(list[CorrectionRound], self.rounds):
                 if self._builds_graph(graph, nodes.graph_features):
@@ -217,6 +221,7 @@ class LabelCorrector(nn.Module):
         anchors: AnchorMemory | None = None,
         image: Tensor | None = None,
         graph_features: Maps | None = None,
+        evidence: Maps | None = None,
     ) -> CorrectedLabels:
         """Return corrected labels of any size.
 
@@ -233,6 +238,7 @@ class LabelCorrector(nn.Module):
             anchors: see `forward`.
             image: see `forward`.
             graph_features: see `forward`.
+            evidence: see `forward`, at the features' size.
 
         Returns:
             Labels, their confidence and whether they changed, `(B, H, W)` each, or lists of maps
@@ -250,7 +256,7 @@ class LabelCorrector(nn.Module):
                 f"got {len(logits)} and {len(features)}"
             )
         with torch.no_grad():
-            small = [_resize(z, f.shape[-2:]) for z, f in zip(logits, features, strict=True)]
+            small = [resize_map(z, f.shape[-2:]) for z, f in zip(logits, features, strict=True)]
             tensors = isinstance(logits, Tensor) and isinstance(features, Tensor)
             output = self(
                 torch.stack(small) if tensors else small,
@@ -259,14 +265,15 @@ class LabelCorrector(nn.Module):
                 anchors=anchors,
                 image=image,
                 graph_features=graph_features,
+                evidence=evidence,
             )
             labels: list[tuple[Tensor, Tensor, Tensor]] = []
             c = self.num_classes
             transitions = torch.zeros(c, c, dtype=torch.long)
             changes = zip(output.before.logits, output.after.logits, strict=True)
             for z, (before, after) in zip(logits, changes, strict=True):
-                full = _resize(z, size or z.shape[-2:])
-                corrected = full + _resize(after - before, full.shape[-2:])
+                full = resize_map(z, size or z.shape[-2:])
+                corrected = full + resize_map(after - before, full.shape[-2:])
                 confidence, label = corrected.softmax(0).max(0)
                 previous = full.argmax(0)
                 labels.append((label, confidence, label != previous))
@@ -319,6 +326,13 @@ class LabelCorrector(nn.Module):
         if not torch.isfinite(nodes.z).all():
             raise ValueError("expected finite logits, got NaN or infinity")
         check_nodes(nodes.f, "features")
+        if nodes.evidence is not None:
+            check_nodes(nodes.evidence, "evidence")
+            if nodes.evidence.shape != nodes.z.shape:
+                raise ValueError(
+                    f"expected evidence for {self.num_classes} classes at each pixel, "
+                    f"got {tuple(nodes.evidence.shape)} for {len(nodes.z)} pixels"
+                )
         if any(p.dtype.itemsize < 4 for p in self.parameters()):
             raise ValueError(
                 "expected a corrector in float32 or float64, got one in half precision; leave it "
@@ -338,10 +352,3 @@ class LabelCorrector(nn.Module):
                 f"got {tuple(image.shape)}"
             )
 
-
-def _resize(map_: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize a map: the mean of pixels where it shrinks, linear between them where it grows."""
-    map_ = at_least_float32(map_)
-    shrinks = size[0] <= map_.size(1) and size[1] <= map_.size(2)
-    mode = "area" if shrinks else "bilinear"
-    return F.interpolate(map_[None], tuple(size), mode=mode)[0]

@@ -24,6 +24,7 @@ class CorrectionContext(NamedTuple):
     anchors: AnchorMemory | None = None  # labeled pixels of other images
     image: Tensor | None = None  # (B,), number of each image in anchors
     graph_features: Tensor | None = None  # (B, D', h, w), that pixels are compared by
+    evidence: Tensor | None = None  # (B, C, h', w'), log densities to add to the logits
 
 
 class RoundTrace(NamedTuple):
