@@ -25,7 +25,7 @@ lint: .venv/ready  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := graphs stages sums corrector threads
+BENCHMARKS := graphs stages sums corrector threads frozen
 ifdef MLLC_DATA  # these measure on CamVid
 BENCHMARKS += search anchors whole_image steps loading
 endif

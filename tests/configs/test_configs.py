@@ -201,6 +201,24 @@ def test_every_model_builds_without_its_weights(name):
     assert network(torch.rand(2, 3, 64, 64, device="meta")).logits.size(1) == 3
 
 
+@pytest.mark.parametrize("name", group("encoder"))
+def test_every_frozen_encoder_builds_without_its_weights(name):
+    cfg = composed("method=supervised", f"encoder@method.memory.encoder={name}")
+    encoder = cfg.method.memory.encoder
+    encoder.weights = None
+    with torch.device("meta"):
+        features = instantiate(encoder)(feature_dim=8)
+    if "remove_position" not in encoder:
+        maps = features(torch.rand(2, 3, 64, 64, device="meta"), (8, 8))
+        assert maps.shape == (2, features.feature_dim, 8, 8)
+
+
+def test_a_frozen_encoder_by_name_takes_the_place_of_the_embedding():
+    assert composed("method=mllc").method.memory.encoder is None
+    chosen = composed("method=mllc", "encoder@method.memory.encoder=lite2").method.memory.encoder
+    assert (chosen.name, chosen.strides) == ("tf_efficientnet_lite2", [8, 16])
+
+
 @pytest.mark.parametrize("name", group("data"))
 def test_every_data_set_asks_for_its_folder_or_builds(name):
     cfg = composed(f"data={name}", f"data.{'seed=1' if name == 'textures' else 'root=nowhere'}")

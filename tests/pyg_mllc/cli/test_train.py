@@ -45,6 +45,18 @@ def test_layers_are_swapped_by_name(mllc):
     assert code == 0, err
 
 
+def test_a_checkpoint_has_all_frozen_encoders(mllc, tmp_path):
+    data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "output=out", "method=mllc_anchors"]
+    encoder = [
+        "method.memory.encoder.name=[test_resnet,test_vit]", "method.memory.encoder.weights=null",
+        "+method.memory.encoder.scale=2", "+method.memory.encoder.remove_position=2",
+    ]  # fmt: skip
+    code, _, err = mllc("train", *TINY, *data, *encoder)
+    assert code == 0, err
+    loaded = pyg_mllc.load(tmp_path / "out/mllc/best.ckpt").memory.encoder
+    assert (loaded.scale, loaded.remove_position, len(loaded.others)) == (2, 2, 1)
+
+
 @pytest.mark.parametrize(
     "given, unread",
     [
