@@ -1,7 +1,7 @@
 """Base class of all training methods."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -17,6 +17,7 @@ from pyg_mllc.nn import (
     FrozenFeatures,
     GraphLayer,
     LabelCorrector,
+    LabeledImages,
     Segmenter,
     calibration_table,
     start_from_evidence,
@@ -72,27 +73,29 @@ class Method(nn.Module):
         """Move the teacher towards the student; call it after each optimizer step."""
         self.teacher.update(self.student)
 
-    def prepare(self, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def prepare(self, labeled: LabeledImages) -> None:
         """Compute from the labeled images what the first step starts from; call it once before.
 
-        With `model.init=evidence`, that is the class head, see `start_from_evidence`.
+        That is the class head with `model.init=evidence`, see `start_from_evidence`, and the
+        evidence that the memory keeps, if any.
 
         Args:
-            labeled: image `(3, H, W)` in [0, 1] and label `(H, W)` of each, read one by one; every
-                process passes all of them.
+            labeled: images with labels; every process passes all of them.
 
         Raises:
             InputError: if evidence cannot be computed, such as without labeled pixels.
         """
         segmenter = self.student.segmenter
-        if segmenter.init != "evidence":
-            return
+        name = "model.init=evidence"
         try:
-            tried = start_from_evidence(segmenter, labeled)
+            if getattr(segmenter, "init", None) == "evidence":
+                log.info(calibration_table(start_from_evidence(segmenter, labeled)))
+                self.teacher.network.load_state_dict(self.student.state_dict())
+            name = "method.memory.evidence"
+            if self.memory.evidence is not None:
+                log.info(calibration_table(self.memory.prepare(labeled)))
         except ValueError as error:
-            raise InputError(f"model.init=evidence: {error}") from error
-        log.info(calibration_table(tried))
-        self.teacher.network.load_state_dict(self.student.state_dict())
+            raise InputError(f"{name}: {error}") from error
 
     @torch.no_grad()
     def predict_teacher(self, images: Tensor) -> CorrectionOutput:

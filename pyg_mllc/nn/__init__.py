@@ -6,7 +6,12 @@ from pyg_mllc.nn.corrected_segmenter import CorrectedSegmenter
 from pyg_mllc.nn.correction_memory import CorrectionMemory
 from pyg_mllc.nn.correction_round import CorrectionRound, RoundOptions, trust
 from pyg_mllc.nn.corrector import CorrectedLabels, LabelCorrector
-from pyg_mllc.nn.evidence import Calibration, calibration_table, start_from_evidence
+from pyg_mllc.nn.evidence import (
+    Calibration,
+    GaussianEvidence,
+    calibration_table,
+    start_from_evidence,
+)
 from pyg_mllc.nn.exportable_corrector import ExportableCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures, FrozenFeatures
 from pyg_mllc.nn.graph_layer import GraphLayer
@@ -26,8 +31,10 @@ __all__ = [
     "EncoderFeatures",
     "ExportableCorrector",
     "FrozenFeatures",
+    "GaussianEvidence",
     "GraphLayer",
     "LabelCorrector",
+    "LabeledImages",
     "Prediction",
     "RoundOptions",
     "RoundTrace",

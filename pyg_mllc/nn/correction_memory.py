@@ -9,6 +9,7 @@ from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.errors import InputError
 from pyg_mllc.nn.class_thresholds import ClassThresholds
 from pyg_mllc.nn.corrector import LabelCorrector
+from pyg_mllc.nn.evidence import Calibration, GaussianEvidence, LabeledImages
 from pyg_mllc.nn.frozen_features import FrozenFeatures
 from pyg_mllc.nn.prediction import CorrectionContext, Prediction
 from pyg_mllc.nn.segmenter import Segmenter
@@ -32,6 +33,8 @@ class CorrectionMemory(nn.Module):
             embedding itself takes this part.
         anchors: labeled pixels kept as anchors, in all classes together; 0 for none. Those of an
             image are replaced each time it is seen, as features move.
+        evidence: makes class densities of all labeled images, which are added to the logits before
+            the first round, called with `num_classes`, such as `GaussianEvidence`; by default none.
         class_thresholds: confidence that a class needs: `counts`, less for rarely predicted
             classes, as in MLLC; `ema`, by a moving average of counts; `fixed`, the same for all.
 
@@ -40,7 +43,7 @@ class CorrectionMemory(nn.Module):
 
     Raises:
         InputError: if `class_thresholds` is none of these, there is not an anchor for each class,
-            or the corrector's rounds have no place for anchors.
+            or the corrector's rounds have no place for anchors, or there are none for evidence.
 
     >>> segmenter, corrector = Segmenter(4, "test_resnet", feature_dim=16), LabelCorrector(4, k=4)
     >>> memory = CorrectionMemory(segmenter, corrector, anchors=100)
@@ -58,6 +61,7 @@ class CorrectionMemory(nn.Module):
         corrector: LabelCorrector,
         encoder: Callable[..., FrozenFeatures] | None = None,
         anchors: int = 0,
+        evidence: Callable[..., GaussianEvidence] | None = None,
         class_thresholds: str = "counts",
     ) -> None:
         super().__init__()
@@ -69,6 +73,12 @@ class CorrectionMemory(nn.Module):
         classes, dim = segmenter.num_classes, segmenter.feature_dim
         self.encoder = None if encoder is None else encoder(feature_dim=dim)
         self.anchors, self.class_thresholds = None, None
+        self.evidence = None if evidence is None else evidence(num_classes=classes)
+        if self.evidence is not None and not len(corrector.rounds):
+            raise InputError(
+                "method.memory.evidence is added before the first round, so it needs a corrector "
+                "with rounds and method.correct=true; corrector.levels=none adds evidence alone"
+            )
         if anchors:
             dim = dim if self.encoder is None else self.encoder.feature_dim
             self.anchors = _anchors(corrector, classes, dim, anchors)
@@ -90,8 +100,26 @@ class CorrectionMemory(nn.Module):
         """Confident pixels seen of each class `(C,)`; None if all have the same threshold."""
         return None if self.class_thresholds is None else self.class_thresholds.counts
 
+    def prepare(self, labeled: LabeledImages) -> list[Calibration]:
+        """Compute what does not change in training: the evidence of the labeled images.
+
+        Args:
+            labeled: images with labels.
+
+        Returns:
+            See `calibrate`; empty without evidence.
+
+        Raises:
+            ValueError: if there are no labeled pixels, or the covariance is singular.
+        """
+        return [] if self.evidence is None else self.evidence.prepare(labeled)
+
     def context(
-        self, images: Tensor, prediction: Prediction, index: Tensor | None = None
+        self,
+        images: Tensor,
+        prediction: Prediction,
+        index: Tensor | None = None,
+        evidence: Tensor | None = None,
     ) -> CorrectionContext:
         """Return the inputs of correction beside the prediction.
 
@@ -100,14 +128,18 @@ class CorrectionMemory(nn.Module):
             prediction: of these images, before correction.
             index: number of each labeled image `(B,)`, whose own anchors are hidden from it; -1 for
                 other images. By default, no anchors are hidden.
+            evidence: of these images `(B, C, h', w')`, if it has been computed already.
 
         Returns:
-            Class counts, anchors, image numbers and graph features; None for each that is not used.
+            Class counts, anchors, image numbers, graph features and evidence; None for each that is
+            not used.
         """
         anchors = self.active_anchors
         features = None if self.encoder is None else self.graph_features(images, prediction)
+        if evidence is None and self.evidence is not None and self.evidence.is_ready:
+            evidence = self.evidence(images)
         return CorrectionContext(
-            self.class_counts, anchors, None if anchors is None else index, features
+            self.class_counts, anchors, None if anchors is None else index, features, evidence
         )
 
     def graph_features(self, images: Tensor, prediction: Prediction) -> Tensor:

@@ -351,4 +351,3 @@ class LabelCorrector(nn.Module):
                 f"expected one image number for each of {nodes.num_images} images, "
                 f"got {tuple(image.shape)}"
             )
-

@@ -1,13 +1,16 @@
 """Evidence of labeled images: class densities over an encoder's features."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from graphs import ClassGaussians, maps_to_nodes
+from graphs import ClassGaussians, maps_to_nodes, nodes_to_maps
+from pyg_mllc.errors import InputError
+from pyg_mllc.nn.frozen_features import FrozenFeatures
 from pyg_mllc.nn.segmenter import Segmenter
 from pyg_mllc.typing import IGNORE
 
@@ -15,6 +18,15 @@ SHRINKAGES = (0.1, 0.3, 0.5, 0.7, 0.9)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 IMAGES = 32  # that are left out one by one, at most
 PIXELS = 1024  # of each of these images
+
+
+class LabeledImages(Protocol):
+    """Images `(3, H, W)` in [0, 1] with their labels `(H, W)`, IGNORE where void; read one by one."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
 
 FeatureMaps = Callable[[Tensor], Tensor]
 """Computes features `(B, D, h, w)` of images `(B, 3, H, W)` in [0, 1]."""
@@ -37,6 +49,10 @@ class Calibration(NamedTuple):
     miou: float  # mean over the classes of these pixels
 
 
+ALONE = Calibration(0.3, 0.1, math.nan, math.nan)
+"""What a single labeled image is taken with, which nothing can be calibrated by."""
+
+
 def class_shares(label: Tensor, num_classes: int, size: tuple[int, int] | torch.Size) -> Tensor:
     """Compute the share of each class in the pixels of each cell of a map.
 
@@ -55,13 +71,13 @@ def class_shares(label: Tensor, num_classes: int, size: tuple[int, int] | torch.
 
 @torch.no_grad()
 def fit_gaussians(
-    features: FeatureMaps, pairs: Iterable[tuple[Tensor, Tensor]], num_classes: int
+    features: FeatureMaps, labeled: LabeledImages, num_classes: int
 ) -> tuple[ClassGaussians, list[LabeledPixels]]:
     """Compute class densities over the features of labeled images and of their mirror images.
 
     Args:
         features: of an encoder that does not change, in eval mode.
-        pairs: image `(3, H, W)` in [0, 1] and label `(H, W)` of each labeled image, in order.
+        labeled: images with labels.
         num_classes: C.
 
     Returns:
@@ -72,9 +88,8 @@ def fit_gaussians(
     """
     gaussians: ClassGaussians | None = None
     kept: list[LabeledPixels] = []
-    pairs = list(pairs)
-    every = -(-len(pairs) // IMAGES)
-    for number, (image, label) in enumerate(pairs):
+    every = -(-len(labeled) // IMAGES)
+    for number, (image, label) in enumerate(labeled):
         left_out = number % every == 0
         for flip in (False, True):
             view, y = (image.flip(-1), label.flip(-1)) if flip else (image, label)
@@ -172,9 +187,7 @@ def _scores(predicted: Tensor, label: Tensor, num_classes: int) -> tuple[float, 
 
 
 @torch.no_grad()
-def start_from_evidence(
-    segmenter: Segmenter, pairs: Iterable[tuple[Tensor, Tensor]]
-) -> list[Calibration]:
+def start_from_evidence(segmenter: Segmenter, labeled: LabeledImages) -> list[Calibration]:
     r"""Start the class head of a network from class densities over its encoder's stages.
 
     .. math::
@@ -186,7 +199,7 @@ def start_from_evidence(
 
     Args:
         segmenter: with the decoder `linear`, or `init="evidence"`.
-        pairs: image `(3, H, W)` in [0, 1] and label `(H, W)` of each labeled image.
+        labeled: images with labels.
 
     Returns:
         See `calibrate`; empty with a single labeled image, whose head has the shrinkage 0.3 and the
@@ -197,11 +210,11 @@ def start_from_evidence(
     """
     was_training = segmenter.training
     segmenter.eval()
-    gaussians, pixels = fit_gaussians(segmenter.stage_map, pairs, segmenter.num_classes)
+    gaussians, pixels = fit_gaussians(segmenter.stage_map, labeled, segmenter.num_classes)
     tried = calibrate(gaussians, pixels) if len(pixels) > 1 else []
     if not tried:
-        gaussians.solve()
-    temperature = tried[0].temperature if tried else 0.1
+        gaussians.solve(ALONE.shrinkage)
+    temperature = (tried or [ALONE])[0].temperature
     weight, bias, mean = gaussians.discriminant()
     dim = weight.size(1)
     head = segmenter.class_head
@@ -210,3 +223,123 @@ def start_from_evidence(
     head.bias.copy_(temperature * (bias - bias.mean()))
     segmenter.train(was_training)
     return tried
+
+
+class GaussianEvidence(nn.Module):
+    r"""Evidence for classes: their densities over a frozen encoder's features, times a weight.
+
+    .. math::
+        a\, e_{ic}
+
+    with e of `ClassGaussians`. By Bayes' rule logits plus evidence are a posterior if the network
+    and the encoder err apart. It is computed once, from all labeled images and their mirror images,
+    since the encoder does not change.
+
+    Args:
+        num_classes: C.
+        encoder: makes the frozen encoder, called with `feature_dim=0`; best of several strides, and
+            with images at twice their size.
+        weight: a; None takes the temperature at which the evidence of the other labeled images
+            explains each labeled image best.
+        shrinkage: of the covariance, see `ClassGaussians`; None takes the value with the best mIoU
+            on labeled images, each by the others.
+
+    Raises:
+        InputError: if an option is out of range.
+    """
+
+    weight: Tensor
+    cached: dict[int, Tensor]
+
+    def __init__(
+        self,
+        num_classes: int,
+        encoder: Callable[..., FrozenFeatures],
+        weight: float | None = None,
+        shrinkage: float | None = None,
+    ) -> None:
+        super().__init__()
+        if weight is not None and not 0 <= weight < math.inf:
+            raise InputError(f"expected evidence.weight to be 0 or more, or null, got {weight}")
+        if shrinkage is not None and not 0 <= shrinkage <= 1:
+            raise InputError(f"expected evidence.shrinkage in [0, 1], or null, got {shrinkage}")
+        self.encoder = encoder(feature_dim=0)
+        self.gaussians = ClassGaussians(num_classes, self.encoder.feature_dim)
+        self.asked_weight, self.asked_shrinkage = weight, shrinkage
+        self.register_buffer("weight", torch.tensor(0.0))
+        self.cached = {}
+
+    @property
+    def is_ready(self) -> bool:
+        """True once densities are computed, see `prepare`."""
+        return bool(self.gaussians.count.any())
+
+    def prepare(self, labeled: LabeledImages) -> list[Calibration]:
+        """Compute the densities, and calibrate what is not set.
+
+        Args:
+            labeled: images with labels.
+
+        Returns:
+            See `calibrate`; empty with a single labeled image.
+
+        Raises:
+            ValueError: if there are no labeled pixels, or the covariance is singular.
+        """
+        self.gaussians, pixels = fit_gaussians(self.features, labeled, self.gaussians.num_classes)
+        given = self.asked_shrinkage
+        shrinkages = SHRINKAGES if given is None else (given,)
+        tried = calibrate(self.gaussians, pixels, shrinkages) if len(pixels) > 1 else []
+        if not tried:
+            self.gaussians.solve(ALONE.shrinkage if given is None else given)
+        self.gaussians.release_images()
+        found = (tried or [ALONE])[0].temperature
+        self.weight.fill_(found if self.asked_weight is None else self.asked_weight)
+        self.cached.clear()
+        return tried
+
+    def features(self, images: Tensor) -> Tensor:
+        """Compute the features whose densities these are, at the size of the finest stage.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            `(B, D, h, w)`.
+        """
+        maps: Tensor = self.encoder(images, self.encoder.finest_size(images.shape[-2:]))
+        return maps
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the weighted log densities of images.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            `(B, C, h, w)`, at the size of the finest stage.
+
+        Raises:
+            ValueError: if nothing was prepared.
+        """
+        maps = self.features(images)
+        e = self.gaussians.evidence(maps_to_nodes(maps)[0])
+        return self.weight * nodes_to_maps(e, *maps.shape[-2:])
+
+    def of_images(self, images: Tensor, index: Tensor) -> Tensor:
+        """Compute `forward` for images that come again, and keep it for each in half precision.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1], always the same for a number.
+            index: number of each image `(B,)`.
+
+        Returns:
+            `(B, C, h, w)`.
+        """
+        numbers = index.tolist()
+        new = [place for place, number in enumerate(numbers) if number not in self.cached]
+        if new:
+            for place, maps in zip(new, self(images[new]), strict=True):
+                self.cached[numbers[place]] = maps.half().cpu()
+        return torch.stack([self.cached[number] for number in numbers]).to(images)

@@ -71,6 +71,7 @@ class FrozenFeatures(nn.Module):
                 f"{first} has stages of strides {info.reduction()}, none of {list(strides)}"
             )
         channels = [info.channels()[i] for i in self.taken]
+        self.stride = min(info.reduction()[i] for i in self.taken)
         _check(first, min(channels), scale, remove_position)
         self.embedding, self.multiple = embedding, info.reduction()[0]
         self.scale, self.mirror, self.remove_position = scale, mirror, remove_position
@@ -123,6 +124,18 @@ class FrozenFeatures(nn.Module):
                 raise InputError("these features contain the network's embedding, and got none")
             maps.insert(0, embedding)
         return join_features(maps, size=size)
+
+    def finest_size(self, sides: Sequence[int]) -> tuple[int, int]:
+        """Compute the size of the finest stage that is taken, of images of a size.
+
+        Args:
+            sides: height and width of the images.
+
+        Returns:
+            Height and width (h, w).
+        """
+        height, width = (max(round(self.scale * n / self.stride), 1) for n in sides)
+        return height, width
 
     def _encode(self, images: Tensor) -> list[Tensor]:
         """Return the stages to take, at their own sizes."""

@@ -76,9 +76,7 @@ def pixel_nodes(
     return Nodes(original, z, f, compared, added, batch, pos, len(logits), restore)
 
 
-def _graph_nodes(
-    batch: Batch, graph_features: Tensor | None, evidence: Tensor | None
-) -> Nodes:
+def _graph_nodes(batch: Batch, graph_features: Tensor | None, evidence: Tensor | None) -> Nodes:
     """Return the nodes of a PyG batch."""
     if "logits" not in batch or "x" not in batch:
         raise ValueError(

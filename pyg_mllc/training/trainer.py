@@ -105,7 +105,9 @@ def train(
         trainer.loggers = _loggers(config, out, saved, _hyperparameters(config, seed, network))
         try:
             if saved is None:
-                method.to(trainer.strategy.root_device).prepare(_pairs(splits.labeled, config))
+                method.to(trainer.strategy.root_device).prepare(
+                    LabeledPairs(splits.labeled, config)
+                )
             start = last if saved else None
             if method.needs_steps:
                 batches = CombinedLoader(loaders, "min_size")
@@ -176,14 +178,27 @@ def _loaders(
     return loaders
 
 
-def _pairs(labeled: SampleSet, config: TrainerConfig) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield image and label of each labeled sample, with a progress bar."""
-    samples = ReadableSet(labeled, config.on_unreadable == "skip")
-    numbers = range(len(samples))
-    hidden, console = not config.enable_progress_bar, Console(stderr=True)
-    for number in track(numbers, "labeled images", console=console, disable=hidden):
-        sample = samples[number]
-        yield to_float(sample["image"]), sample["label"]
+class LabeledPairs:
+    """Image and label of each labeled sample, read one by one, with a progress bar.
+
+    Args:
+        labeled: samples with labels.
+        config: whether unreadable ones are skipped, and the bar shown.
+    """
+
+    def __init__(self, labeled: SampleSet, config: TrainerConfig) -> None:
+        self.samples = ReadableSet(labeled, config.on_unreadable == "skip")
+        self.hidden = not config.enable_progress_bar
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        console = Console(stderr=True)
+        numbers = range(len(self))
+        for number in track(numbers, "labeled images", console=console, disable=self.hidden):
+            sample = self.samples[number]
+            yield to_float(sample["image"]), sample["label"]
 
 
 def _peak_mb() -> float:
