@@ -35,19 +35,26 @@ class WeakView(nn.Module):
         )
 
     @torch.no_grad()
-    def forward(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, label: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
         """Compute a weak view of image and label, of the same size.
 
         Args:
             image: `(B, 3, H, W)`.
             label: `(B, H, W)`; in the view, what is outside is IGNORE.
+            *maps: more maps of the images `(B, C, H, W)`; in the view, what is outside is 0.
+
+        Returns:
+            Image, label and maps.
         """
         # kornia pads with 0, which is a class: shift the labels by one, so that 0 is void.
         shifted = (label.long() + 1) % (IGNORE + 1)
         with torch.autocast(image.device.type, enabled=False):  # half precision moves them apart
             image = at_least_float32(image)
-            image, shifted = self.geometry(image, shifted[:, None].to(image))
-        return image, (shifted[:, 0].round().long() - 1) % (IGNORE + 1)
+            keys = ["input", "mask", *["input"] * len(maps)]
+            image, shifted, *maps = self.geometry(
+                image, shifted[:, None].to(image), *maps, data_keys=keys
+            )
+        return image, (shifted[:, 0].round().long() - 1) % (IGNORE + 1), *maps
 
 
 class StrongView(nn.Module):

@@ -6,7 +6,8 @@ A table is a file `configs/table/<table>.yaml` with an experiment a line, which
     voc_rounds_3: {from: ablation/voc_reference, corrector.rounds: 3}
 
 `from` names the experiment that the row starts from. Words without a dot choose an option of a
-group (`method: mllc`), words with dots set a value.
+group (`method: mllc`), as words with an @ do (`evidence@method.memory.evidence: gaussians`); words
+with dots set a value.
 """
 
 from collections.abc import Callable, Iterator
@@ -134,7 +135,7 @@ def _experiment(name: str, row: "Config") -> "Config":
         *parents, option = key.split(".")
         if key == "from":
             defaults.insert(0, f"/experiment/{value}")
-        elif not parents:
+        elif not parents or "@" in key:  # a group, perhaps at another place than its own
             defaults.append({f"override /{key}": value})
         else:
             part = config

@@ -103,12 +103,24 @@ def _table(explanation: "Explanation") -> Table:
         pairs = zip(top.values.tolist(), top.indices.tolist(), strict=True)
         return ", ".join(f"{classes[c]} {share:.2f}" for share, c in pairs if share >= 0.005)
 
+    def weighed(evidence: "Tensor") -> str:
+        top = evidence.topk(min(3, len(classes)))
+        pairs = zip(top.values.tolist(), top.indices.tolist(), strict=True)
+        return ", ".join(f"{classes[c]} {value:+.1f}" for value, c in pairs)
+
     table = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    for column in ("", "label (%)", "neighbor weight", "neighbors by label", "anchors", "agree"):
+    for column in (
+        "",
+        "label (%)",
+        "neighbor weight",
+        "neighbors by label",
+        "anchors or evidence",
+        "agree",
+    ):
         table.add_column(column)
     for name, probabilities in list(explanation.path.items())[: -len(explanation.rounds)]:
-        evidence = explanation.evidence if name == "with anchors" else None
-        anchors = "" if evidence is None else listed(evidence)
+        evidence = explanation.evidence if name == "with evidence" else None
+        anchors = "" if evidence is None else weighed(evidence)
         table.add_row(*map(Text, (name, likeliest(probabilities), "", "", anchors, "")))
     for number, view in enumerate(explanation.rounds, start=1):
         own, other = class_shares(view, len(classes))

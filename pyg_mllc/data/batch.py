@@ -17,6 +17,7 @@ class Batch(TypedDict):
         index: Position of each labeled image in the data set, int64 `(B,)`. Methods that keep
             anchors need it.
         unlabeled: Unlabeled images, float `(U, 3, H, W)`. Methods with `uses_unlabeled` need it.
+        unlabeled_index: Position of each unlabeled image in the data set, int64 `(U,)`.
         valid: Where unlabeled images are no padding, bool `(U, H, W)`.
     """
 
@@ -24,6 +25,7 @@ class Batch(TypedDict):
     label: Tensor
     index: NotRequired[Tensor]
     unlabeled: NotRequired[Tensor]
+    unlabeled_index: NotRequired[Tensor]
     valid: NotRequired[Tensor]
 
 
@@ -59,6 +61,8 @@ def make_batch(
     if unlabeled is not None:
         batch["unlabeled"] = to_float(unlabeled["image"]).contiguous(memory_format=memory_format)
         batch["valid"] = unlabeled["valid"]
+        if "index" in unlabeled:
+            batch["unlabeled_index"] = unlabeled["index"]
     return batch
 
 

@@ -14,6 +14,9 @@ from pyg_mllc.typing import ImageLike
 from pyg_mllc.utils.resize import upsample
 
 
+ROUNDING = 1e-4  # of logits, which is no evidence
+
+
 class RoundView(NamedTuple):
     """Round of correction as one node sees it; nodes are h * w pixels, row by row."""
 
@@ -38,22 +41,14 @@ class Explanation(NamedTuple):
     before: Tensor  # (C,), probabilities of the node before correction
     rounds: list[RoundView]
     classes: tuple[str, ...]  # names
-
-    @property
-    def evidence(self) -> Tensor | None:
-        """Distribution of the anchors' evidence over classes `(C,)`; None if there is none."""
-        first = self.rounds[0].before
-        if torch.allclose(first, self.before, atol=1e-5):
-            return None
-        factor = first / self.before.clamp(min=torch.finfo(first.dtype).tiny)
-        return factor / factor.sum()
+    evidence: Tensor | None  # (C,), added to the logits before the first round, of mean 0
 
     @property
     def path(self) -> dict[str, Tensor]:
         """Probabilities `(C,)` of the node before correction and after each step, by name."""
-        anchors = {} if self.evidence is None else {"with anchors": self.rounds[0].before}
+        evidence = {} if self.evidence is None else {"with evidence": self.rounds[0].before}
         rounds = {f"round {n}": view.after for n, view in enumerate(self.rounds, start=1)}
-        return {"before": self.before, **anchors, **rounds}
+        return {"before": self.before, **evidence, **rounds}
 
 
 @torch.no_grad()
@@ -89,8 +84,11 @@ def explain(predictor: Predictor, image: ImageLike, x: int, y: int) -> Explanati
     h, w = output.after.features.shape[-2:]
     node = min(y * h // height, h - 1), min(x * w // width, w - 1)
     views = [_view(trace, node[0] * w + node[1], (h, w)) for trace in output.trace]
-    before = F.interpolate(output.before.logits, (h, w), mode="area")[0, :, *node].softmax(0)
-    return Explanation(picture, (x, y), node, before, views, tuple(predictor.classes))
+    before = F.interpolate(output.before.logits, (h, w), mode="area")[0, :, *node]
+    added = output.trace[0].before[node[0] * w + node[1]] - before
+    evidence = added - added.mean() if (added - added.mean()).abs().max() > ROUNDING else None
+    classes = tuple(predictor.classes)
+    return Explanation(picture, (x, y), node, before.softmax(0), views, classes, evidence)
 
 
 def _view(trace: RoundTrace, node: int, size: tuple[int, int]) -> RoundView:

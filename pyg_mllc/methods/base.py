@@ -98,16 +98,17 @@ class Method(nn.Module):
             raise InputError(f"{name}: {error}") from error
 
     @torch.no_grad()
-    def predict_teacher(self, images: Tensor) -> CorrectionOutput:
+    def predict_teacher(self, images: Tensor, evidence: Tensor | None = None) -> CorrectionOutput:
         """Predict images with the teacher.
 
         Args:
             images: in [0, 1].
+            evidence: of these images, if it has been computed already.
 
         Returns:
             Predictions before correction and after each round.
         """
-        output: CorrectionOutput = self.teacher.network(images, self.memory)
+        output: CorrectionOutput = self.teacher.network(images, self.memory, evidence=evidence)
         return output
 
 

@@ -77,7 +77,7 @@ class FixMatch(SemiSupervised):
             loss = masked_cross_entropy(prediction.logits, label)
             self.memory.update(image, prediction, label, index)
             return {"loss": self.share * loss, "supervised": loss.detach()}
-        pseudo = self.pseudo_labels(batch["unlabeled"], batch["valid"])
+        pseudo = self.pseudo_labels(batch)
         weight = pseudo_label_weight(pseudo.confidence, "hard", self.threshold)
         prediction, unsupervised = self.terms(image, pseudo, weight)
         supervised = masked_cross_entropy(prediction.logits, label)

@@ -161,7 +161,7 @@ class MLLC(SemiSupervised):
             self.prototypes.update(*_nodes(output.before.features.detach(), label))
             return self._total(losses)
 
-        pseudo = self.pseudo_labels(batch["unlabeled"], batch["valid"])
+        pseudo = self.pseudo_labels(batch)
         options = self.losses
         weight = pseudo_label_weight(
             pseudo.confidence, options.weighting, self.threshold, options.power
@@ -195,7 +195,7 @@ class MLLC(SemiSupervised):
         self, views: Tensor, prediction: Prediction, index: Tensor | None
     ) -> tuple[CorrectionOutput, Tensor | None]:
         """Correct the student's prediction; also return the frozen encoder's maps, if there are."""
-        context = self.memory.context(views, prediction, index)
+        context = self.memory.context(views, prediction, index, use_evidence=False)
         if not self.student_anchors:
             context = context._replace(anchors=None, image=None)
         return self.student.correct(prediction, context), context.graph_features

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from graphs.precision import at_least_float32
+from pyg_mllc.data.batch import Batch
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods.base import MakeMemory, Method
 from pyg_mllc.nn import CorrectedSegmenter, CorrectionMemory, Prediction
@@ -76,19 +77,23 @@ class SemiSupervised(Method):
         self.memory.active.fill_(not self.in_warmup)
 
     @torch.no_grad()
-    def pseudo_labels(self, images: Tensor, valid: Tensor) -> PseudoLabels:
+    def pseudo_labels(self, batch: Batch) -> PseudoLabels:
         """Label weak views of unlabeled images with the teacher.
 
+        Evidence is that of the images as they are, and follows them into the views.
+
         Args:
-            images: `(U, 3, H, W)` in [0, 1].
-            valid: `(U, H, W)` bool, false in padding, which gets no label.
+            batch: with unlabeled images; padding gets no label.
 
         Returns:
             Weak views, the teacher's labels and their confidence.
         """
-        known = torch.where(valid, 0, IGNORE)
-        view, known = self.weak(images, known)
-        output = self.predict_teacher(view)
+        images, known = batch["unlabeled"], torch.where(batch["valid"], 0, IGNORE)
+        index, maps = batch.get("unlabeled_index"), list[Tensor]()
+        if self.memory.has_evidence:
+            maps = [upsample(self.memory.evidence_of(images, index), images.shape[-2:])]
+        view, known, *maps = self.weak(images, known, *maps)
+        output = self.predict_teacher(view, *maps)
         return PseudoLabels(view, *label_pixels(output.logits, known), output.before)
 
     def confident_share(self, pseudo: PseudoLabels) -> Tensor:

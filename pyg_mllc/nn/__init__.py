@@ -9,6 +9,7 @@ from pyg_mllc.nn.corrector import CorrectedLabels, LabelCorrector
 from pyg_mllc.nn.evidence import (
     Calibration,
     GaussianEvidence,
+    LabeledImages,
     calibration_table,
     start_from_evidence,
 )

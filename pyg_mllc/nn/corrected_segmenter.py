@@ -31,7 +31,11 @@ class CorrectedSegmenter(nn.Module):
         self.segmenter, self.corrector = segmenter, corrector
 
     def forward(
-        self, images: Tensor, memory: CorrectionMemory | None = None, trace: bool = False
+        self,
+        images: Tensor,
+        memory: CorrectionMemory | None = None,
+        trace: bool = False,
+        evidence: Tensor | None = None,
     ) -> CorrectionOutput:
         """Predict, and correct the prediction.
 
@@ -39,12 +43,16 @@ class CorrectedSegmenter(nn.Module):
             images: `(B, 3, H, W)` in [0, 1].
             memory: what training has kept for correction; by default nothing.
             trace: see `LabelCorrector.forward`.
+            evidence: of these images, if it has been computed already; see
+                `CorrectionMemory.context`.
 
         Returns:
             Predictions before correction and after each round.
         """
         prediction = self.segmenter(images)
-        context = None if memory is None else memory.context(images, prediction)
+        context = None
+        if memory is not None:
+            context = memory.context(images, prediction, evidence=evidence)
         return self.correct(prediction, context, trace)
 
     def correct(

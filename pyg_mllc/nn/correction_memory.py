@@ -120,6 +120,7 @@ class CorrectionMemory(nn.Module):
         prediction: Prediction,
         index: Tensor | None = None,
         evidence: Tensor | None = None,
+        use_evidence: bool = True,
     ) -> CorrectionContext:
         """Return the inputs of correction beside the prediction.
 
@@ -129,6 +130,8 @@ class CorrectionMemory(nn.Module):
             index: number of each labeled image `(B,)`, whose own anchors are hidden from it; -1 for
                 other images. By default, no anchors are hidden.
             evidence: of these images `(B, C, h', w')`, if it has been computed already.
+            use_evidence: whether evidence is asked for. Labeled images in training go without: it
+                is made of their own labels.
 
         Returns:
             Class counts, anchors, image numbers, graph features and evidence; None for each that is
@@ -136,11 +139,37 @@ class CorrectionMemory(nn.Module):
         """
         anchors = self.active_anchors
         features = None if self.encoder is None else self.graph_features(images, prediction)
-        if evidence is None and self.evidence is not None and self.evidence.is_ready:
-            evidence = self.evidence(images)
+        if evidence is None and self.has_evidence and use_evidence:
+            evidence = self.evidence_of(images)
         return CorrectionContext(
             self.class_counts, anchors, None if anchors is None else index, features, evidence
         )
+
+    @property
+    def has_evidence(self) -> bool:
+        """True if there is evidence that takes part in correction."""
+        return self.evidence is not None and bool(self.active) and self.evidence.is_ready
+
+    def evidence_of(self, images: Tensor, index: Tensor | None = None) -> Tensor:
+        """Compute the evidence of images, see `GaussianEvidence`.
+
+        Args:
+            images: `(B, 3, H, W)` in [0, 1].
+            index: number of each image `(B,)` if these are the same images each time; their
+                evidence is then computed once and kept.
+
+        Returns:
+            `(B, C, h, w)`.
+
+        Raises:
+            InputError: if there is none.
+        """
+        if self.evidence is None:
+            raise InputError("this memory has no evidence: pass method.memory.evidence")
+        maps: Tensor = (
+            self.evidence(images) if index is None else self.evidence.of_images(images, index)
+        )
+        return maps
 
     def graph_features(self, images: Tensor, prediction: Prediction) -> Tensor:
         """Compute the features that graphs are built from.

@@ -21,7 +21,7 @@ PIXELS = 1024  # of each of these images
 
 
 class LabeledImages(Protocol):
-    """Images `(3, H, W)` in [0, 1] with their labels `(H, W)`, IGNORE where void; read one by one."""
+    """Images `(3, H, W)` in [0, 1] with labels `(H, W)`, IGNORE where void; read one by one."""
 
     def __len__(self) -> int: ...
 
@@ -96,7 +96,8 @@ def fit_gaussians(
             maps = features(view[None])
             gaussians = gaussians or ClassGaussians(num_classes, maps.size(1))
             x = maps_to_nodes(maps)[0]
-            shares = maps_to_nodes(class_shares(y[None], num_classes, maps.shape[-2:]))[0]
+            y = y.to(maps.device)[None]
+            shares = maps_to_nodes(class_shares(y, num_classes, maps.shape[-2:]))[0]
             gaussians.add(x, shares, number if left_out else -1)
             if left_out and not flip:
                 kept.append(_draw(x, shares, number))
@@ -307,7 +308,8 @@ class GaussianEvidence(nn.Module):
         Returns:
             `(B, D, h, w)`.
         """
-        maps: Tensor = self.encoder(images, self.encoder.finest_size(images.shape[-2:]))
+        size = self.encoder.finest_size(images.shape[-2:])
+        maps: Tensor = self.encoder(images.to(self.weight.device), size)
         return maps
 
     @torch.no_grad()

@@ -158,7 +158,7 @@ class Segmenter(nn.Module):
         joined = getattr(self.decoder, "joined", self.decoder)
         if not isinstance(joined, JoinedStages):
             raise InputError("the class head sees no stages: pass model.init=evidence")
-        maps: Tensor = joined(self.encode(images))
+        maps: Tensor = joined(self.encode(images.to(self.mean.device)))
         return maps
 
     def forward(self, images: Tensor) -> Prediction:

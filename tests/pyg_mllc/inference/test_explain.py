@@ -78,11 +78,11 @@ def test_evidence_of_anchors_comes_before_the_rounds():
     near, far = torch.rand(15, memory.slots.size(-1)), torch.full((15, memory.slots.size(-1)), 9.0)
     memory.add(torch.cat([far, near]), torch.arange(30) // 15)
     found = explain(network, IMAGE, x=1, y=1)
-    assert list(found.path) == ["before", "with anchors", "round 1", "round 2"]
-    assert found.path["with anchors"][1] > found.before[1]
-    assert found.path["with anchors"][0] < found.before[0] / 9
-    shares = [0.01 / 1.53, 1.01 / 1.53, 0.51 / 1.53]
-    assert found.evidence.tolist() == pytest.approx(shares, abs=1e-3)
+    assert list(found.path) == ["before", "with evidence", "round 1", "round 2"]
+    assert found.path["with evidence"][1] > found.before[1]
+    assert found.path["with evidence"][0] < found.before[0] / 9
+    expected = torch.tensor([0.01, 1.01, 0.51]).log()
+    assert torch.allclose(found.evidence, expected - expected.mean(), atol=1e-3)
     assert not len(found.rounds[0].anchors)
 
 

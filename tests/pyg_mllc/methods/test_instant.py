@@ -1,0 +1,82 @@
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pyg_mllc.errors import InputError
+from pyg_mllc.methods import Instant
+from pyg_mllc.nn import CorrectionMemory, GaussianEvidence, LabelCorrector, Segmenter
+from tests.pyg_mllc.nn.test_evidence import ENCODER, pictures, right
+
+
+class Labeled:
+    """A labeled data set of pictures in memory."""
+
+    def __init__(self, number=6):
+        self.pairs = pictures(number)
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, index):
+        image, label = self.pairs[index]
+        return {"image": (255 * image).round().byte(), "label": label, "name": str(index)}
+
+
+def network(**options):
+    return Segmenter(
+        3, "test_resnet", decoder="linear", stride=4, frozen=True, init="evidence", **options
+    )
+
+
+def test_it_segments_after_no_step_at_all():
+    method = Instant(network(), LabelCorrector(3, k=4))
+    before = {name: value.clone() for name, value in method.student.state_dict().items()}
+    method.prepare(Labeled())
+    after = method.student.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"segmenter.class_head.weight", "segmenter.class_head.bias"}
+    image, label = pictures(1, seed=1)[0]
+    output = method.eval().student(image[None], method.memory)
+    assert right(output.before.logits, label) > 0.85 and right(output.logits, label) > 0.85
+    teacher = method.predict_teacher(image[None])
+    assert torch.equal(teacher.logits, output.logits)
+
+
+def test_rounds_correct_what_densities_get_wrong():
+    """A noisy patch inside a region takes the label of pixels that look like it."""
+    method = Instant(network(), LabelCorrector(3, k=8, rounds=2))
+    method.prepare(Labeled())
+    image, _ = pictures(1, seed=1)[0]
+    output = method.eval().student(image[None], method.memory)
+    first, last = (F.cross_entropy(z, z.argmax(1)) for z in (output.before.logits, output.logits))
+    assert len(output.rounds) == 2 and not torch.allclose(first, last)
+
+
+def test_evidence_of_another_encoder_comes_on_top():
+    evidence = partial(GaussianEvidence, encoder=ENCODER, weight=0.5)
+    memory = partial(CorrectionMemory, evidence=evidence, class_thresholds="fixed")
+    method = Instant(network(), LabelCorrector(3, k=4), memory=memory)
+    method.prepare(Labeled())
+    image, label = pictures(1, seed=1)[0]
+    output = method.eval().student(image[None], method.memory)
+    plain = method.student(image[None])
+    assert right(output.logits, label) > 0.85
+    assert not torch.allclose(output.logits, plain.logits, atol=0.1)
+
+
+def test_without_correction_there_are_no_rounds():
+    method = Instant(network(), correct=False)
+    method.prepare(Labeled())
+    assert not method.student(pictures(1)[0][0][None]).rounds
+
+
+def test_what_cannot_be_instant_is_refused():
+    with pytest.raises(InputError, match="trains nothing, so it needs model.init=evidence"):
+        Instant(Segmenter(3, "test_resnet"), LabelCorrector(3))
+    with pytest.raises(InputError, match="model.init=evidence: expected labeled images, got none"):
+        Instant(network(), LabelCorrector(3)).prepare(Labeled(0))
+    with pytest.raises(InputError, match="needs a corrector with rounds"):
+        evidence = partial(GaussianEvidence, encoder=ENCODER)
+        CorrectionMemory(network(), LabelCorrector(3, rounds=0), evidence=evidence)
