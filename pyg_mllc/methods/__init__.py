@@ -5,6 +5,7 @@ from pyg_mllc.methods.fixmatch import FixMatch
 from pyg_mllc.methods.mean_teacher import Teacher
 from pyg_mllc.methods.mllc import MLLC
 from pyg_mllc.methods.prototypes import Prototypes
+from pyg_mllc.methods.pseudo_label_weight import PseudoLabelWeight
 from pyg_mllc.methods.semi_supervised import SemiSupervised
 from pyg_mllc.methods.supervised import Supervised
 from pyg_mllc.methods.unimatch import UniMatch
@@ -14,6 +15,7 @@ __all__ = [
     "FixMatch",
     "Method",
     "Prototypes",
+    "PseudoLabelWeight",
     "SemiSupervised",
     "Supervised",
     "Teacher",

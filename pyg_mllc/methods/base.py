@@ -6,8 +6,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.batch import Batch
+from pyg_mllc.data.label_statistics import count_class_pixels
 from pyg_mllc.errors import InputError
+from pyg_mllc.losses import SupervisedLoss
 from pyg_mllc.methods.mean_teacher import Teacher
 from pyg_mllc.nn import (
     CorrectedSegmenter,
@@ -23,12 +26,16 @@ from pyg_mllc.transforms import WeakView
 MakeMemory = Callable[[Segmenter, LabelCorrector], CorrectionMemory]
 """Makes a memory, such as `functools.partial(CorrectionMemory, anchors=4000)`."""
 
+MakeLoss = Callable[[int], SupervisedLoss]
+"""Makes the loss for a number of classes, such as `partial(SupervisedLoss, logit_adjustment=1)`."""
+
 
 class Method(nn.Module):
     """Base class of training methods: what a training loop needs.
 
     Called with a `Batch`, a method returns a dict of scalars: `loss` is to be minimized, the rest
-    is for the log. After each step of the optimizer, call `update()`.
+    is for the log. Before the first step, call `prepare`; after each step of the optimizer, call
+    `update()`.
 
     To predict, `student` (or `teacher.network`) and `memory` suffice: `student(images, memory)`.
 
@@ -37,9 +44,10 @@ class Method(nn.Module):
         weak: makes the weak views.
         decay: of the teacher, the student's moving average; with 0, the student as it is.
         memory: makes what correction needs beside the network, see `CorrectionMemory`.
+        supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
 
     Raises:
-        InputError: if `decay` is out of range, or as `CorrectionMemory`.
+        InputError: if `decay` is out of range, or as `CorrectionMemory` and `SupervisedLoss`.
     """
 
     uses_unlabeled = False
@@ -52,11 +60,28 @@ class Method(nn.Module):
         weak: nn.Module | None = None,
         decay: float = 0.99,
         memory: MakeMemory = CorrectionMemory,
+        supervised_loss: MakeLoss = SupervisedLoss,
     ) -> None:
         super().__init__()
         self.student, self.teacher = student, Teacher(student, decay)
         self.weak = weak or WeakView()
         self.memory = memory(student.segmenter, student.corrector)
+        self.supervised_loss = supervised_loss(student.segmenter.num_classes)
+
+    def prepare(self, labeled: SampleSet) -> None:
+        """Compute what the losses need of the data set; call it once, before the first step.
+
+        A run that is resumed has it in its state.
+
+        Args:
+            labeled: labeled samples of the training.
+
+        Raises:
+            InputError: if a sample cannot be read, or as `SupervisedLoss.set_class_counts`.
+        """
+        if self.supervised_loss.needs_class_counts:
+            counts = count_class_pixels(labeled, self.student.segmenter.num_classes)
+            self.supervised_loss.set_class_counts(torch.from_numpy(counts.sum(0)))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError

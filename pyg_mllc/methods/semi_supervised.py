@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from graphs.precision import at_least_float32
 from pyg_mllc.errors import InputError
-from pyg_mllc.methods.base import MakeMemory, Method
+from pyg_mllc.losses import SupervisedLoss
+from pyg_mllc.methods.base import MakeLoss, MakeMemory, Method
+from pyg_mllc.methods.pseudo_label_weight import PseudoLabelWeight
 from pyg_mllc.nn import CorrectedSegmenter, CorrectionMemory, Prediction
 from pyg_mllc.transforms import StrongView
 from pyg_mllc.typing import IGNORE
@@ -20,6 +22,7 @@ class PseudoLabels(NamedTuple):
     view: Tensor  # (U, 3, H, W)
     label: Tensor  # (U, H, W), after correction; IGNORE in padding
     confidence: Tensor  # (U, H, W), probability of that label
+    weight: Tensor  # (U, H, W), of that label in losses
     prediction: Prediction  # before correction, padding included
 
 
@@ -35,9 +38,13 @@ class SemiSupervised(Method):
         warmup: share of the training that is supervised only.
         decay: of the teacher.
         memory: see `Method`.
+        supervised_loss: see `Method`.
+        weighting: of a pixel of the teacher's label, a rule of `PseudoLabelWeight`.
+        power: exponent of the confidence with `weighting="power"`.
 
     Raises:
         InputError: if `threshold`, `warmup` or `decay` is out of range, or as `Method`.
+        ValueError: if `weighting` is no such rule.
     """
 
     uses_unlabeled = True
@@ -53,12 +60,17 @@ class SemiSupervised(Method):
         warmup: float,
         decay: float,
         memory: MakeMemory = CorrectionMemory,
+        supervised_loss: MakeLoss = SupervisedLoss,
+        weighting: str = "hard",
+        power: float = 6.0,
     ) -> None:
         if not 0 <= warmup < 1:
             raise InputError(f"expected method.warmup in [0, 1), got {warmup}")
         if not 0 <= threshold <= 1:
             raise InputError(f"expected method.threshold in [0, 1], got {threshold}")
-        super().__init__(student, weak, decay, memory)
+        super().__init__(student, weak, decay, memory, supervised_loss)
+        classes = student.segmenter.num_classes
+        self.weighting = PseudoLabelWeight(classes, weighting, threshold, power)
         self.strong, self.threshold = strong or StrongView(), threshold
         self.warmup_steps = int(warmup * total_steps)
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
@@ -84,15 +96,17 @@ class SemiSupervised(Method):
             valid: `(U, H, W)` bool, false in padding, which gets no label.
 
         Returns:
-            Weak views, the teacher's labels and their confidence.
+            Weak views, the teacher's labels, their confidence and their weight.
         """
         known = torch.where(valid, 0, IGNORE)
         view, known = self.weak(images, known)
         output = self.predict_teacher(view)
         logits = upsample(at_least_float32(output.logits), view.shape[-2:])
-        confidence, label = logits.softmax(1).max(1)
+        probabilities = logits.softmax(1)
+        confidence, label = probabilities.max(1)
         label = torch.where(known == IGNORE, IGNORE, label)
-        return PseudoLabels(view, label, confidence, output.before)
+        weight = self.weighting(probabilities, label)
+        return PseudoLabels(view, label, confidence, weight, output.before)
 
     def confident_share(self, pseudo: PseudoLabels) -> Tensor:
         """Compute the share of confident labels among pixels outside padding, for the log.

@@ -46,20 +46,18 @@ class UniMatch(FixMatch):
         super().__init__(segmenter, corrector, decay=decay, **options)
         self.channel_dropout = channel_dropout
 
-    def terms(
-        self, image: Tensor, pseudo: PseudoLabels, weight: Tensor
-    ) -> tuple[Prediction, Tensor]:
+    def terms(self, image: Tensor, pseudo: PseudoLabels) -> tuple[Prediction, Tensor]:
         """Predict labeled images, and compute the unsupervised loss.
 
         Args:
             image: see `FixMatch.terms`.
             pseudo: see `FixMatch.terms`.
-            weight: see `FixMatch.terms`.
 
         Returns:
             The prediction of the labeled images, and the loss.
         """
-        first, second = (self.strong(pseudo.view, pseudo.label, weight) for _ in range(2))
+        targets = pseudo.label, pseudo.weight
+        first, second = (self.strong(pseudo.view, *targets) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
         (logits, features), perturbed = self.student.segmenter.predict_with_dropout(
             clear, pseudo.view, self.channel_dropout
@@ -68,5 +66,5 @@ class UniMatch(FixMatch):
         labeled, *both = logits.split([n, len(first[0]), len(second[0])])
         strong = masked_cross_entropy(both[0], *first[1:])
         strong = strong + masked_cross_entropy(both[1], *second[1:])
-        weak = masked_cross_entropy(perturbed, pseudo.label, weight)
+        weak = masked_cross_entropy(perturbed, *targets)
         return Prediction(labeled, features[:n]), strong / 4 + weak / 2
