@@ -96,7 +96,7 @@ class SupervisedLoss(nn.Module):
 
     @property
     def needs_class_counts(self) -> bool:
-        """Whether `set_class_counts` must be called before the first step."""
+        """True if `set_class_counts` must be called before the first step."""
         return bool(self.logit_adjustment) or self.class_weights in ("enet", "inverse")
 
     def set_class_counts(self, counts: Tensor) -> None:
