@@ -1,5 +1,8 @@
 """A segmenter and the corrector of its labels, as one network."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -8,7 +11,7 @@ from pyg_mllc.nn.correction_memory import CorrectionMemory
 from pyg_mllc.nn.corrector import LabelCorrector
 from pyg_mllc.nn.prediction import CorrectionContext, CorrectionOutput, Prediction
 from pyg_mllc.nn.segmenter import Segmenter
-from pyg_mllc.utils.resize import upsample
+from pyg_mllc.utils.resize import joint_bilateral_upsampling, upsample
 
 
 class CorrectedSegmenter(nn.Module):
@@ -45,13 +48,14 @@ class CorrectedSegmenter(nn.Module):
         """
         prediction = self.segmenter(images)
         context = None if memory is None else memory.context(images, prediction)
-        return self.correct(prediction, context, trace)
+        return self.correct(prediction, context, trace, images)
 
     def correct(
         self,
         prediction: Prediction,
         context: CorrectionContext | None = None,
         trace: bool = False,
+        images: Tensor | None = None,
     ) -> CorrectionOutput:
         """Correct a prediction of the segmenter, at the size of its features.
 
@@ -61,6 +65,8 @@ class CorrectedSegmenter(nn.Module):
             prediction: of the segmenter.
             context: further inputs of correction, such as those of `CorrectionMemory.context`.
             trace: see `LabelCorrector.forward`.
+            images: `(B, 3, H, W)` in [0, 1]; if the corrector is `edge_aware`, the logits after
+                each round are of their size, the change following their edges.
 
         Returns:
             The prediction before correction and after each round.
@@ -68,13 +74,18 @@ class CorrectedSegmenter(nn.Module):
         options = (context or CorrectionContext())._asdict()
         fine, features = prediction
         size = features.shape[-2:]
-        if fine.shape[-2:] == size:
+        guide = images if self.corrector.edge_aware else None
+        if fine.shape[-2:] == size and guide is None:
             output: CorrectionOutput = self.corrector(fine, features, trace=trace, **options)
             return output
         coarse = F.interpolate(at_least_float32(fine), size, mode="area")
         output = self.corrector(coarse, features, trace=trace, **options)
+        enlarge: Callable[[Tensor], Tensor] = partial(upsample, size=fine.shape[-2:])
+        if guide is not None:
+            enlarge = joint_bilateral_upsampling(guide, size)
+            fine = upsample(at_least_float32(fine), guide.shape[-2:])
         before, *rounds = (
-            Prediction(fine + upsample(p.logits - coarse, fine.shape[-2:]), p.features)
-            for p in output
+            Prediction(fine + enlarge(p.logits - coarse), p.features) for p in output
         )
+        before = before if guide is None else prediction
         return CorrectionOutput(before, tuple(rounds), output.trace)
