@@ -23,7 +23,7 @@ def upsample(logits: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
 
 
 def joint_bilateral_upsampling(
-    guide: Tensor, size: tuple[int, int] | torch.Size, color: float = 0.1, distance: float = 0.6
+    guide: Tensor, size: tuple[int, int] | torch.Size, color: float = 0.2, distance: float = 0.6
 ) -> Callable[[Tensor], Tensor]:
     r"""Return a function that enlarges maps along the edges of an image.
 
