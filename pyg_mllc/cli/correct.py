@@ -58,6 +58,7 @@ def correct_masks(
     rounds: int = 2,
     k: int = 20,
     pixels: int = 16_384,
+    edge_aware: bool = False,
     allow: Sequence[str] = (),
     device: str | None = None,
     progress: bool = False,
@@ -97,6 +98,8 @@ def correct_masks(
         k: neighbors of a pixel.
         pixels: of the map at which an image is corrected; finer errors stay, and more pixels take
             longer.
+        edge_aware: whether changes are brought back to the mask's size along the edges of the
+            image; by default bilinearly.
         allow: packages of your own that the checkpoint may build layers or methods of, such as
             `[mine]`.
         device: `cpu`, `cuda`, ...; by default a GPU where there is one, else the CPU.
@@ -119,7 +122,8 @@ def correct_masks(
         "void": list(void), "encoder": encoder, "weights": weights, "anchors": anchors,
         "anchor_images": anchor_images, "anchor_rule": anchor_rule,
         "anchor_share": anchor_share, "label_confidence": label_confidence, "rounds": rounds,
-        "k": k, "pixels": pixels, "allow": list(allow),
+        "k": k, "pixels": pixels, "edge_aware": edge_aware,
+        "allow": list(allow),
     }  # fmt: skip
     sources, unsupported = find_files("input", input, SUFFIXES)
     photos, told = _images(images, sources, "input")
@@ -151,7 +155,7 @@ def correct_masks(
         spec.num_classes,
         EncoderFeatures(encoder, weights) if predictor is None else predictor.features,
         device=place, label_confidence=label_confidence, rounds=rounds, k=k, pixels=pixels,
-        anchor_rule=anchor_rule, anchor_share=anchor_share,
+        anchor_rule=anchor_rule, anchor_share=anchor_share, edge_aware=edge_aware,
     )  # fmt: skip
     _tell_doubts([source.path for source in sources], spec, tell)
     results.begin(sources, [*photo_of, *pictures])

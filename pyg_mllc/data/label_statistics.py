@@ -1,9 +1,11 @@
 """Statistics of the labels of a data set, and the problems that they show."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.builtin_specs import SPECS
 from pyg_mllc.data.id_counts import table_lines
 from pyg_mllc.data.interpolation_artifacts import ADVICE, find_interpolated, inner_pixels
@@ -32,6 +34,29 @@ def count_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
     labels = np.where(labels == IGNORE, num_classes, labels).astype(np.uint8)  # C is at most 255
     parts = labels, labels[1:-1, 1:-1][inner_pixels(labels)]
     return np.stack([np.bincount(part.ravel(), minlength=num_classes + 1) for part in parts])
+
+
+def count_class_pixels(samples: SampleSet, num_classes: int) -> np.ndarray:
+    """Count the pixels of each class in each labeled sample, at the size that training uses.
+
+    Args:
+        samples: Labeled samples.
+        num_classes: Number of classes C.
+
+    Returns:
+        Int (n, C); void is not counted.
+
+    Raises:
+        InputError: If a sample cannot be read.
+    """
+
+    def count(index: int) -> np.ndarray:
+        label = samples[index]["label"].flatten()
+        return np.bincount(label, minlength=IGNORE + 1)[:num_classes]
+
+    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
+        counts = list(pool.map(count, range(len(samples))))
+    return np.array(counts, dtype=int).reshape(-1, num_classes)
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,18 @@ from pyg_mllc.utils.validation import check_count
 class InfiniteBatchSampler(Sampler[list[int]]):
     """Infinite batches of indices: shuffled passes over the data, cut into equal batches.
 
-    All batches have the same size, so a batch may span two passes. Each pass has its own seed, so a
-    resumed run continues exactly where it stopped without drawing the earlier passes. With several
-    processes, each gets its part of the same batches.
+    With probabilities, a pass is as many independent draws in place of a shuffle. All batches have
+    the same size, so a batch may span two passes. Each pass has its own seed, so a resumed run
+    continues exactly where it stopped without drawing the earlier passes. With several processes,
+    each gets its part of the same batches.
 
     Args:
         n: Number of samples.
         batch_size: Samples per batch B, over all processes; may exceed ``n``.
         seed: Seed of all passes.
         start: Number of batches to skip.
+        probabilities: Probability of each sample in a draw, (n,); by default each sample comes once
+            in a pass.
 
     Raises:
         InputError: If there are no samples or a number is out of range.
@@ -38,7 +41,14 @@ class InfiniteBatchSampler(Sampler[list[int]]):
         [[2, 0], [1, 2], [0, 1]]
     """
 
-    def __init__(self, n: int, batch_size: int, seed: int, start: int = 0) -> None:
+    def __init__(
+        self,
+        n: int,
+        batch_size: int,
+        seed: int,
+        start: int = 0,
+        probabilities: np.ndarray | None = None,
+    ) -> None:
         if n < 1:
             raise InputError("There is no sample to make batches of: the data set is empty.")
         check_count("batch_size", batch_size, 1)
@@ -48,11 +58,18 @@ class InfiniteBatchSampler(Sampler[list[int]]):
         self.batch_size = batch_size
         self.seed = seed
         self.start = start
+        self.probabilities = probabilities
+
+    def _pass(self, epoch: int) -> list[int]:
+        rng = np.random.default_rng([self.seed, epoch])
+        if self.probabilities is None:
+            return rng.permutation(self.n).tolist()
+        return rng.choice(self.n, self.n, p=self.probabilities).tolist()
 
     def _indices(self) -> Iterator[int]:
         first, skip = divmod(self.start * self.batch_size, self.n)
         for epoch in count(first):
-            yield from np.random.default_rng([self.seed, epoch]).permutation(self.n)[skip:].tolist()
+            yield from self._pass(epoch)[skip:]
             skip = 0
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -60,6 +77,47 @@ class InfiniteBatchSampler(Sampler[list[int]]):
         rank, processes = rank_and_size()
         while True:
             yield list(islice(indices, self.batch_size))[rank::processes]
+
+
+def rare_class_probabilities(
+    counts: np.ndarray, temperature: float = 0.01, min_share: float = 1e-3
+) -> np.ndarray:
+    r"""Compute probabilities that draw samples with rare classes more often.
+
+    A class is drawn, then one of the samples that hold enough of it (rare class sampling, DAFormer,
+    Hoyer et al., CVPR 2022):
+
+    .. math::
+        P(i) = \sum_c P(c) \, [i \in S_c] / |S_c|, \qquad
+        P(c) \propto \exp\big( (1 - f_c) / T \big)
+
+    where :math:`f_c` is the class's share of all labeled pixels. A class without pixels is not
+    drawn, nor is a sample that holds enough of no class.
+
+    Args:
+        counts: Pixels of each class in each sample, (n, C).
+        temperature: T; the lower, the more often rare classes are drawn.
+        min_share: Share of the labeled pixels of a sample that is enough. Of a class that has it
+            nowhere, any pixel is enough.
+
+    Returns:
+        P, (n,).
+
+    Raises:
+        InputError: If no class has a pixel.
+
+    Example:
+        >>> rare_class_probabilities(np.array([[9, 0], [9, 0], [8, 1]]), temperature=0.5).round(2)
+        array([0.05, 0.05, 0.91])
+    """
+    present = counts.any(0)
+    if not present.any():
+        raise InputError("trainer.rare_class_temperature needs labels, and no pixel has a class.")
+    shares = counts[:, present].sum(0) / counts.sum()
+    chances = np.exp((shares.min() - shares) / temperature)
+    holds = counts[:, present] >= min_share * counts.sum(1, keepdims=True).clip(1)
+    holds = np.where(holds.any(0), holds, True) & (counts[:, present] > 0)
+    return (chances / chances.sum() * holds / holds.sum(0)).sum(1)
 
 
 class UnpaddedDistributedSampler(Sampler[int]):
@@ -120,7 +178,12 @@ def _ignore_signals(worker: int) -> None:
 
 
 def infinite_loader(
-    dataset: SampleSet, batch_size: int, seed: int, start: int = 0, workers: int = 0
+    dataset: SampleSet,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    workers: int = 0,
+    probabilities: np.ndarray | None = None,
 ) -> DataLoader[Sample]:
     """Build a loader of infinite batches, see `InfiniteBatchSampler`.
 
@@ -130,6 +193,8 @@ def infinite_loader(
         seed: Seed of the order; batches do not depend on ``workers``.
         start: Number of batches that an earlier run has seen.
         workers: Number of loading processes; 0 loads in the calling process.
+        probabilities: Probability of each sample in a draw, such as `rare_class_probabilities`; by
+            default each sample comes once in a pass.
 
     Returns:
         Loader of collated samples.
@@ -140,7 +205,7 @@ def infinite_loader(
     check_count("workers", workers, 0)
     return DataLoader(
         _with_user_code(dataset),
-        batch_sampler=InfiniteBatchSampler(len(dataset), batch_size, seed, start),
+        batch_sampler=InfiniteBatchSampler(len(dataset), batch_size, seed, start, probabilities),
         num_workers=workers,
         worker_init_fn=_ignore_signals,
         generator=torch.Generator().manual_seed(seed),

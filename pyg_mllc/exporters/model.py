@@ -47,6 +47,11 @@ class ExportableNetwork(nn.Module):
                 "without them"
             )
         if correct and len(network.corrector.rounds):
+            if network.corrector.edge_aware:
+                raise InputError(
+                    "corrector.edge_aware=true cannot be exported; correct=false exports the "
+                    "network without correction"
+                )
             counts, anchors = memory.class_counts, memory.active_anchors
             try:
                 self.corrector = ExportableCorrector(network.corrector, counts, anchors)

@@ -13,7 +13,6 @@ from pyg_mllc.nn import CorrectionOutput, RoundTrace
 from pyg_mllc.typing import ImageLike
 from pyg_mllc.utils.resize import upsample
 
-
 ROUNDING = 1e-4  # of logits, which is no evidence
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from pyg_mllc.nn import LabelCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures
 from pyg_mllc.nn.soft_labels import label_margin
 from pyg_mllc.typing import IGNORE, ImageLike
-from pyg_mllc.utils.resize import upsample
+from pyg_mllc.utils.resize import joint_bilateral_upsampling, upsample
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class MaskCorrector:
             the mask's size. Errors finer than a pixel of this map stay.
         anchors: pixels that `fit` keeps, in all classes together.
         device: of the computation.
-        **options: of `LabelCorrector`, such as `rounds`, `k` or `anchor_share`.
+        **options: of `LabelCorrector`, such as `rounds`, `k`, `anchor_share` or `edge_aware`.
 
     Raises:
         InputError: if an option is out of range, or the corrector does not take it.
@@ -211,13 +212,16 @@ class MaskCorrector:
         output = self.corrector(small[None], self.encoder(picture[None], size), **more)
         change = (output.after.logits - output.before.logits)[0]
         before = labels if labels.dim() == 2 else labels.argmax(0)
+        enlarge: Callable[[Tensor], Tensor] = partial(upsample, size=before.shape)
+        if self.corrector.edge_aware:
+            enlarge = joint_bilateral_upsampling(picture[None], size)
         own = torch.zeros_like(picture[0])  # logit of the label to correct
         best_other, suggested = torch.full_like(own, -torch.inf), torch.zeros_like(before)
 
         def logits() -> Iterator[Tensor]:
             for c in range(self.num_classes):
                 prior = self.margin * (labels == c) if labels.dim() == 2 else _log(labels[c])
-                z = prior + upsample(change[None, None, c], before.shape)[0, 0]
+                z = prior + enlarge(change[None, None, c])[0, 0]
                 own[before == c] = z[before == c]
                 rival = (z > best_other) & (before != c)
                 best_other[rival], suggested[rival] = z[rival], c

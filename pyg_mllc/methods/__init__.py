@@ -7,6 +7,7 @@ from pyg_mllc.methods.mean_teacher import Teacher
 from pyg_mllc.methods.mllc import MLLC
 from pyg_mllc.methods.prevmatch import PrevMatch
 from pyg_mllc.methods.prototypes import Prototypes
+from pyg_mllc.methods.pseudo_label_weight import PseudoLabelWeight
 from pyg_mllc.methods.semi_supervised import SemiSupervised
 from pyg_mllc.methods.snapshots import Snapshots
 from pyg_mllc.methods.supervised import Supervised
@@ -20,6 +21,7 @@ __all__ = [
     "Method",
     "PrevMatch",
     "Prototypes",
+    "PseudoLabelWeight",
     "SemiSupervised",
     "Snapshots",
     "Supervised",

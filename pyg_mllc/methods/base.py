@@ -7,8 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.batch import Batch
+from pyg_mllc.data.label_statistics import count_class_pixels
+from pyg_mllc.data.labeled_pairs import LabeledPairs
 from pyg_mllc.errors import InputError
+from pyg_mllc.losses import SupervisedLoss
 from pyg_mllc.methods.mean_teacher import Teacher
 from pyg_mllc.nn import (
     CorrectedSegmenter,
@@ -17,7 +21,6 @@ from pyg_mllc.nn import (
     FrozenFeatures,
     GraphLayer,
     LabelCorrector,
-    LabeledImages,
     Segmenter,
     calibration_table,
     start_from_evidence,
@@ -29,12 +32,16 @@ log = logging.getLogger(__name__)
 MakeMemory = Callable[[Segmenter, LabelCorrector], CorrectionMemory]
 """Makes a memory, such as `functools.partial(CorrectionMemory, anchors=4000)`."""
 
+MakeLoss = Callable[[int], SupervisedLoss]
+"""Makes the loss for a number of classes, such as `partial(SupervisedLoss, logit_adjustment=1)`."""
+
 
 class Method(nn.Module):
     """Base class of training methods: what a training loop needs.
 
     Called with a `Batch`, a method returns a dict of scalars: `loss` is to be minimized, the rest
-    is for the log. After each step of the optimizer, call `update()`.
+    is for the log. Before the first step, call `prepare`; after each step of the optimizer, call
+    `update()`.
 
     To predict, `student` (or `teacher.network`) and `memory` suffice: `student(images, memory)`.
 
@@ -43,9 +50,10 @@ class Method(nn.Module):
         weak: makes the weak views.
         decay: of the teacher, the student's moving average; with 0, the student as it is.
         memory: makes what correction needs beside the network, see `CorrectionMemory`.
+        supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
 
     Raises:
-        InputError: if `decay` is out of range, or as `CorrectionMemory`.
+        InputError: if `decay` is out of range, or as `CorrectionMemory` and `SupervisedLoss`.
     """
 
     uses_unlabeled = False
@@ -60,11 +68,43 @@ class Method(nn.Module):
         weak: nn.Module | None = None,
         decay: float = 0.99,
         memory: MakeMemory = CorrectionMemory,
+        supervised_loss: MakeLoss = SupervisedLoss,
     ) -> None:
         super().__init__()
         self.student, self.teacher = student, Teacher(student, decay)
         self.weak = weak or WeakView()
         self.memory = memory(student.segmenter, student.corrector)
+        self.supervised_loss = supervised_loss(student.segmenter.num_classes)
+
+    def prepare(self, labeled: SampleSet, progress: bool = False) -> None:
+        """Compute from the labeled images what the first step needs; call it once before.
+
+        That are the class counts of the loss, the class head with `model.init=evidence`, see
+        `start_from_evidence`, and the evidence that the memory keeps. A run that is resumed has all
+        of it in its state.
+
+        Args:
+            labeled: labeled samples of the training; every process passes all of them.
+            progress: whether to show a progress bar.
+
+        Raises:
+            InputError: if a sample cannot be read, if evidence cannot be computed, such as without
+                labeled pixels, or as `SupervisedLoss.set_class_counts`.
+        """
+        segmenter, pairs = self.student.segmenter, LabeledPairs(labeled, progress)
+        if self.supervised_loss.needs_class_counts:
+            counts = count_class_pixels(labeled, segmenter.num_classes)
+            self.supervised_loss.set_class_counts(torch.from_numpy(counts.sum(0)))
+        name = "model.init=evidence"
+        try:
+            if getattr(segmenter, "init", None) == "evidence":
+                log.info(calibration_table(start_from_evidence(segmenter, pairs)))
+                self.teacher.network.load_state_dict(self.student.state_dict())
+            name = "method.memory.evidence"
+            if self.memory.evidence is not None:
+                log.info(calibration_table(self.memory.prepare(pairs)))
+        except ValueError as error:
+            raise InputError(f"{name}: {error}") from error
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -72,30 +112,6 @@ class Method(nn.Module):
     def update(self) -> None:
         """Move the teacher towards the student; call it after each optimizer step."""
         self.teacher.update(self.student)
-
-    def prepare(self, labeled: LabeledImages) -> None:
-        """Compute from the labeled images what the first step starts from; call it once before.
-
-        That is the class head with `model.init=evidence`, see `start_from_evidence`, and the
-        evidence that the memory keeps, if any.
-
-        Args:
-            labeled: images with labels; every process passes all of them.
-
-        Raises:
-            InputError: if evidence cannot be computed, such as without labeled pixels.
-        """
-        segmenter = self.student.segmenter
-        name = "model.init=evidence"
-        try:
-            if getattr(segmenter, "init", None) == "evidence":
-                log.info(calibration_table(start_from_evidence(segmenter, labeled)))
-                self.teacher.network.load_state_dict(self.student.state_dict())
-            name = "method.memory.evidence"
-            if self.memory.evidence is not None:
-                log.info(calibration_table(self.memory.prepare(labeled)))
-        except ValueError as error:
-            raise InputError(f"{name}: {error}") from error
 
     @torch.no_grad()
     def predict_teacher(self, images: Tensor, evidence: Tensor | None = None) -> CorrectionOutput:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from pyg_mllc.data.batch import Batch
-from pyg_mllc.losses import masked_cross_entropy, pseudo_label_weight
-from pyg_mllc.methods.base import MakeMemory, without_training
+from pyg_mllc.losses import SupervisedLoss, masked_cross_entropy
+from pyg_mllc.methods.base import MakeLoss, MakeMemory, without_training
 from pyg_mllc.methods.semi_supervised import PseudoLabels, SemiSupervised
 from pyg_mllc.nn import LabelCorrector, Prediction, Segmenter
 
@@ -17,6 +17,7 @@ class FixMatch(SemiSupervised):
         \mathcal{L} = \mathcal{L}_{sup} + \lambda_u \,
         \mathrm{mean}_i \, [m_i \ge \tau]\, \mathrm{CE}(Z_i, \hat y_i)
 
+    or with another weight than :math:`[m_i \ge \tau]` of the confidence m.
     FixMatch (Sohn et al., 2020) with a mean teacher (Tarvainen and Valpola, 2017) and CutMix
     (French et al., 2020), as the field's baseline is.
 
@@ -29,13 +30,18 @@ class FixMatch(SemiSupervised):
         memory: makes what correction needs beside the network, see `without_training`.
         lambda_u: weight of the teacher's labels.
         threshold: tau, confidence from which the teacher's label teaches; 0 for all labels.
+        weighting: of a pixel of the teacher's label: `hard`, as above, or another rule of
+            `PseudoLabelWeight`.
+        power: exponent of the confidence with `weighting="power"`.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.
         decay: of the teacher.
+        supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
 
     Raises:
         InputError: if labels are to be corrected without a corrector or by one whose layers need
-            training, or `threshold`, `warmup` or `decay` is out of range.
+            training, `threshold`, `warmup` or `decay` is out of range, or as `SupervisedLoss`.
+        ValueError: if `weighting` is no such rule.
     """
 
     def __init__(
@@ -48,12 +54,18 @@ class FixMatch(SemiSupervised):
         memory: MakeMemory | None = None,
         lambda_u: float = 1.0,
         threshold: float = 0.95,
+        weighting: str = "hard",
+        power: float = 6.0,
         total_steps: int = 1000,
         warmup: float = 0.0,
         decay: float = 0.99,
+        supervised_loss: MakeLoss = SupervisedLoss,
     ) -> None:
         student, memory = without_training(segmenter, corrector, correct, memory)
-        super().__init__(student, weak, strong, threshold, total_steps, warmup, decay, memory)
+        super().__init__(
+            student, weak, strong, threshold, total_steps, warmup, decay, memory, supervised_loss,
+            weighting, power,
+        )  # fmt: skip
         self.lambda_u = lambda_u
 
     @property
@@ -74,13 +86,12 @@ class FixMatch(SemiSupervised):
         index = batch.get("index")
         if self.in_warmup:
             prediction = self.student.segmenter(image)
-            loss = masked_cross_entropy(prediction.logits, label)
+            loss = self.supervised_loss(prediction.logits, label)
             self.memory.update(image, prediction, label, index)
             return {"loss": self.share * loss, "supervised": loss.detach()}
         pseudo = self.pseudo_labels(batch)
-        weight = pseudo_label_weight(pseudo.confidence, "hard", self.threshold)
-        prediction, unsupervised = self.terms(image, pseudo, weight)
-        supervised = masked_cross_entropy(prediction.logits, label)
+        prediction, unsupervised = self.terms(image, pseudo)
+        supervised = self.supervised_loss(prediction.logits, label)
         self.memory.update(image, prediction, label, index)
         self.memory.count(pseudo.prediction, pseudo.label)
         return {
@@ -90,20 +101,17 @@ class FixMatch(SemiSupervised):
             "confident": self.confident_share(pseudo),
         }
 
-    def terms(
-        self, image: Tensor, pseudo: PseudoLabels, weight: Tensor
-    ) -> tuple[Prediction, Tensor]:
+    def terms(self, image: Tensor, pseudo: PseudoLabels) -> tuple[Prediction, Tensor]:
         """Predict labeled images, and compute the unsupervised loss.
 
         Args:
             image: weak views of labeled images `(B, 3, H, W)`.
             pseudo: weak views of unlabeled images, with the teacher's labels.
-            weight: of these labels `(U, H, W)`.
 
         Returns:
             The prediction of the labeled images, and the loss.
         """
-        strong, mixed, weight = self.strong(pseudo.view, pseudo.label, weight)
+        strong, mixed, weight = self.strong(pseudo.view, pseudo.label, pseudo.weight)
         # One forward for both parts: batch normalization sees labeled and strong views together.
         logits, features = self.student.segmenter(torch.cat([image, strong]))
         n = len(image)

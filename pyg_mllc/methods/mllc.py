@@ -1,5 +1,6 @@
 """Multi-Level Label Correction (Xiao et al., IEEE TMM 2024)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict, Unpack
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 from graphs import maps_to_nodes
 from pyg_mllc.data.batch import Batch
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss, pseudo_label_weight
-from pyg_mllc.methods.base import MakeMemory
+from pyg_mllc.losses import SupervisedLoss, info_nce, masked_cross_entropy, prototype_loss
+from pyg_mllc.methods.base import MakeLoss, MakeMemory
 from pyg_mllc.methods.prototypes import Prototypes
 from pyg_mllc.methods.semi_supervised import (
     PseudoLabels,
@@ -54,13 +55,9 @@ class LossOptions:
         inter: weight of the contrast against prototypes.
         deep_supervision: supervise every round, not the segmenter's own logits and the last round's
             alone.
-        weighting: of a pixel of the teacher's label: `power`, `hard` or `uniform`, see
-            `pseudo_label_weight`.
+        weighting: of a pixel of the teacher's label, a rule of `PseudoLabelWeight`.
         power: exponent of the confidence with `weighting="power"`.
         contrast_samples: pixels per image that are contrasted within it.
-
-    Raises:
-        ValueError: if `weighting` is none of the three.
     """
 
     lambda_clg: float = 1.0
@@ -71,9 +68,6 @@ class LossOptions:
     weighting: str = "power"
     power: float = 6.0
     contrast_samples: int = 256
-
-    def __post_init__(self) -> None:
-        pseudo_label_weight(torch.ones(1, 1, 1), self.weighting, power=self.power)
 
 
 class MLLC(SemiSupervised):
@@ -105,12 +99,13 @@ class MLLC(SemiSupervised):
         contrast_from: share of the training from which features are contrasted; best not later
             than `warmup`, for corrections need embeddings that mean something.
         decay: of the teacher.
+        supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
         **losses: options of `LossOptions`.
 
     Raises:
         InputError: if `contrast_from`, `channel_dropout`, `warmup` or `decay` is out of range, or
-            as `CorrectionMemory`.
-        ValueError: if an option of the losses is out of range.
+            as `CorrectionMemory` and `SupervisedLoss`.
+        ValueError: if `weighting` is no such rule.
         TypeError: if there is no such option.
     """
 
@@ -130,16 +125,21 @@ class MLLC(SemiSupervised):
         warmup: float = 0.1,
         contrast_from: float = 0.05,
         decay: float = 0.99,
+        supervised_loss: MakeLoss = SupervisedLoss,
         **losses: Unpack[LossFields],
     ) -> None:
         if not 0 <= contrast_from <= 1:
             raise InputError(f"expected method.contrast_from in [0, 1], got {contrast_from}")
         check_channel_dropout(channel_dropout)
         student, tau = CorrectedSegmenter(segmenter, corrector), corrector.options.threshold
-        super().__init__(student, weak, strong, tau, total_steps, warmup, decay, memory)
+        options = LossOptions(**losses)
+        super().__init__(
+            student, weak, strong, tau, total_steps, warmup, decay, memory, supervised_loss,
+            options.weighting, options.power,
+        )  # fmt: skip
         self.prototypes = Prototypes(segmenter.num_classes, segmenter.feature_dim)
         self.student_anchors, self.channel_dropout = student_anchors, channel_dropout
-        self.losses = LossOptions(**losses)
+        self.losses = options
         self.contrast_step = int(contrast_from * total_steps)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -156,33 +156,29 @@ class MLLC(SemiSupervised):
         if self.in_warmup:
             output, maps = self._correct(image, self.student.segmenter(image), index)
             self.memory.update(image, output.before, label, index, maps)
-            losses = {"supervised": self._supervise(output, label)}
+            losses = {"supervised": self._supervise(output, self.supervised_loss, label)}
             losses["contrast"] = self._contrast(output, label)
             self.prototypes.update(*_nodes(output.before.features.detach(), label))
             return self._total(losses)
 
         pseudo = self.pseudo_labels(batch)
-        options = self.losses
-        weight = pseudo_label_weight(
-            pseudo.confidence, options.weighting, self.threshold, options.power
-        )
-        strong, mixed, mixed_weight = self.strong(pseudo.view, pseudo.label, weight)
+        strong, mixed, mixed_weight = self.strong(pseudo.view, pseudo.label, pseudo.weight)
         n, numbers = len(image), None
         if index is not None:
             numbers = torch.cat([index, torch.full((len(strong),), -1).to(index)])
         # One forward for both parts: batch normalization sees labeled and strong views together.
         views = torch.cat([image, strong])
-        prediction, perturbed = self._predict(views, pseudo, weight)
+        prediction, perturbed = self._predict(views, pseudo)
         output, maps = self._correct(views, prediction, numbers)
         labeled, unlabeled = _images(output, slice(n)), _images(output, slice(n, None))
         maps = None if maps is None else maps[:n]
         self.memory.update(image, labeled.before, label, index, maps)
         self.memory.count(pseudo.prediction, pseudo.label)
-        unsupervised = self._supervise(unlabeled, mixed, mixed_weight)
+        unsupervised = self._supervise(unlabeled, masked_cross_entropy, mixed, mixed_weight)
         if perturbed is not None:  # as much as the first view, over all of its rounds
             unsupervised = (unsupervised + len(self._supervised_rounds(output)) * perturbed) / 2
         losses = {
-            "supervised": self._supervise(labeled, label),
+            "supervised": self._supervise(labeled, self.supervised_loss, label),
             "unsupervised": unsupervised,
             "contrast": self._contrast(output, torch.cat([label, mixed])),
         }
@@ -200,21 +196,20 @@ class MLLC(SemiSupervised):
             context = context._replace(anchors=None, image=None)
         return self.student.correct(prediction, context), context.graph_features
 
-    def _predict(
-        self, views: Tensor, pseudo: PseudoLabels, weight: Tensor
-    ) -> tuple[Prediction, Tensor | None]:
+    def _predict(self, views: Tensor, pseudo: PseudoLabels) -> tuple[Prediction, Tensor | None]:
         """Predict the views; with `channel_dropout`, also return the loss of UniMatch's views."""
         segmenter = self.student.segmenter
         if not self.channel_dropout:
             return segmenter(views), None
-        strong, mixed, mixed_weight = self.strong(pseudo.view, pseudo.label, weight)
+        targets = pseudo.label, pseudo.weight
+        strong, mixed, mixed_weight = self.strong(pseudo.view, *targets)
         clear = torch.cat([views, strong])
         (logits, features), dropped = segmenter.predict_with_dropout(
             clear, pseudo.view, partial(channel_dropout, share=self.channel_dropout)
         )
         n = len(views)
         second = masked_cross_entropy(logits[n:], mixed, mixed_weight)
-        weak = masked_cross_entropy(dropped, pseudo.label, weight)
+        weak = masked_cross_entropy(dropped, *targets)
         return Prediction(logits[:n], features[:n]), (second + 2 * weak) / 3  # UniMatch's 1 : 2
 
     def _total(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -227,11 +222,11 @@ class MLLC(SemiSupervised):
         return {"loss": total, **{name: value.detach() for name, value in losses.items()}}
 
     def _supervise(
-        self, output: CorrectionOutput, label: Tensor, weight: Tensor | None = None
+        self, output: CorrectionOutput, loss: Callable[..., Tensor], *targets: Tensor
     ) -> Tensor:
-        """Sum over rounds of the cross entropy."""
+        """Sum over rounds of the loss of the logits."""
         rounds = self._supervised_rounds(output)
-        return torch.stack([masked_cross_entropy(p.logits, label, weight) for p in rounds]).sum()
+        return torch.stack([loss(p.logits, *targets) for p in rounds]).sum()
 
     def _supervised_rounds(self, output: CorrectionOutput) -> list[Prediction]:
         if self.losses.deep_supervision or not output.rounds:

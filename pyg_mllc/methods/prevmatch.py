@@ -88,22 +88,21 @@ class PrevMatch(UniMatch):
         if int(self.step) % self.snapshot_steps == 0:
             self.snapshots.add(self.student.segmenter)
 
-    def targets(self, pseudo: PseudoLabels, weight: Tensor) -> tuple[Tensor, ...]:
+    def targets(self, pseudo: PseudoLabels) -> tuple[Tensor, ...]:
         """Return what weak views teach, labels of snapshots included.
 
         Args:
             pseudo: see `UniMatch.targets`.
-            weight: see `UniMatch.targets`.
 
         Returns:
             Maps `(U, H, W)`, the arguments of `view_loss`.
         """
-        targets = super().targets(pseudo, weight)
+        targets = super().targets(pseudo)
         if not self.previous_weight:
             return targets
-        label, confidence = label_pixels(
-            self.snapshots(pseudo.view, self.ensemble), known=pseudo.label
-        )
+        logits = self.snapshots(pseudo.view, self.ensemble)
+        label, probabilities = label_pixels(logits, known=pseudo.label)
+        confidence = probabilities.amax(1)
         return *targets, label, pseudo_label_weight(confidence, "hard", self.previous_threshold)
 
     def view_loss(self, logits: Tensor, label: Tensor, weight: Tensor, *more: Tensor) -> Tensor:

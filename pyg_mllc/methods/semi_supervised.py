@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from graphs.precision import at_least_float32
 from pyg_mllc.data.batch import Batch
 from pyg_mllc.errors import InputError
-from pyg_mllc.methods.base import MakeMemory, Method
+from pyg_mllc.losses import SupervisedLoss
+from pyg_mllc.methods.base import MakeLoss, MakeMemory, Method
+from pyg_mllc.methods.pseudo_label_weight import PseudoLabelWeight
 from pyg_mllc.nn import CorrectedSegmenter, CorrectionMemory, Prediction
 from pyg_mllc.transforms import StrongView
 from pyg_mllc.typing import IGNORE
@@ -21,6 +23,7 @@ class PseudoLabels(NamedTuple):
     view: Tensor  # (U, 3, H, W)
     label: Tensor  # (U, H, W), after correction; IGNORE in padding
     confidence: Tensor  # (U, H, W), probability of that label
+    weight: Tensor  # (U, H, W), of that label in losses
     prediction: Prediction  # before correction, padding included
 
 
@@ -36,9 +39,13 @@ class SemiSupervised(Method):
         warmup: share of the training that is supervised only.
         decay: of the teacher.
         memory: see `Method`.
+        supervised_loss: see `Method`.
+        weighting: of a pixel of the teacher's label, a rule of `PseudoLabelWeight`.
+        power: exponent of the confidence with `weighting="power"`.
 
     Raises:
         InputError: if `threshold`, `warmup` or `decay` is out of range, or as `Method`.
+        ValueError: if `weighting` is no such rule.
     """
 
     uses_unlabeled = True
@@ -54,12 +61,17 @@ class SemiSupervised(Method):
         warmup: float,
         decay: float,
         memory: MakeMemory = CorrectionMemory,
+        supervised_loss: MakeLoss = SupervisedLoss,
+        weighting: str = "hard",
+        power: float = 6.0,
     ) -> None:
         if not 0 <= warmup < 1:
             raise InputError(f"expected method.warmup in [0, 1), got {warmup}")
         if not 0 <= threshold <= 1:
             raise InputError(f"expected method.threshold in [0, 1], got {threshold}")
-        super().__init__(student, weak, decay, memory)
+        super().__init__(student, weak, decay, memory, supervised_loss)
+        classes = student.segmenter.num_classes
+        self.weighting = PseudoLabelWeight(classes, weighting, threshold, power)
         self.strong, self.threshold = strong or StrongView(), threshold
         self.warmup_steps = int(warmup * total_steps)
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
@@ -86,7 +98,7 @@ class SemiSupervised(Method):
             batch: with unlabeled images; padding gets no label.
 
         Returns:
-            Weak views, the teacher's labels and their confidence.
+            Weak views, the teacher's labels, their confidence and their weight.
         """
         images, known = batch["unlabeled"], torch.where(batch["valid"], 0, IGNORE)
         index, maps = batch.get("unlabeled_index"), list[Tensor]()
@@ -94,7 +106,9 @@ class SemiSupervised(Method):
             maps = [upsample(self.memory.evidence_of(images, index), images.shape[-2:])]
         view, known, *maps = self.weak(images, known, *maps)
         output = self.predict_teacher(view, *maps)
-        return PseudoLabels(view, *label_pixels(output.logits, known), output.before)
+        label, probabilities = label_pixels(output.logits, known)
+        weight = self.weighting(probabilities, label)
+        return PseudoLabels(view, label, probabilities.amax(1), weight, output.before)
 
     def confident_share(self, pseudo: PseudoLabels) -> Tensor:
         """Compute the share of confident labels among pixels outside padding, for the log.
@@ -118,11 +132,11 @@ def label_pixels(logits: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         known: `(U, H, W)`, IGNORE in padding, which gets no label.
 
     Returns:
-        Labels and their confidence, each `(U, H, W)`.
+        Labels `(U, H, W)` and probabilities `(U, C, H, W)`.
     """
     logits = upsample(at_least_float32(logits), known.shape[-2:])
-    confidence, label = logits.softmax(1).max(1)
-    return torch.where(known == IGNORE, IGNORE, label), confidence
+    probabilities = logits.softmax(1)
+    return torch.where(known == IGNORE, IGNORE, probabilities.argmax(1)), probabilities
 
 
 def check_channel_dropout(share: float) -> None:

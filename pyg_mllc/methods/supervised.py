@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from pyg_mllc.data.batch import Batch
-from pyg_mllc.losses import masked_cross_entropy
-from pyg_mllc.methods.base import MakeMemory, Method, without_training
+from pyg_mllc.losses import SupervisedLoss
+from pyg_mllc.methods.base import MakeLoss, MakeMemory, Method, without_training
 from pyg_mllc.nn import LabelCorrector, Segmenter
 
 
@@ -18,6 +18,7 @@ class Supervised(Method):
         correct: whether to correct predictions; training stays as it is.
         memory: makes what correction needs beside the network, see `without_training`.
         decay: of the teacher, which takes no part in training here but is evaluated alike.
+        supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
 
     Raises:
         InputError: as `without_training` and `Method`.
@@ -31,9 +32,10 @@ class Supervised(Method):
         correct: bool = False,
         memory: MakeMemory | None = None,
         decay: float = 0.99,
+        supervised_loss: MakeLoss = SupervisedLoss,
     ) -> None:
         student, memory = without_training(segmenter, corrector, correct, memory)
-        super().__init__(student, weak, decay, memory)
+        super().__init__(student, weak, decay, memory, supervised_loss)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the losses of one step.
@@ -46,6 +48,6 @@ class Supervised(Method):
         """
         image, label = self.weak(batch["image"], batch["label"])
         prediction = self.student.segmenter(image)
-        loss = masked_cross_entropy(prediction.logits, label)
+        loss = self.supervised_loss(prediction.logits, label)
         self.memory.update(image, prediction, label, batch.get("index"))
         return {"loss": loss, "supervised": loss.detach()}

@@ -50,20 +50,17 @@ class UniMatch(FixMatch):
         """Factor of the sum of the losses, as published."""
         return 0.5
 
-    def terms(
-        self, image: Tensor, pseudo: PseudoLabels, weight: Tensor
-    ) -> tuple[Prediction, Tensor]:
+    def terms(self, image: Tensor, pseudo: PseudoLabels) -> tuple[Prediction, Tensor]:
         """Predict labeled images, and compute the unsupervised loss.
 
         Args:
             image: see `FixMatch.terms`.
             pseudo: see `FixMatch.terms`.
-            weight: see `FixMatch.terms`.
 
         Returns:
             The prediction of the labeled images, and the loss.
         """
-        targets = self.targets(pseudo, weight)
+        targets = self.targets(pseudo)
         first, second = (self.strong(pseudo.view, *targets) for _ in range(2))
         clear = torch.cat([image, first[0], second[0]])
         dropout = partial(channel_dropout, share=self.channel_dropout)
@@ -76,17 +73,16 @@ class UniMatch(FixMatch):
         weak = self.view_loss(perturbed, *targets)
         return Prediction(labeled, features[:n]), strong / 4 + weak / 2
 
-    def targets(self, pseudo: PseudoLabels, weight: Tensor) -> tuple[Tensor, ...]:
+    def targets(self, pseudo: PseudoLabels) -> tuple[Tensor, ...]:
         """Return what weak views teach, which strong views mix as they mix the images.
 
         Args:
             pseudo: see `FixMatch.terms`.
-            weight: see `FixMatch.terms`.
 
         Returns:
             Maps `(U, H, W)`, the arguments of `view_loss`.
         """
-        return pseudo.label, weight
+        return pseudo.label, pseudo.weight
 
     def view_loss(self, logits: Tensor, label: Tensor, weight: Tensor, *more: Tensor) -> Tensor:
         """Compute the loss of a view.

@@ -46,20 +46,17 @@ class UniMatchV2(FixMatch):
         """Factor of the sum of the losses, as published."""
         return 0.5
 
-    def terms(
-        self, image: Tensor, pseudo: PseudoLabels, weight: Tensor
-    ) -> tuple[Prediction, Tensor]:
+    def terms(self, image: Tensor, pseudo: PseudoLabels) -> tuple[Prediction, Tensor]:
         """Predict labeled images, and compute the unsupervised loss.
 
         Args:
             image: see `FixMatch.terms`.
             pseudo: see `FixMatch.terms`.
-            weight: see `FixMatch.terms`.
 
         Returns:
             The prediction of the labeled images, and the loss.
         """
-        first, second = (self.strong(pseudo.view, pseudo.label, weight) for _ in range(2))
+        first, second = (self.strong(pseudo.view, pseudo.label, pseudo.weight) for _ in range(2))
         prediction, logits = self.student.segmenter.predict_with_dropout(
             image, torch.cat([first[0], second[0]]), complementary_dropout
         )

@@ -1,5 +1,8 @@
 """A segmenter and the corrector of its labels, as one network."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -8,7 +11,7 @@ from pyg_mllc.nn.correction_memory import CorrectionMemory
 from pyg_mllc.nn.corrector import LabelCorrector
 from pyg_mllc.nn.prediction import CorrectionContext, CorrectionOutput, Prediction
 from pyg_mllc.nn.segmenter import Segmenter
-from pyg_mllc.utils.resize import resize_map, upsample
+from pyg_mllc.utils.resize import joint_bilateral_upsampling, resize_map, upsample
 
 
 class CorrectedSegmenter(nn.Module):
@@ -53,13 +56,14 @@ class CorrectedSegmenter(nn.Module):
         context = None
         if memory is not None:
             context = memory.context(images, prediction, evidence=evidence)
-        return self.correct(prediction, context, trace)
+        return self.correct(prediction, context, trace, images)
 
     def correct(
         self,
         prediction: Prediction,
         context: CorrectionContext | None = None,
         trace: bool = False,
+        images: Tensor | None = None,
     ) -> CorrectionOutput:
         """Correct a prediction of the segmenter, at the size of its features.
 
@@ -70,6 +74,8 @@ class CorrectedSegmenter(nn.Module):
             prediction: of the segmenter.
             context: further inputs of correction, such as those of `CorrectionMemory.context`.
             trace: see `LabelCorrector.forward`.
+            images: `(B, 3, H, W)` in [0, 1]; if the corrector is `edge_aware`, the logits after
+                each round are of their size, the change following their edges.
 
         Returns:
             The prediction before correction and after each round.
@@ -77,22 +83,24 @@ class CorrectedSegmenter(nn.Module):
         options = (context or CorrectionContext())._asdict()
         fine, features = prediction
         evidence, size = options.pop("evidence"), features.shape[-2:]
-        if evidence is not None and not len(self.corrector.rounds):
-            evidence = None
-        fine = fine if evidence is None else at_least_float32(fine)
-        known = None if evidence is None else resize_map(evidence, fine.shape[-2:])
-        coarse, coarse_known = fine, known
-        if fine.shape[-2:] != size:
-            coarse = F.interpolate(at_least_float32(fine), size, mode="area")
-            coarse_known = None if known is None else F.interpolate(known, size, mode="area")
-        options["evidence"] = coarse_known
-        output: CorrectionOutput = self.corrector(coarse, features, trace=trace, **options)
-        if fine.shape[-2:] == size:
+        guide = images if self.corrector.edge_aware else None
+        known = None
+        if evidence is not None and len(self.corrector.rounds):
+            known = resize_map(evidence, fine.shape[-2:])
+        if fine.shape[-2:] == size and guide is None:
+            output: CorrectionOutput = self.corrector(
+                fine, features, evidence=known, trace=trace, **options
+            )
             return output
-        base = coarse if coarse_known is None else coarse + coarse_known
-        finest = fine if known is None else fine + known
-        rounds = tuple(
-            Prediction(finest + upsample(p.logits - base, fine.shape[-2:]), p.features)
-            for p in output.rounds
-        )
-        return CorrectionOutput(prediction, rounds, output.trace)
+        coarse, options["evidence"] = at_least_float32(fine), None
+        coarse = base = F.interpolate(coarse, size, mode="area")
+        if known is not None:
+            options["evidence"] = F.interpolate(known, size, mode="area")
+            base, fine = coarse + options["evidence"], fine + known
+        output = self.corrector(coarse, features, trace=trace, **options)
+        enlarge: Callable[[Tensor], Tensor] = partial(upsample, size=fine.shape[-2:])
+        if guide is not None:
+            enlarge = joint_bilateral_upsampling(guide, size)
+            fine = upsample(at_least_float32(fine), guide.shape[-2:])
+        rounds = (Prediction(fine + enlarge(p.logits - base), p.features) for p in output.rounds)
+        return CorrectionOutput(prediction, tuple(rounds), output.trace)

@@ -15,7 +15,7 @@ from pyg_mllc.nn.correction_round import CorrectionRound, RoundFields, RoundOpti
 from pyg_mllc.nn.label_graph import add_anchors, label_graph
 from pyg_mllc.nn.node_batch import Nodes, pixel_nodes
 from pyg_mllc.nn.prediction import CorrectionOutput, Prediction
-from pyg_mllc.utils.resize import resize_map
+from pyg_mllc.utils.resize import joint_bilateral_upsampling, resize_map
 
 AnchorRule = Literal["mean", "bayes"]
 
@@ -61,6 +61,8 @@ class LabelCorrector(nn.Module):
             half; the better the labels to correct, the less. With `bayes`, factor of the evidence,
             by default 1.
         anchor_temperature: of the anchors' weights, see `anchor_graph`.
+        edge_aware: whether the change of the logits is brought to the size of the image along its
+            edges, see `joint_bilateral_upsampling`; by default bilinearly.
         **options: of each round: those of `RoundOptions`.
 
     Raises:
@@ -84,6 +86,7 @@ class LabelCorrector(nn.Module):
         anchor_rule: AnchorRule = "mean",
         anchor_share: float | None = None,
         anchor_temperature: float = 0.2,
+        edge_aware: bool = False,
         **options: Unpack[RoundFields],
     ) -> None:
         super().__init__()
@@ -105,6 +108,7 @@ class LabelCorrector(nn.Module):
             raise ValueError(f"expected anchor_share in [0, 1], got {anchor_share}")
         check_positive(anchor_temperature=anchor_temperature)
         self.num_classes, self.feature_dim = num_classes, feature_dim
+        self.edge_aware = edge_aware
         # Features that nothing moves would give the same semantic-level graph again.
         moved = self.options.moves_features or feature_dim is not None
         self.dynamic_graph = dynamic_graph and self.options.moves_labels and moved
@@ -222,6 +226,7 @@ class LabelCorrector(nn.Module):
         image: Tensor | None = None,
         graph_features: Maps | None = None,
         evidence: Maps | None = None,
+        guide: Maps | None = None,
     ) -> CorrectedLabels:
         """Return corrected labels of any size.
 
@@ -239,14 +244,18 @@ class LabelCorrector(nn.Module):
             image: see `forward`.
             graph_features: see `forward`.
             evidence: see `forward`, at the features' size.
+            guide: the images `(B, 3, ., .)` in [0, 1], of any size, or B images; needed if
+                `edge_aware`, and not used otherwise.
 
         Returns:
             Labels, their confidence and whether they changed, `(B, H, W)` each, or lists of maps
             `(H_i, W_i)` if the logits are a list; and how many pixels moved from class to class.
 
         Raises:
-            ValueError: as `forward`, but for the size.
+            ValueError: as `forward`, but for the size, or if a guide is missing.
         """
+        if self.edge_aware and (guide is None or len(guide) != len(logits)):
+            raise ValueError("with edge_aware the images must be given, guide=(B, 3, H, W)")
         for name, value in (("logits", logits), ("features", features)):
             if isinstance(value, Batch) or value is None or any(m.dim() != 3 for m in value):
                 raise ValueError(f"expected {name} to be maps (B, ., h, w), or a list of (., h, w)")
@@ -271,9 +280,10 @@ class LabelCorrector(nn.Module):
             c = self.num_classes
             transitions = torch.zeros(c, c, dtype=torch.long)
             changes = zip(output.before.logits, output.after.logits, strict=True)
-            for z, (before, after) in zip(logits, changes, strict=True):
+            for i, (z, (before, after)) in enumerate(zip(logits, changes, strict=True)):
                 full = resize_map(z, size or z.shape[-2:])
-                corrected = full + resize_map(after - before, full.shape[-2:])
+                picture = guide[i] if guide is not None and self.edge_aware else None
+                corrected = full + _bring_up(after - before, full.shape[-2:], picture)
                 confidence, label = corrected.softmax(0).max(0)
                 previous = full.argmax(0)
                 labels.append((label, confidence, label != previous))
@@ -351,3 +361,11 @@ class LabelCorrector(nn.Module):
                 f"expected one image number for each of {nodes.num_images} images, "
                 f"got {tuple(image.shape)}"
             )
+
+
+def _bring_up(change: Tensor, size: torch.Size, image: Tensor | None) -> Tensor:
+    """Resize a change of logits, along the edges of an image if there is one and it grows."""
+    if image is None or size[0] < change.size(1) or size[1] < change.size(2):
+        return resize_map(change, size)
+    guide = resize_map(image.to(change), size)[None]
+    return joint_bilateral_upsampling(guide, change.shape[-2:])(change[None])[0]

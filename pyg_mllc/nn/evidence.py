@@ -66,7 +66,7 @@ def class_shares(label: Tensor, num_classes: int, size: tuple[int, int] | torch.
     """
     one_hot = F.one_hot(label.where(label != IGNORE, num_classes), num_classes + 1)
     maps = one_hot[..., :num_classes].permute(0, 3, 1, 2).float()
-    return F.adaptive_avg_pool2d(maps, tuple(size))
+    return F.adaptive_avg_pool2d(maps, (size[0], size[1]))
 
 
 @torch.no_grad()
@@ -221,7 +221,7 @@ def start_from_evidence(segmenter: Segmenter, labeled: LabeledImages) -> list[Ca
     head = segmenter.class_head
     head.weight[:, -dim:, 0, 0] = (temperature * weight).to(head.weight)
     bias = bias - weight @ mean + gaussians.log_prior
-    head.bias.copy_(temperature * (bias - bias.mean()))
+    head.bias[:] = temperature * (bias - bias.mean())  # type: ignore[index]
     segmenter.train(was_training)
     return tried
 

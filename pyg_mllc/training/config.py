@@ -26,6 +26,8 @@ class TrainerConfig:
         max_steps: optimizer steps.
         batch_size: labeled images per batch, over all processes.
         unlabeled_batch_size: unlabeled images per batch, over all processes.
+        rare_class_temperature: T of `rare_class_probabilities`, by which labeled images are drawn
+            more often if they show rare classes; by default each is drawn equally often.
         accumulate_grad_batches: batches per optimizer step.
         optimizer: factory that takes groups of weights; by default AdamW with `lr=3e-4` and
             `weight_decay=1e-2`.
@@ -62,6 +64,7 @@ class TrainerConfig:
     max_steps: int = 1000
     batch_size: int = 4
     unlabeled_batch_size: int = 4
+    rare_class_temperature: float | None = None
     accumulate_grad_batches: int = 1
     optimizer: Callable[..., Optimizer] = ADAMW
     scheduler: Callable[..., LRScheduler] | None = None
@@ -98,6 +101,10 @@ class TrainerConfig:
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise InputError(f"trainer.{name}={value} must be 0 or more")
+        if (temperature := self.rare_class_temperature) is not None:
+            check_type("trainer.rare_class_temperature", temperature, float)
+            if not temperature > 0:
+                raise InputError(f"trainer.rare_class_temperature={temperature} must be above 0")
         if self.window is not None:
             check_size("trainer.window", self.window)
         for name, choices in CHOICES.items():

@@ -5,7 +5,6 @@ import re
 import resource
 import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,10 @@ from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from lightning.pytorch.utilities import CombinedLoader, rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from rich.console import Console
-from rich.progress import track
-from torch import Tensor
 
-from pyg_mllc.data import (
-    ReadableSet,
-    SampleSet,
-    Splits,
-    eval_loader,
-    infinite_loader,
-    to_float,
-)
+from pyg_mllc.data import ReadableSet, Splits, eval_loader, infinite_loader
+from pyg_mllc.data.label_statistics import count_class_pixels
+from pyg_mllc.data.loaders import rare_class_probabilities
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.results import TrainingResult
 from pyg_mllc.methods import Method
@@ -77,7 +68,8 @@ def train(
     Raises:
         InputError: if the method needs unlabeled images and there are none, if the labeled masks
             show one class only, if there are fewer validation images than processes, if a loss is
-            not finite, if memory does not suffice, or if the checkpoint is none of ours.
+            not finite, if memory does not suffice, if the checkpoint is none of ours, or as
+            `Method.prepare`.
     """
     last = out / LAST
     if last.exists() and not resume and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
@@ -91,7 +83,8 @@ def train(
     module = TrainingModule(method, splits.spec.num_classes, config, network)
     if config.channels_last:
         method.to(memory_format=torch.channels_last)
-    loaders = _loaders(method, splits, config, seed, done, name)
+    labeled = ReadableSet(splits.labeled, config.on_unreadable == "skip")
+    loaders = _loaders(method, labeled, splits, config, seed, done, name)
     each = config.batch_size + config.unlabeled_batch_size
     val = eval_loader(splits.val, each, config.num_workers)
     every = min(config.val_check_interval, config.max_steps)
@@ -105,9 +98,8 @@ def train(
         trainer.loggers = _loggers(config, out, saved, _hyperparameters(config, seed, network))
         try:
             if saved is None:
-                method.to(trainer.strategy.root_device).prepare(
-                    LabeledPairs(splits.labeled, config)
-                )
+                method.to(trainer.strategy.root_device)
+                method.prepare(labeled, config.enable_progress_bar)
             start = last if saved else None
             if method.needs_steps:
                 batches = CombinedLoader(loaders, "min_size")
@@ -159,12 +151,20 @@ def _saved(path: Path) -> dict[str, Any]:
 
 
 def _loaders(
-    method: Method, splits: Splits, config: TrainerConfig, seed: int, done: int, name: str
+    method: Method,
+    labeled: ReadableSet,
+    splits: Splits,
+    config: TrainerConfig,
+    seed: int,
+    done: int,
+    name: str,
 ) -> dict[str, Any]:
     """Build infinite loaders that continue after the batches done."""
-    skip, workers = config.on_unreadable == "skip", config.num_workers
-    labeled = ReadableSet(splits.labeled, skip)
-    loaders = {"labeled": infinite_loader(labeled, config.batch_size, seed, done, workers)}
+    workers, chances = config.num_workers, None
+    if config.rare_class_temperature is not None:
+        counts = count_class_pixels(labeled, splits.spec.num_classes)
+        chances = rare_class_probabilities(counts, config.rare_class_temperature)
+    loaders = {"labeled": infinite_loader(labeled, config.batch_size, seed, done, workers, chances)}
     if method.uses_unlabeled:
         if not len(splits.unlabeled):
             raise InputError(
@@ -173,32 +173,9 @@ def _loaders(
             )
         if config.unlabeled_batch_size == config.processes:
             log.warning("one unlabeled image per process: there is none to mix it with")
-        unlabeled, size = ReadableSet(splits.unlabeled, skip), config.unlabeled_batch_size
+        unlabeled, size = ReadableSet(splits.unlabeled, labeled.skip), config.unlabeled_batch_size
         loaders["unlabeled"] = infinite_loader(unlabeled, size, seed + 1, done, workers)
     return loaders
-
-
-class LabeledPairs:
-    """Image and label of each labeled sample, read one by one, with a progress bar.
-
-    Args:
-        labeled: samples with labels.
-        config: whether unreadable ones are skipped, and the bar shown.
-    """
-
-    def __init__(self, labeled: SampleSet, config: TrainerConfig) -> None:
-        self.samples = ReadableSet(labeled, config.on_unreadable == "skip")
-        self.hidden = not config.enable_progress_bar
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        console = Console(stderr=True)
-        numbers = range(len(self))
-        for number in track(numbers, "labeled images", console=console, disable=self.hidden):
-            sample = self.samples[number]
-            yield to_float(sample["image"]), sample["label"]
 
 
 def _peak_mb() -> float:

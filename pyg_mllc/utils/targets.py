@@ -8,7 +8,7 @@ from torch import nn
 
 from pyg_mllc.errors import InputError
 
-ALLOWED = ("pyg_mllc.nn", "pyg_mllc.methods", "pyg_mllc.transforms")
+ALLOWED = ("pyg_mllc.nn", "pyg_mllc.methods", "pyg_mllc.losses", "pyg_mllc.transforms")
 KEYS = ("_target_", "_partial_", "_convert_")  # Hydra's `_convert_` has no effect here
 # Options of timm and smp that read or download files.
 READING = ("weights", "pretrained", "checkpoint", "cache_dir", "url", "file", "hf_hub", "hf-hub")

@@ -2,7 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pyg_mllc.losses import info_nce, masked_cross_entropy, prototype_loss
+from pyg_mllc.errors import InputError
+from pyg_mllc.losses import SupervisedLoss, info_nce, masked_cross_entropy, prototype_loss
 from pyg_mllc.typing import IGNORE
 
 
@@ -18,6 +19,87 @@ def test_cross_entropy_ignores_void_and_weighs_pixels():
     per_pixel = F.cross_entropy(logits, label.clamp(max=2), reduction="none")[0]
     expected = (per_pixel[0, 0] + 0.5 * per_pixel[0, 1]) / 3
     assert torch.allclose(masked_cross_entropy(logits, label, weight), expected)
+
+
+@pytest.mark.parametrize(
+    "options, weights",
+    [
+        ({"logit_adjustment": 0.5}, lambda pi: torch.ones(3)),
+        ({"class_weights": "enet"}, lambda pi: 1 / torch.log(1.02 + pi)),
+        ({"class_weights": "inverse", "logit_adjustment": 1.0}, lambda pi: 1 / pi),
+        ({"class_weights": [2.0, 0.0, 1]}, lambda pi: torch.tensor([2.0, 0.0, 1.0])),
+    ],
+)
+def test_class_aware_losses_are_torchs_with_shifted_logits_and_weights(options, weights, device):
+    logits = torch.randn(2, 3, 5, 6, device=device)
+    label = torch.randint(3, (2, 5, 6), device=device)
+    label[0, :2] = IGNORE
+    loss = SupervisedLoss(3, **options).to(device)
+    loss.set_class_counts(torch.tensor([700, 100, 200]))
+    pi = torch.tensor([0.7, 0.1, 0.2])
+    shift = (options.get("logit_adjustment", 0) * pi.log())[:, None, None].to(device)
+    weight = weights(pi).to(device)
+    expected = F.cross_entropy(logits + shift, label, weight, ignore_index=IGNORE)
+    assert torch.allclose(loss(logits, label), expected)
+
+
+def test_by_default_all_classes_are_alike_and_nothing_is_kept():
+    logits, label = torch.randn(2, 3, 4, 4), torch.randint(3, (2, 8, 8))
+    loss = SupervisedLoss(3)
+    assert torch.equal(loss(logits, label), masked_cross_entropy(logits, label))
+    assert not loss.needs_class_counts and not loss.state_dict()
+
+
+def test_logit_adjustment_predicts_as_if_classes_were_equally_frequent():
+    label = (torch.arange(100) < 10).long().view(1, 10, 10)  # no pixel shows what it is
+    found = []
+    for tau in (0.0, 1.0):
+        loss, bias = SupervisedLoss(2, tau), torch.zeros(2, requires_grad=True)
+        loss.set_class_counts(torch.tensor([90, 10]))
+        optimizer = torch.optim.SGD([bias], lr=2.0)
+        for _ in range(300):
+            optimizer.zero_grad()
+            loss(bias.view(1, 2, 1, 1), label).backward()
+            optimizer.step()
+        found.append(float(bias.detach().softmax(0)[1]))
+    assert found == pytest.approx([0.1, 0.5], abs=1e-3)
+
+
+@pytest.mark.parametrize("rule", ["none", "enet", "inverse"])
+def test_a_class_without_labeled_pixels_is_never_favored(rule):
+    loss = SupervisedLoss(3, 1.0, rule)
+    loss.set_class_counts(torch.tensor([60, 40, 0]))
+    logits = torch.zeros(1, 3, 10, 10, requires_grad=True)
+    value = loss(logits, torch.zeros(1, 10, 10).long())
+    value.backward()
+    of_class = logits.grad.sum((0, 2, 3))
+    assert value.isfinite() and of_class[2] > 0 and of_class.isfinite().all()
+    assert loss.class_shares.tolist() == pytest.approx([0.6, 0.4, 0.6])
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"logit_adjustment": -1.0}, "logit_adjustment to be 0 or more, got -1.0"),
+        ({"logit_adjustment": "much"}, "logit_adjustment=much is not a number"),
+        ({"class_weights": "rare"}, "none, enet, inverse or a list of 3 numbers, got rare"),
+        ({"class_weights": None}, "none, enet, inverse or a list of 3 numbers, got None"),
+        ({"class_weights": [1.0, 2.0]}, r"to be 3 numbers of 0 or more, not all 0, got \[1.0, 2.0"),
+        ({"class_weights": [1, 1, -1]}, r"to be 3 numbers of 0 or more, not all 0, got \[1, 1, -1"),
+        ({"class_weights": [0, 0, 0]}, r"to be 3 numbers of 0 or more, not all 0, got \[0, 0, 0"),
+    ],
+)
+def test_options_of_the_supervised_loss_out_of_range_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        SupervisedLoss(3, **options)
+
+
+def test_a_loss_that_does_not_know_the_classes_shares_is_refused():
+    loss = SupervisedLoss(3, class_weights="enet")
+    with pytest.raises(InputError, match=r"call method\.prepare\(labeled\) before the first step"):
+        loss(torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2).long())
+    with pytest.raises(InputError, match="no labeled pixel has a class"):
+        loss.set_class_counts(torch.zeros(3))
 
 
 def test_info_nce_matches_a_loop():
@@ -56,6 +138,9 @@ def test_prototype_loss_prefers_the_own_prototype_and_skips_unseen_classes():
     "loss",
     [
         lambda x: masked_cross_entropy(x[None, :, :, None], torch.full((1, 8, 1), IGNORE)),
+        lambda x: SupervisedLoss(8, class_weights=[0.0] * 7 + [1.0])(
+            x[None, :, :, None], torch.zeros(1, 8, 1).long()
+        ),
         lambda x: info_nce(x, torch.full((8,), IGNORE)),
         lambda x: info_nce(x, torch.arange(8)),
         lambda x: prototype_loss(

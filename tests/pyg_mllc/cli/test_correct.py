@@ -51,8 +51,9 @@ def issues(tmp_path):
     return [[row for row in rows if row["kind"] == kind] for kind in ("image", "region")]
 
 
-def test_the_wrong_region_is_found_first_and_mended(correct, truth, tmp_path):
-    code, out, err = correct("input=masks", "anchor_share=0.5")
+@pytest.mark.parametrize("edge_aware", ["false", "true"])
+def test_the_wrong_region_is_found_first_and_mended(correct, truth, tmp_path, edge_aware):
+    code, out, err = correct("input=masks", "anchor_share=0.5", f"edge_aware={edge_aware}")
     assert code == 0, err
     images, regions = issues(tmp_path)
     assert images[0]["name"] == "d" and len(images) == 5

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
 
-from pyg_mllc.data import VOC, DatasetSpec
-from pyg_mllc.data.label_statistics import LabelStatistics, count_labels, find_label_problems
+from pyg_mllc.data import VOC, DatasetSpec, Textures
+from pyg_mllc.data.label_statistics import (
+    LabelStatistics,
+    count_class_pixels,
+    count_labels,
+    find_label_problems,
+)
 
 COLORS = ((0, 0, 0), (1, 1, 1), (2, 2, 2))
 OWN = DatasetSpec("folder", ("sky", "road", "car"), COLORS, assumes_void=True)
@@ -20,6 +25,15 @@ def check(labeled, val=(0, 1, 2), spec=OWN):
     return find_label_problems(
         labels(spec, labeled), labels(spec, val, what="the validation masks")
     )
+
+
+def test_class_pixels_are_counted_sample_by_sample():
+    samples = Textures("train", 3, (32, 48))
+    counts = count_class_pixels(samples, samples.spec.num_classes)
+    assert counts.shape == (3, samples.spec.num_classes)
+    for index, row in enumerate(counts):
+        label = samples[index]["label"]
+        assert row.tolist() == [int((label == c).sum()) for c in range(len(row))]
 
 
 def test_labels_that_show_every_class_have_no_problem():

@@ -1,11 +1,13 @@
 from itertools import chain, islice
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyg_mllc.data import InfiniteBatchSampler, Textures, eval_loader, infinite_loader
+from pyg_mllc.data.loaders import rare_class_probabilities
 from pyg_mllc.errors import InputError
 
 
@@ -20,12 +22,47 @@ def test_every_pass_holds_every_index_once(n, batch_size, seed):
 
 
 @settings(deadline=None)
-@given(st.integers(1, 20), st.integers(1, 30), st.integers(0, 12))
-def test_start_equals_skipping(n, batch_size, start):
-    whole = list(islice(InfiniteBatchSampler(n, batch_size, seed=7), start + 5))
-    assert (
-        list(islice(InfiniteBatchSampler(n, batch_size, seed=7, start=start), 5)) == whole[start:]
+@given(st.integers(1, 20), st.integers(1, 30), st.integers(0, 12), st.booleans())
+def test_start_equals_skipping(n, batch_size, start, drawn):
+    options = {"seed": 7, "probabilities": np.full(n, 1 / n) if drawn else None}
+    whole = list(islice(InfiniteBatchSampler(n, batch_size, **options), start + 5))
+    later = InfiniteBatchSampler(n, batch_size, start=start, **options)
+    assert list(islice(later, 5)) == whole[start:]
+
+
+def test_samples_are_drawn_as_often_as_is_asked():
+    probabilities = np.array([0.7, 0.0, 0.2, 0.1])
+    batches = islice(InfiniteBatchSampler(4, 50, seed=0, probabilities=probabilities), 200)
+    counts = np.bincount(list(chain.from_iterable(batches)), minlength=4)
+    assert counts / 10_000 == pytest.approx(probabilities, abs=0.02)
+
+
+def test_rare_classes_are_drawn_as_a_loop_over_classes_says():
+    counts = np.array(  # pixels of 5 classes, the last of which nobody shows
+        [[900, 100, 0, 0, 0], [900, 0, 100, 0, 0], [997, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
     )
+    shares, temperature = counts.sum(0) / counts.sum(), 0.3
+    chance = np.array([np.exp((1 - f) / temperature) if f else 0 for f in shares])
+    chance /= chance.sum()
+    expected = np.zeros(4)
+    for label, images in enumerate([[0, 1, 2], [0, 2], [1, 2], [2], []]):
+        for image in images:
+            expected[image] += chance[label] / len(images)
+    assert rare_class_probabilities(counts, temperature) == pytest.approx(expected)
+    few = rare_class_probabilities(counts, temperature, min_share=0.01)
+    for image, label in ((2, 1), (2, 2)):  # a single pixel is not enough where others hold more
+        expected[[image, label - 1]] += np.array([-1, 1]) * chance[label] / 2
+    assert few == pytest.approx(expected) and few.sum() == pytest.approx(1)
+
+
+def test_a_low_temperature_draws_the_rarest_class_alone():
+    counts = np.array([[500, 500, 0], [600, 390, 10], [500, 500, 0]])
+    assert rare_class_probabilities(counts, 1e-4).tolist() == [0, 1, 0]
+
+
+def test_draws_of_rare_classes_need_a_label():
+    with pytest.raises(InputError, match="rare_class_temperature needs labels"):
+        rare_class_probabilities(np.zeros((3, 2), dtype=int))
 
 
 def test_passes_and_seeds_differ_and_repeat():

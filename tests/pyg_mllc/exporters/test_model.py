@@ -121,3 +121,10 @@ def test_strides_that_do_not_divide_are_refused():
     predictor.segmenter.feature_stride = 12
     with pytest.raises(InputError, match="stride 8 and its features 12; only multiples"):
         ExportableNetwork(predictor)
+
+
+def test_what_follows_edges_is_exported_without_correction_alone():
+    predictor = made(corrector={"edge_aware": True})
+    with pytest.raises(InputError, match="edge_aware=true cannot be exported; correct=false"):
+        ExportableNetwork(predictor)
+    assert ExportableNetwork(predictor, correct=False)(torch.rand(1, 3, 64, 96)).isfinite().all()

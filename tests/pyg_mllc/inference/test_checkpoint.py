@@ -23,6 +23,13 @@ MEMORY = {"_target_": "pyg_mllc.nn.CorrectionMemory", "_partial_": True, "encode
 METHODS = {
     "supervised": {"_target_": "pyg_mllc.methods.Supervised", "decay": 0.9},
     "fixmatch": {"_target_": "pyg_mllc.methods.FixMatch", "correct": True, "memory": MEMORY},
+    "unimatch": {
+        "_target_": "pyg_mllc.methods.UniMatch", "weighting": "freematch",
+        "supervised_loss": {
+            "_target_": "pyg_mllc.losses.SupervisedLoss", "_partial_": True,
+            "class_weights": "enet",
+        },
+    },
     "mllc": {
         "_target_": "pyg_mllc.methods.MLLC", "_partial_": True, "memory": {**MEMORY, "anchors": 30},
         "weak": {"_target_": "pyg_mllc.transforms.WeakView", "scale": [0.75, 2.0]}, "warmup": 0.0,
@@ -45,6 +52,8 @@ def made(request, tmp_path):
     if method.memory.anchors is not None:
         x = torch.randn(60, method.memory.anchors.slots.size(-1))
         method.memory.anchors.add(x, torch.arange(60) % 3)
+    if method.supervised_loss.needs_class_counts:
+        method.supervised_loss.set_class_counts(torch.tensor([6, 3, 1]))
     path = tmp_path / "some where, é" / "best.ckpt"
     save_checkpoint(path, method, description)
     return method.eval(), path

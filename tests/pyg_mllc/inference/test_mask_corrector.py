@@ -111,6 +111,18 @@ def test_masks_come_as_arrays_of_any_layout_or_as_pictures():
         assert corrector.correct(image, given).label.equal(expected)
 
 
+def test_an_edge_aware_change_mends_masks_along_the_edges_of_the_image():
+    image, truth, mask = scene(0)
+    mask[8:20, 15:] = 2  # up to the outlines of class 1, which pixels of the small map straddle
+    wrong = []
+    for edge_aware in (False, True):
+        corrector = MaskCorrector(3, encoder, k=8, pixels=100, edge_aware=edge_aware)
+        other, other_truth, _ = scene(1)
+        label = corrector.fit([other], [other_truth]).correct(image, mask).label
+        wrong.append(int((label != truth)[1:].sum()))
+    assert wrong[1] < wrong[0] < int((mask != truth)[1:].sum())
+
+
 def test_errors_finer_than_the_map_stay_and_finer_maps_mend_them():
     image, truth, mask = scene(0)
     mask[5, 5] = 2

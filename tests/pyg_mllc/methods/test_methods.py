@@ -3,8 +3,9 @@ from functools import partial
 import pytest
 import torch
 
+from pyg_mllc.data import textures
 from pyg_mllc.errors import InputError
-from pyg_mllc.losses import masked_cross_entropy
+from pyg_mllc.losses import SupervisedLoss, masked_cross_entropy
 from pyg_mllc.methods import MLLC, FixMatch, PrevMatch, Supervised, UniMatch, UniMatchV2
 from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.typing import IGNORE
@@ -324,6 +325,8 @@ def test_anchors_that_rounds_have_no_place_for_are_refused():
         ({"intra": 0.0, "inter": 0.0}, {"contrast": 0.0}),
         ({"weighting": "hard"}, {"unsupervised": 0.0}),
         ({"weighting": "uniform"}, {"unsupervised": 0.0}),
+        ({"weighting": "softmatch"}, {}),
+        ({"weighting": "freematch"}, {}),
     ],
 )
 def test_parts_switch_off(options, changes):
@@ -335,6 +338,33 @@ def test_parts_switch_off(options, changes):
     assert found[1]["loss"].isfinite() and not torch.equal(found[0]["loss"], found[1]["loss"])
     for name, value in changes.items():
         assert found[1][name] == value
+
+
+@pytest.mark.parametrize("method, options", METHODS)
+def test_classes_weigh_on_labeled_pixels_alone(method, options):
+    found, data = [], batch()
+    for class_weights in ("none", [1.0, 0.0, 0.0]):
+        torch.manual_seed(0)
+        loss = partial(SupervisedLoss, class_weights=class_weights)
+        model = build(method, **options | {"warmup": 0.0} if method is not Supervised else options)
+        model.supervised_loss = loss(3)
+        found.append(model(data))
+    assert not torch.equal(found[0]["supervised"], found[1]["supervised"])
+    assert {name for name, value in found[0].items() if not torch.equal(value, found[1][name])} == {
+        "loss", "supervised"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("method, options", METHODS)
+def test_the_shares_of_classes_come_from_the_labeled_images(method, options):
+    labeled = textures(labeled=3, unlabeled=0, val=1, size=(32, 48)).labeled
+    loss = partial(SupervisedLoss, logit_adjustment=1.0)
+    model = build(method, 10, supervised_loss=loss, **options)
+    model.prepare(labeled)
+    label = torch.stack([labeled[index]["label"] for index in range(3)])
+    counts = label[label != IGNORE].bincount(minlength=10)
+    expected = torch.where(counts > 0, counts, counts.max()) / counts.sum()
+    assert torch.allclose(model.supervised_loss.class_shares, expected)
 
 
 def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
@@ -358,8 +388,9 @@ def test_without_deep_supervision_the_first_and_the_last_prediction_learn():
         ({"contrast_from": -1}, r"method.contrast_from in \[0, 1\], got -1"),
         ({"memory": memory(class_thresholds="none")}, "counts, ema or fixed, got none"),
         ({"memory": memory(anchors=2)}, "one for each of 3 classes at least, got 2"),
+        ({"supervised_loss": partial(SupervisedLoss, class_weights=[1])}, r"3 numbers of .* \[1\]"),
         ({"channel_dropout": 1.0}, r"method.channel_dropout in \[0, 1\), got 1.0"),
-        ({"weighting": "soft"}, "power, hard or uniform, got 'soft'"),
+        ({"weighting": "soft"}, "power, hard, uniform, softmatch or freematch, got 'soft'"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

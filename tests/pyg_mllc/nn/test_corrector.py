@@ -270,6 +270,32 @@ def test_correct_writes_the_change_back_and_keeps_detail():
     assert LabelCorrector(3).correct(fine, features).label.shape == (1, 48, 48)
 
 
+def test_an_edge_aware_change_follows_the_image_and_not_the_grid_of_features(device):
+    truth = torch.zeros(1, 96, 96, dtype=torch.long, device=device)
+    truth[:, :, 42:] = 1  # inside a pixel of the features, 4 pixels wide
+    colors = torch.tensor([[0.9, 0.2, 0.1], [0.1, 0.3, 0.9]], device=device)
+    guide = colors[truth].permute(0, 3, 1, 2)
+    features = torch.nn.functional.interpolate(guide, (24, 24), mode="area")
+    features = features + 0.05 * torch.randn(features.shape, device=device)
+    given = truth.clone()
+    given[:, 40:56, 32:72] = 0  # an error that begins at the edge
+    logits = torch.eye(2, device=device)[given].permute(0, 3, 1, 2)
+    wrong = []
+    for edge_aware in (False, True):
+        corrector = LabelCorrector(2, k=8, edge_aware=edge_aware).to(device)
+        out = corrector.correct(logits, features, guide=guide)
+        wrong.append(int((out.label != truth).sum()))
+        assert edge_aware or torch.equal(out.label, corrector.correct(logits, features).label)
+    assert wrong[1] < wrong[0] < int((given != truth).sum())
+
+
+def test_an_edge_aware_correction_needs_images():
+    corrector, (logits, features) = LabelCorrector(3, edge_aware=True), inputs()
+    for guide in (None, torch.rand(1, 3, 8, 8)):
+        with pytest.raises(ValueError, match="with edge_aware the images must be given"):
+            corrector.correct(logits, features, guide=guide)
+
+
 def test_correct_mends_errors_as_large_as_the_features_pixels():
     truth, features, logits = blocky(size=24)
     large = torch.nn.functional.interpolate(logits, scale_factor=4, mode="bilinear")

@@ -145,5 +145,5 @@ def test_bad_input_is_refused_in_one_sentence():
         evidence(void)
     with pytest.raises(ValueError, match="expected labeled images, got none"):
         evidence([])
-    with pytest.raises(InputError, match="sees no stages: pass model.init=evidence"):
+    with pytest.raises(InputError, match=r"sees no stages: pass model\.init=evidence"):
         start_from_evidence(Segmenter(3, "test_resnet"), pictures())

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from pyg_mllc.data import textures
+from pyg_mllc.losses import SupervisedLoss
 from pyg_mllc.methods import MLLC, FixMatch, Supervised, UniMatch
 from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerConfig, train
@@ -40,11 +41,15 @@ class Still(Segmenter):
 FROZEN = partial(FrozenFeatures, name="test_resnet", weights=None, embedding=False)
 # Room for all pixels.
 ANCHORS = {"memory": partial(CorrectionMemory, encoder=FROZEN, anchors=3000)}
+CLASSES = {"supervised_loss": partial(SupervisedLoss, logit_adjustment=1.0, class_weights="enet")}
 METHODS = {
     "supervised": (Supervised, {}),
     "fixmatch": (FixMatch, {"threshold": 0.0, "strong": Same()}),
     "fixmatch, anchors": (
         FixMatch, {"threshold": 0.0, "strong": Same(), "correct": True, **ANCHORS}
+    ),
+    "fixmatch, rare classes": (
+        FixMatch, {"weighting": "softmatch", "strong": Same(), **CLASSES}
     ),
     "unimatch": (UniMatch, {"threshold": 0.0, "channel_dropout": 0.0, "strong": Same()}),
     "mllc": (MLLC, {"warmup": 0.2, "contrast_from": 0.0, "total_steps": 6, "strong": Same()}),
@@ -65,6 +70,7 @@ def run(name, processes, out):
     config = TrainerConfig(
         max_steps=6, devices=processes, batch_size=4, unlabeled_batch_size=4, val_check_interval=4,
         log_every_n_steps=1, accelerator="cpu", enable_progress_bar=False,
+        rare_class_temperature=0.1 if name.endswith("rare classes") else None,
         precision="64-true",  # a pixel at a threshold counts or not by rounding in float32
     )  # fmt: skip
     result = train(model, splits, config, 0, Path(out), "run")

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 from unittest.mock import Mock
 
 import pytest
@@ -16,6 +17,7 @@ from torch.nn.utils import get_total_norm
 
 from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures, to_float
 from pyg_mllc.errors import InputError
+from pyg_mllc.losses import SupervisedLoss
 from pyg_mllc.methods import MLLC, PrevMatch, Supervised
 from pyg_mllc.metrics.segmentation import iou
 from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
@@ -114,16 +116,26 @@ MEMORY = partial(
     class_thresholds="ema",
 )
 LONG = {
-    "saved_between_validations": replace(CONFIG, max_steps=14, save_every=3, val_check_interval=5),
-    "two_batches_a_step": replace(
-        CONFIG, max_steps=14, val_check_interval=3, accumulate_grad_batches=2
+    "saved_between_validations": (
+        replace(CONFIG, max_steps=14, save_every=3, val_check_interval=5), {}
     ),
-}
+    "two_batches_a_step": (
+        replace(
+            CONFIG, max_steps=14, val_check_interval=3, accumulate_grad_batches=2,
+            rare_class_temperature=0.05,
+        ),
+        {
+            "supervised_loss": partial(SupervisedLoss, logit_adjustment=1.0, class_weights="enet"),
+            "weighting": "freematch",
+        },
+    ),
+}  # fmt: skip
 
 
 def long_run(out, config, resume=False):
-    more = {"total_steps": 14, "memory": MEMORY}
-    return run(MLLC, out, config=LONG[config], resume=resume, **more)
+    settings, options = LONG[config]
+    more = {"total_steps": 14, "memory": MEMORY, **options}
+    return run(MLLC, out, config=settings, resume=resume, **more)
 
 
 @pytest.fixture(scope="module", params=LONG)
@@ -155,6 +167,44 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(
         assert torch.equal(value, model.state_dict()[name]), name
     assert result.history == whole_result.history
     assert result.label_accuracy == whole_result.label_accuracy
+
+
+class Prepared(Supervised):
+    """A method that tells what it was prepared with."""
+
+    calls: ClassVar[list[int]] = []
+
+    def prepare(self, labeled):
+        self.calls.append(len([labeled[index]["label"] for index in range(len(labeled))]))
+
+
+def test_a_method_is_prepared_once_with_the_labeled_images_and_not_when_it_goes_on(tmp_path):
+    run(Prepared, tmp_path, config=replace(CONFIG, max_steps=1))
+    assert Prepared.calls == [2]
+    run(Prepared, tmp_path, resume=True)
+    assert Prepared.calls == [2]
+
+
+def test_rare_classes_are_drawn_more_often(tmp_path):
+    """Without it each of two images is in each batch of two; at T near 0 the rarest class wins."""
+
+    class Noting(Supervised):
+        seen: ClassVar[list[list[int]]] = []
+
+        def forward(self, batch):
+            self.seen.append(batch["index"].tolist())
+            return super().forward(batch)
+
+    _, splits, _ = run(Noting, tmp_path / "usual")
+    assert all(sorted(numbers) == [0, 1] for numbers in Noting.seen)
+    Noting.seen.clear()
+    run(Noting, tmp_path / "rare", config=replace(CONFIG, rare_class_temperature=1e-6))
+    labels = torch.stack([splits.labeled[index]["label"] for index in range(2)])
+    counts = labels.flatten().bincount(minlength=10)
+    rarest = torch.where(counts > 0, counts, counts.max() + 1).argmin()
+    share = (labels == rarest).flatten(1).float().mean(1)
+    best = {index for index in range(2) if share[index] >= 1e-3}
+    assert {index for numbers in Noting.seen for index in numbers} == best != {0, 1}
 
 
 def test_going_on_with_a_run_that_ended_changes_nothing(tmp_path):
@@ -380,6 +430,8 @@ def test_a_new_run_does_not_go_on_with_an_older_one(tmp_path):
         ({"scheduler": partial(COSINE, power=1)}, "scheduler: .*unexpected keyword.*'power'"),
         ({"logger": ["excel"]}, "trainer.logger has excel, none of csv"),
         ({"devices": 4}, "trainer.batch_size=2 does not divide among 4 processes"),
+        ({"rare_class_temperature": 0.0}, "trainer.rare_class_temperature=0.0 must be above 0"),
+        ({"rare_class_temperature": "low"}, "trainer.rare_class_temperature=low is not a number"),
         ({"accumulate_grad_batches": 0}, r"trainer\.accumulate_grad_batches=0 must be 1 or more"),
     ],
 )
