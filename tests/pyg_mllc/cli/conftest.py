@@ -32,6 +32,7 @@ def mllc(monkeypatch, tmp_path, capsys):
 DRAWING = {  # functions that return a figure, by the module that calls them
     "examples": ["example_figure"],
     "report.charts": ["confusion_figure", "reliability_figure"],
+    "samples": ["sample_sheet"],
     "report.html": ["confusion_figure", "curves_figure", "reliability_figure"],
 }
 
