@@ -5,6 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ifndef OMP_WAIT_POLICY  # waiting threads sleep early, as in `mllc`: see pyg_mllc/cli/threads.py
 export GOMP_SPINCOUNT ?= 10000
 endif
+unexport PYTHONDONTWRITEBYTECODE  # else each process of the tests compiles all modules anew
 
 .PHONY: demo about_demo test lint bench clean
 .DEFAULT_GOAL := demo

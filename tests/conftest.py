@@ -6,12 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from hydra._internal.hydra import Hydra
 
 # Plugins, not modules with doctests: as such, two of one name would clash.
 collect_ignore_glob = ["*conftest.py"]
 
 # Tests are small: more threads only wait for each other, above all on a busy machine.
 torch.set_num_threads(1)
+
+# The suite composes hundreds of configurations in this process. libyaml parses them sooner.
+yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Hydra composes each command twice, the first time for `hydra.mode` alone, which nothing here sets.
+Hydra.get_mode = lambda *args, **options: None
 
 
 @pytest.fixture(params=["cpu", *(["cuda"] if torch.cuda.is_available() else [])])

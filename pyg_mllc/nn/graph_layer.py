@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import torch
@@ -121,7 +121,8 @@ class GraphLayer(nn.Module):
             )
 
 
-def fitting_layers() -> list[str]:
+@cache
+def fitting_layers() -> tuple[str, ...]:
     """Find the layers of PyG that work without options, by trying each.
 
     Returns:
@@ -132,7 +133,7 @@ def fitting_layers() -> list[str]:
         with suppress(ValueError):
             GraphLayer(name, channels=4)
             names.append(name)
-    return names
+    return tuple(names)
 
 
 def _resolve(conv: Layer) -> tuple[str, Callable[..., nn.Module]]:

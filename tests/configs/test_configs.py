@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from copy import deepcopy
 from dataclasses import fields
 from functools import cache
 from hashlib import sha256
@@ -39,37 +38,52 @@ def experiment(name):
     return composed(f"experiment={name}")
 
 
+def plain(cfg, part):
+    """Return a part's options as text, by which `cache` knows it again."""
+    return json.dumps(OmegaConf.to_container(cfg[part], resolve=True))
+
+
 @cache
 def segmenter_of(model):
     """Build each network once, however many rows share it; on meta, it holds no numbers."""
     with torch.device("meta"):
-        return instantiate(OmegaConf.create(model))(num_classes=3)
+        return instantiate(json.loads(model) | {"weights": None})(num_classes=3)
+
+
+@cache
+def check_method(method, corrector, model):
+    """Build each method once, however many rows share it."""
+    method, segmenter = json.loads(method), segmenter_of(model)
+    if method["memory"]["encoder"]:
+        method["memory"]["encoder"]["weights"] = None
+    rounds = instantiate(json.loads(corrector))(num_classes=3, feature_dim=segmenter.feature_dim)
+    assert instantiate(method)(segmenter=segmenter, corrector=rounds).student.segmenter is segmenter
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_builds_and_begins_with_its_command(name):
-    cfg = deepcopy(experiment(name))
+    cfg = experiment(name)
     assert cfg.name == name
     assert ("root" in cfg.data) == (" data.root=" in command_of(name))
-    cfg.model.weights = None
     # All else goes to constructors, which refuse what they do not know.
     own = {"name", "seed", "output", "overwrite", "allow", "resume", "baseline"}
     assert set(cfg) <= {*own, *PARTS}
-    reads_its_data(cfg.data)
+    reads_its_data(plain(cfg, "data"))
     settings(cfg)
-    segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model, resolve=True))
-    corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=segmenter.feature_dim)
-    if cfg.method.memory.encoder:
-        cfg.method.memory.encoder.weights = None
-    for config in filter(None, (cfg.get("baseline"), cfg.method)):
-        method = instantiate(config)(segmenter=segmenter, corrector=corrector)
-        assert method.student.segmenter is segmenter
+    for part in filter(cfg.get, ("baseline", "method")):
+        check_method(plain(cfg, part), plain(cfg, "corrector"), plain(cfg, "model"))
 
 
 def settings(cfg):
     """Build the configuration of the training."""
-    factories = {name: instantiate(cfg[name]) for name in ("optimizer", "scheduler")}
-    return instantiate(cfg.trainer, **factories)
+    return trainer_config(*(plain(cfg, part) for part in ("trainer", "optimizer", "scheduler")))
+
+
+@cache
+def trainer_config(trainer, optimizer, scheduler):
+    factories = {"optimizer": optimizer, "scheduler": scheduler}
+    built = {name: instantiate(json.loads(part)) for name, part in factories.items()}
+    return instantiate(json.loads(trainer), **built)
 
 
 def command_of(name):
@@ -99,20 +113,25 @@ def test_every_experiment_is_the_training_it_was():
     assert {name for name in was | now if was.get(name) != now.get(name)} == set()
 
 
+@cache
 def reads_its_data(options):
     """Whether all options of a data set that is not here are known, and its folder is missed."""
+    options = json.loads(options)
     if "root" not in options:
         assert len(instantiate(options).val)
         return
-    readers = get_method(options._target_), load_dataset, make_splits  # each passes on to the next
+    readers = (
+        get_method(options["_target_"]),
+        load_dataset,
+        make_splits,
+    )  # each passes on to the next
     known = {name for reader in readers for name in signature(reader).parameters}
     assert set(options) <= {"_target_", *known}
-    options.root = "nowhere"
     with pytest.raises(InstantiationException) as failure:
-        instantiate(options)
+        instantiate(options | {"root": "nowhere"})
     assert "data.root=nowhere does not exist" in str(failure.value.__cause__)
-    if options.partition is not None:
-        assert options.partition in SPECS[options.spec].protocols
+    if options["partition"] is not None:
+        assert options["partition"] in SPECS[options["spec"]].protocols
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -127,7 +146,7 @@ def test_no_option_goes_unread(part):
         elif part == "corrector":
             built(num_classes=3, feature_dim=128)
         elif part == "method":
-            segmenter = segmenter_of(OmegaConf.to_yaml(cfg.model))
+            segmenter = segmenter_of(plain(cfg, "model"))
             built(segmenter=segmenter, corrector=LabelCorrector(3, 128))
 
 
@@ -197,7 +216,7 @@ def test_the_method_by_name_is_the_measured_one_but_for_what_its_graphs_look_at(
 
 @pytest.mark.parametrize("name", group("model"))
 def test_every_model_builds_without_its_weights(name):
-    network = segmenter_of(OmegaConf.to_yaml(composed(f"model={name}", "model.weights=null").model))
+    network = segmenter_of(plain(composed(f"model={name}"), "model"))
     assert network(torch.rand(2, 3, 64, 64, device="meta")).logits.size(1) == 3
 
 
@@ -222,7 +241,7 @@ def test_a_frozen_encoder_by_name_takes_the_place_of_the_embedding():
 @pytest.mark.parametrize("name", group("data"))
 def test_every_data_set_asks_for_its_folder_or_builds(name):
     cfg = composed(f"data={name}", f"data.{'seed=1' if name == 'textures' else 'root=nowhere'}")
-    reads_its_data(cfg.data)
+    reads_its_data(plain(cfg, "data"))
 
 
 @pytest.mark.parametrize("name", group("trainer"))

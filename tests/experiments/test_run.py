@@ -12,6 +12,7 @@ import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 from hydra import compose
@@ -33,17 +34,6 @@ JOB = Job("methods/camvid_46_supervised", TINY, 0)
 METHODS = Path(evaluate.__file__).parent
 
 
-@pytest.fixture(scope="module")
-def trained(real_data, tmp_path_factory):
-    """A folder in which the job has been trained: the line of its table, and its network."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLLC_DATA", str(real_data.absolute()))
-        patch.chdir(folder)
-        run([JOB], folder / "table.csv", 1)
-    return folder
-
-
 class InProcess:
     """Trains in this process: to start another one takes longer than these trainings."""
 
@@ -51,6 +41,7 @@ class InProcess:
         handlers = logging.root.handlers[:]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["mllc", "train", *options])
+            patch.setitem(matplotlib.rcParams, "savefig.dpi", 30)
             with redirect_stdout(log), redirect_stderr(log):
                 try:
                     cli.main()
@@ -61,6 +52,18 @@ class InProcess:
 
     def poll(self):
         return self.returncode
+
+
+@pytest.fixture(scope="module")
+def trained(real_data, tmp_path_factory):
+    """A folder in which the job has been trained: the line of its table, and its network."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.run.start", InProcess)
+        patch.setenv("MLLC_DATA", str(real_data.absolute()))
+        patch.chdir(folder)
+        run([JOB], folder / "table.csv", 1)
+    return folder
 
 
 @pytest.fixture
@@ -168,8 +171,8 @@ def test_what_is_held_out_has_a_folder_and_lines_of_its_own(table, trained, real
 @pytest.fixture
 def command(real_data, tmp_path):
     """A function that starts a table of two runs, and gives it once the first has a checkpoint."""
-    steps = "trainer.max_steps=100", "trainer.val_check_interval=100", "trainer.save_every=2"
-    options = [*TINY[:-2], *steps, TINY[-1]]
+    steps = "trainer.max_steps=40", "trainer.val_check_interval=40", "trainer.save_every=2"
+    options = [*TINY[:-2], *steps, "trainer.batch_size=2", TINY[-1]]
     job = Job(JOB.config, tuple(options), 0)
     words = [sys.executable, "-m", "experiments.run", "methods", "--rows", "camvid_46_supervised"]
     words += ["--seeds", "0", "1", "--csv", str(tmp_path / "table.csv"), "--set", *options]
@@ -208,7 +211,7 @@ def test_a_table_that_is_stopped_leaves_no_training_behind_and_goes_on(command, 
     saved["run"]["provenance"]["commit"] = ["begun"]
     torch.save(saved, last)
     [line] = table(job)
-    assert line["steps"] == "100" and line["commit"].startswith("begun ")
+    assert line["steps"] == "40" and line["commit"].startswith("begun ")
     assert "going on" in (tmp_path / job.folder / "log.txt").read_text()
 
 
@@ -224,7 +227,7 @@ def test_a_training_whose_table_was_killed_is_left_alone_and_then_counts(command
     [result] = tmp_path.glob("outputs/tables/**/result.json")
     written = result.stat().st_mtime_ns
     [line] = table(job)
-    assert line["steps"] == "100" and result.stat().st_mtime_ns == written
+    assert line["steps"] == "40" and result.stat().st_mtime_ns == written
 
 
 def test_a_line_says_what_trained_the_run(table, trained):

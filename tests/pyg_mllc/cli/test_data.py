@@ -29,6 +29,7 @@ def test_a_sound_folder_ends_with_0_and_a_sheet(mllc, root, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"set", "outputs"}
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_problems_end_with_1_and_are_all_written_down(mllc, root, tmp_path):
     for number in range(7):
         (root / "unlabeled" / f"{number}.png").write_bytes(b"")
@@ -86,12 +87,14 @@ def test_info_lists_every_set_and_protocol(mllc):
     assert "check" in mllc("data")[1] and mllc("data", "info", "--help")[0] == 0
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_built_in_textures_pass(mllc):
     small = ["data.labeled=8", "data.unlabeled=2", "data.val=2", "data.size=[32,48]"]
     code, out, _ = mllc("data", "check", *small)
     assert code == 0 and "12 images in" in out
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize(
     "values, table, problem",
     [
@@ -110,6 +113,7 @@ def test_labels_that_nobody_means_are_problems(mllc, root, values, table, proble
     assert code == 1 and f"{problem}: " in out
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_files_that_are_not_read_and_masks_without_image_are_problems(mllc, root):
     (root / "images/x.dng").write_bytes(b"x")
     (root / "images/7.png").unlink()

@@ -1,5 +1,6 @@
 """What lies in the current folder, as a process of its own finds it."""
 
+import os
 import subprocess
 import sys
 
@@ -41,7 +42,7 @@ for arguments in COMMANDS:
 """
 
 
-def test_no_file_of_the_current_folder_is_imported(planted):
+def test_no_file_of_the_current_folder_is_imported(planted, tmp_path_factory):
     commands = [
         ["train", "--help"],
         ["data", "check", "data.val=1", "data.size=[32,48]"],
@@ -50,7 +51,10 @@ def test_no_file_of_the_current_folder_is_imported(planted):
         ["predict", "checkpoint=pandas.py", "input=.", "output=labeled", "allow=[mine]"],
     ]
     program = [sys.executable, "-P", "-c", SEVERAL.replace("COMMANDS", repr(commands))]
-    ended = subprocess.run(program, cwd=planted, capture_output=True, text=True)
+    coarse = tmp_path_factory.mktemp("coarse") / "matplotlibrc"  # drawn sooner
+    coarse.write_text("savefig.dpi: 30")
+    environment = os.environ | {"MATPLOTLIBRC": str(coarse)}
+    ended = subprocess.run(program, cwd=planted, capture_output=True, text=True, env=environment)
     assert (planted / "out/report.html").is_file(), ended.stderr
     assert ended.stdout.count("predict ended with 2") == 2, ended.stdout
     assert not list(planted.glob("ran_*"))

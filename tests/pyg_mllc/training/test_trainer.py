@@ -44,6 +44,12 @@ def run(method, out, unlabeled=3, seed=0, config=CONFIG, resume=False, **more):
     return model, splits, train(model, splits, config, seed, out, "run", resume)
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    """A run of MLLC with the usual settings, which several tests look at."""
+    return run(MLLC, tmp_path_factory.mktemp("usual"))
+
+
 @pytest.mark.parametrize("method, rounds", [(Supervised, 0), (MLLC, 2)])
 def test_trains_validates_and_keeps_log_and_checkpoint(method, rounds, tmp_path):
     model, _, result = run(method, tmp_path)
@@ -63,8 +69,8 @@ def test_trains_validates_and_keeps_log_and_checkpoint(method, rounds, tmp_path)
         assert torch.equal(saved[f"method.{name}"], value), name
 
 
-def test_reported_figures_are_those_of_the_trained_network_over_the_split(tmp_path):
-    model, splits, result = run(MLLC, tmp_path)
+def test_reported_figures_are_those_of_the_trained_network_over_the_split(usual):
+    model, splits, result = usual
     model.eval()
     student, corrected = torch.zeros(10, 10), torch.zeros(10, 10)
     with torch.no_grad():
@@ -98,8 +104,8 @@ def test_lengths_below_one_are_refused():
         TrainerConfig(max_steps=0)
 
 
-def test_the_corrector_stays_near_the_identity_while_it_learns(tmp_path):
-    model, splits, _ = run(MLLC, tmp_path)
+def test_the_corrector_stays_near_the_identity_while_it_learns(usual):
+    model, splits, _ = usual
     image = to_float(splits.val[0]["image"])[None]
     fresh = LabelCorrector(10, feature_dim=8, k=4)
     with torch.no_grad():
@@ -324,10 +330,9 @@ def test_steps_count_optimizer_steps_however_many_batches_each_takes(tmp_path):
         {"optimizer": torch.optim.NAdam, "precision": "bf16-mixed", "gradient_clip_val": 0.1},
     ],
 )
-def test_options_train(options, tmp_path):
-    _, _, usual = run(MLLC, tmp_path / "usual")
-    _, _, result = run(MLLC, tmp_path / "changed", config=replace(CONFIG, **options))
-    assert math.isfinite(result.last_miou) and result.history != usual.history
+def test_options_train(options, usual, tmp_path):
+    _, _, result = run(MLLC, tmp_path, config=replace(CONFIG, **options))
+    assert math.isfinite(result.last_miou) and result.history != usual[-1].history
 
 
 def test_who_trained_can_be_stopped_as_before(tmp_path):

@@ -1,6 +1,5 @@
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from pyg_mllc.utils.distributed import (
     gather_rows,
@@ -30,8 +29,14 @@ def check(rank, processes, address):
     dist.destroy_process_group()
 
 
-def test_processes_gather_rows_however_many_each_has_and_sum(tmp_path):
-    mp.spawn(check, (2, tmp_path / "rendezvous"), nprocs=2)
+def test_processes_gather_rows_however_many_each_has_and_sum(fork_server, tmp_path):
+    address = tmp_path / "rendezvous"
+    processes = [fork_server.Process(target=check, args=(rank, 2, address)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+    assert [process.exitcode for process in processes] == [0, 0]
 
 
 def test_a_process_alone_keeps_what_it_has():
