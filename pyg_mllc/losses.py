@@ -64,7 +64,7 @@ class SupervisedLoss(nn.Module):
 
     Args:
         num_classes: C.
-        logit_adjustment: tau; 0 for none.
+        logit_adjustment: tau: 1 for all of the adjustment, 0 for none.
         class_weights: `none`, `enet`, `inverse`, or a list of C numbers v.
 
     Raises:

@@ -30,8 +30,8 @@ class FixMatch(SemiSupervised):
         memory: makes what correction needs beside the network, see `without_training`.
         lambda_u: weight of the teacher's labels.
         threshold: tau, confidence from which the teacher's label teaches; 0 for all labels.
-        weighting: of a pixel of the teacher's label: `hard`, as above, or another rule of
-            `PseudoLabelWeight`.
+        weighting: of a pixel of the teacher's label: `hard`, `power`, `uniform`, `softmatch` or
+            `freematch`, see `PseudoLabelWeight`.
         power: exponent of the confidence with `weighting="power"`.
         total_steps: length of the training.
         warmup: share of the training that is supervised only.

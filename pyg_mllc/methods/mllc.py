@@ -55,7 +55,8 @@ class LossOptions:
         inter: weight of the contrast against prototypes.
         deep_supervision: supervise every round, not the segmenter's own logits and the last round's
             alone.
-        weighting: of a pixel of the teacher's label, a rule of `PseudoLabelWeight`.
+        weighting: of a pixel of the teacher's label: `hard`, `power`, `uniform`, `softmatch` or
+            `freematch`, see `PseudoLabelWeight`.
         power: exponent of the confidence with `weighting="power"`.
         contrast_samples: pixels per image that are contrasted within it.
     """

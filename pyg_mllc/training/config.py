@@ -26,8 +26,8 @@ class TrainerConfig:
         max_steps: optimizer steps.
         batch_size: labeled images per batch, over all processes.
         unlabeled_batch_size: unlabeled images per batch, over all processes.
-        rare_class_temperature: T of `rare_class_probabilities`, by which labeled images are drawn
-            more often if they show rare classes; by default each is drawn equally often.
+        rare_class_temperature: T of draws that prefer labeled images with rare classes, the lower
+            the more, see `rare_class_probabilities`; by default each is drawn equally often.
         accumulate_grad_batches: batches per optimizer step.
         optimizer: factory that takes groups of weights; by default AdamW with `lr=3e-4` and
             `weight_decay=1e-2`.
