@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.predictor import Predictor
-from pyg_mllc.nn import ExportableCorrector, FrozenFeatures
-from pyg_mllc.utils.resize import upsample
+from pyg_mllc.nn import ExportableCorrector, FrozenFeatures, GaussianEvidence
+from pyg_mllc.utils.resize import resize_map, upsample
 
 
 class ExportableNetwork(nn.Module):
@@ -38,9 +38,18 @@ class ExportableNetwork(nn.Module):
             )
         self.ratio = round(ratio)
         self.multiple = math.lcm(32, self.segmenter.multiple, round(self.segmenter.feature_stride))
+        if (self.segmenter.scale * self.multiple) % self.segmenter.multiple:
+            raise InputError(
+                f"model.scale={self.segmenter.scale:g} brings images to sizes that the encoder "
+                "does not take as they are, which cannot be exported; a whole number can"
+            )
         self.corrector: ExportableCorrector | None = None
         self.encoder: FrozenFeatures | None = memory.encoder if correct else None
-        if self.encoder is not None and self.encoder.remove_position:
+        self.evidence: ExportableEvidence | None = None
+        if correct and memory.evidence is not None and memory.has_evidence:
+            self.evidence = ExportableEvidence(memory.evidence)
+        frozen = [self.encoder, self.evidence.encoder if self.evidence else None]
+        if any(encoder is not None and encoder.remove_position for encoder in frozen):
             raise InputError(
                 "the frozen encoder's features lose directions that depend on the size of images "
                 "(remove_position), which cannot be exported; correct=false exports the network "
@@ -60,7 +69,7 @@ class ExportableNetwork(nn.Module):
                     f"the corrector cannot be exported: {error}; correct=false exports the network "
                     "without it"
                 ) from error
-        for encoder in (self.segmenter, self.encoder):
+        for encoder in (self.segmenter, *frozen):
             if encoder is not None:
                 _fix_padding(encoder)
         self.requires_grad_(False).eval()
@@ -84,7 +93,10 @@ class ExportableNetwork(nn.Module):
             `(B, C, H, W)`, after correction if the network corrects.
         """
         s = self.segmenter
-        x = s.decoder(s.encoder(self._normalize(images)))
+        view = self._normalize(images)
+        if s.scale != 1:
+            view = F.interpolate(view, scale_factor=s.scale, mode="bilinear")
+        x = s.decoder(s.encoder(view))
         logits = s.class_head(x)
         if self.corrector is not None:
             features = s.embedding_head(self._coarse(x))
@@ -92,9 +104,19 @@ class ExportableNetwork(nn.Module):
             maps = None
             if self.encoder is not None:
                 maps = self.encoder(images, features.shape[-2:], features)
-            change = self.corrector(coarse, features, maps) - coarse
+            known = None
+            if self.evidence is not None:
+                logits, known = self._add_evidence(images, logits)
+            base = coarse if known is None else coarse + known
+            change = self.corrector(coarse, features, maps, known) - base
             logits = logits + upsample(change, logits.shape[-2:])
         return upsample(logits, images.shape[-2:])
+
+    def _add_evidence(self, images: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits with evidence added, and the evidence at the features' size."""
+        assert self.evidence is not None
+        maps = resize_map(self.evidence(images), logits.shape[-2:])
+        return logits + maps, self._coarse(maps)
 
     def _normalize(self, images: Tensor) -> Tensor:
         """Normalize in parts, into which only sides fit that are multiples of `multiple`.
@@ -111,6 +133,30 @@ class ExportableNetwork(nn.Module):
     def _coarse(self, maps: Tensor) -> Tensor:
         """Return maps averaged from the logits' size to the features' size."""
         return F.avg_pool2d(maps, self.ratio) if self.ratio > 1 else maps
+
+
+class ExportableEvidence(nn.Module):
+    """The computation of `GaussianEvidence` as a convolution of 1 x 1 over a frozen encoder.
+
+    Args:
+        evidence: that is ready.
+    """
+
+    def __init__(self, evidence: GaussianEvidence) -> None:
+        super().__init__()
+        self.encoder = evidence.encoder
+        weight, bias, mean = evidence.gaussians.discriminant()
+        classes, dim = weight.shape
+        self.register_buffer("mean", mean.float().view(1, dim, 1, 1))
+        self.head = nn.Conv2d(dim, classes, 1)
+        self.head.weight.data.copy_(float(evidence.weight) * weight.view(classes, dim, 1, 1))
+        self.head.bias.data.copy_(float(evidence.weight) * bias)  # type: ignore[union-attr]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the evidence `(B, C, h, w)` of images `(B, 3, H, W)`."""
+        size = self.encoder.finest_size(images.shape[-2:])
+        evidence: Tensor = self.head(self.encoder(images, size) - self.mean)
+        return evidence
 
 
 def _fix_padding(module: nn.Module) -> None:

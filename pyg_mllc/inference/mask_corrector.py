@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphs import AnchorMemory, maps_to_nodes
+from graphs import AnchorMemory, ClassGaussians, maps_to_nodes, nodes_to_maps
 from pyg_mllc.data.image_io import as_tensor
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.postprocessing import softmax_of
 from pyg_mllc.nn import LabelCorrector
+from pyg_mllc.nn.evidence import ALONE, IMAGES, LabeledPixels, calibrate, draw_pixels
 from pyg_mllc.nn.frozen_features import EncoderFeatures
 from pyg_mllc.nn.soft_labels import label_margin
 from pyg_mllc.typing import IGNORE, ImageLike
@@ -59,7 +60,12 @@ class MaskCorrector:
             the mask's size. Errors finer than a pixel of this map stay.
         anchors: pixels that `fit` keeps, in all classes together.
         device: of the computation.
-        **options: of `LabelCorrector`, such as `rounds`, `k`, `anchor_share` or `edge_aware`.
+        anchor_rule: how pixels of other images take part: `mean`, among the neighbors, or `bayes`,
+            as evidence, see `LabelCorrector`; or `gaussians`: all of them, not a sample, as
+            Gaussian densities of the classes, see `ClassGaussians`.
+        anchor_share: their weight, see `LabelCorrector`; of the log densities with `gaussians`,
+            by default that at which they explain the other masks best.
+        **options: of `LabelCorrector`, such as `rounds`, `k` or `edge_aware`.
 
     Raises:
         InputError: if an option is out of range, or the corrector does not take it.
@@ -83,6 +89,8 @@ class MaskCorrector:
         pixels: int = 16_384,
         anchors: int = 12_000,
         device: str | torch.device = "cpu",
+        anchor_rule: str = "mean",
+        anchor_share: float | None = None,
         **options: Any,
     ) -> None:
         if pixels < 1:
@@ -94,6 +102,12 @@ class MaskCorrector:
         self.num_classes, self.encoder, self.pixels = num_classes, encoder, pixels
         self.budget, self.device = anchors, torch.device(device)
         self.memory: AnchorMemory | None = None
+        self.gaussians: ClassGaussians | None = None
+        self.uses_gaussians, self.evidence_weight = anchor_rule == "gaussians", anchor_share
+        if not self.uses_gaussians:
+            options |= {"anchor_rule": anchor_rule, "anchor_share": anchor_share}
+        elif anchor_share is not None and not 0 <= anchor_share < math.inf:
+            raise InputError(f"expected anchor_share of 0 or more, got {anchor_share}")
         try:
             self.margin = label_margin(num_classes, label_confidence)
             self.corrector = LabelCorrector(num_classes, **options)
@@ -113,7 +127,7 @@ class MaskCorrector:
         self._both(image, mask)
 
     def fit(self, images: Iterable[ImageLike], masks: Iterable[Labels]) -> Self:
-        """Store pixels of masks as anchors, in place of earlier ones.
+        """Store pixels of masks as anchors or densities, in place of earlier ones.
 
         Args:
             images: in any form that `as_tensor` takes; read one by one.
@@ -125,7 +139,8 @@ class MaskCorrector:
         Raises:
             InputError: as `correct`, or if there are fewer anchors than classes.
         """
-        self.memory, shown = None, set[int]()
+        self.memory, self.gaussians, shown = None, None, set[int]()
+        kept: list[LabeledPixels] = []
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
             picture, labels = self._both(image, mask)
             share = self._shares(labels, self._size(picture))
@@ -133,6 +148,14 @@ class MaskCorrector:
             most, label = share.flatten(1).max(0)
             shown |= set((labels if labels.dim() == 2 else labels.argmax(0)).unique().tolist())
             sure = most > 0.5  # of the pixels that a node stands for
+            if self.uses_gaussians:
+                if self.gaussians is None:
+                    self.gaussians = ClassGaussians(self.num_classes, x.size(1))
+                shares = share.flatten(1).T
+                self.gaussians.add(x, shares, number)
+                if len(kept) < IMAGES:
+                    kept.append(draw_pixels(x, shares, number))
+                continue
             if self.memory is None:
                 try:
                     made = AnchorMemory(self.num_classes, x.size(1), self.budget)
@@ -147,7 +170,20 @@ class MaskCorrector:
                 "are class numbers from 0 to %d, such as (mask == 255) for masks of 0 and 255",
                 *(shown - {IGNORE}), void, self.num_classes - 1,
             )  # fmt: skip
+        if self.gaussians is not None:
+            self._solve(self.gaussians, kept)
         return self
+
+    def _solve(self, gaussians: ClassGaussians, kept: list[LabeledPixels]) -> None:
+        """Choose shrinkage and weight of the densities, each image by the others."""
+        try:
+            tried = calibrate(gaussians, kept) if len(kept) > 1 else [ALONE]
+            gaussians.solve(tried[0].shrinkage)
+        except ValueError as error:
+            raise InputError(f"anchor_rule=gaussians: {error}") from error
+        self.weight = tried[0].temperature
+        if self.evidence_weight is not None:
+            self.weight = self.evidence_weight
 
     def transform(
         self, images: Iterable[ImageLike], masks: Iterable[Labels]
@@ -209,7 +245,14 @@ class MaskCorrector:
                 more["image"] = torch.tensor([number])
         small = self._shares(labels, size)
         small = self.margin * small if labels.dim() == 2 else _log(small)
-        output = self.corrector(small[None], self.encoder(picture[None], size), **more)
+        maps = self.encoder(picture[None], size)
+        if self.gaussians is not None:
+            x, of_image = maps_to_nodes(maps)[0], None
+            if number is not None:
+                of_image = torch.full((len(x),), number, device=x.device)
+            e = self.weight * self.gaussians.evidence(x, of_image)
+            more["evidence"] = nodes_to_maps(e, *size)
+        output = self.corrector(small[None], maps, **more)
         change = (output.after.logits - output.before.logits)[0]
         before = labels if labels.dim() == 2 else labels.argmax(0)
         enlarge: Callable[[Tensor], Tensor] = partial(upsample, size=before.shape)

@@ -100,14 +100,23 @@ def fit_gaussians(
             shares = maps_to_nodes(class_shares(y, num_classes, maps.shape[-2:]))[0]
             gaussians.add(x, shares, number if left_out else -1)
             if left_out and not flip:
-                kept.append(_draw(x, shares, number))
+                kept.append(draw_pixels(x, shares, number))
     if gaussians is None:
         raise ValueError("expected labeled images, got none")
     return gaussians, kept
 
 
-def _draw(x: Tensor, shares: Tensor, image: int) -> LabeledPixels:
-    """Return a uniform sample of the pixels that are mostly of one class."""
+def draw_pixels(x: Tensor, shares: Tensor, image: int) -> LabeledPixels:
+    """Draw a sample of the pixels that are mostly of one class, to calibrate by.
+
+    Args:
+        x: features `(N, D)` of an image.
+        shares: of each class in each pixel `(N, C)`.
+        image: its number, which also sets the draw.
+
+    Returns:
+        At most 1,024 of them.
+    """
     most, label = shares.max(1)
     clear = (most > 0.5).nonzero()[:, 0].cpu()
     generator = torch.Generator().manual_seed(image)

@@ -74,7 +74,11 @@ class ExportableCorrector(nn.Module):
         self.register_buffer("anchor_labels", labels)
 
     def forward(
-        self, logits: Tensor, features: Tensor, graph_features: Tensor | None = None
+        self,
+        logits: Tensor,
+        features: Tensor,
+        graph_features: Tensor | None = None,
+        evidence: Tensor | None = None,
     ) -> Tensor:
         """Compute the logits after the last round.
 
@@ -82,6 +86,7 @@ class ExportableCorrector(nn.Module):
             logits: `Z (B, C, h, w)`.
             features: `F (B, D, h, w)`; h * w more than the corrector's `neighbors`.
             graph_features: see `LabelCorrector`.
+            evidence: see `LabelCorrector`.
 
         Returns:
             `(B, C, h, w)`.
@@ -89,6 +94,8 @@ class ExportableCorrector(nn.Module):
         corrector = self.corrector
         z, f = _nodes(logits), _nodes(features)  # (B, N, C), (B, N, D)
         first = f if graph_features is None else _nodes(graph_features).to(f)
+        if evidence is not None and len(corrector.rounds):
+            z = z + _nodes(evidence)
         anchor_logits = None
         if self.anchor_labels is not None:
             anchor_logits = self._mean_of_anchors(first, self.anchor_labels)
