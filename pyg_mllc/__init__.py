@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyg_mllc.cli.export import export
     from pyg_mllc.cli.predict import predict
     from pyg_mllc.cli.train import train
+    from pyg_mllc.inference.fit import fit
     from pyg_mllc.inference.mask_corrector import MaskCorrector
     from pyg_mllc.inference.predictor import Predictor, load
     from pyg_mllc.nn import LabelCorrector, Segmenter
@@ -26,6 +27,7 @@ _MODULES = {  # imported when asked for, so that `import pyg_mllc` stays quick
     "evaluate": "cli.evaluate",
     "explain": "cli.explain",
     "export": "cli.export",
+    "fit": "inference.fit",
     "load": "inference.predictor",
     "predict": "cli.predict",
     "train": "cli.train",
@@ -39,6 +41,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "fit",
     "load",
     "predict",
     "train",
