@@ -1,10 +1,12 @@
 import pytest
 import torch
 
+from pyg_mllc.data.labeled_pairs import LabeledPairs
 from pyg_mllc.errors import InputError
 from pyg_mllc.exporters import ExportableNetwork, compare, views
 from pyg_mllc.inference.checkpoint import build_method, describe
 from pyg_mllc.inference.predictor import Predictor, Saved
+from pyg_mllc.nn import start_from_evidence
 from pyg_mllc.typing import IGNORE
 
 MODEL = {"encoder": "test_resnet", "feature_dim": 8, "width": 16}
@@ -52,6 +54,26 @@ def with_anchors(predictor):
     return predictor
 
 
+def with_evidence(predictor, labels=2):
+    samples = [
+        {"image": (255 * torch.rand(3, 64, 96)).byte(), "label": torch.randint(3, (64, 96))}
+        for _ in range(labels)
+    ]
+    if predictor.segmenter.init == "evidence":
+        start_from_evidence(predictor.segmenter, LabeledPairs(samples))
+    predictor.memory.prepare(LabeledPairs(samples))
+    return predictor
+
+
+EVIDENCE = {
+    "evidence": {
+        "_target_": "pyg_mllc.nn.GaussianEvidence", "_partial_": True, "shrinkage": 0.9,
+        "encoder": FROZEN | {"strides": [8, 16], "embedding": False, "scale": 2.0}, "weight": 0.01,
+    }
+}  # fmt: skip
+INSTANT = {"decoder": "linear", "scale": 2.0, "init": "evidence", "stride": 8}
+
+
 CASES = {
     "plain": lambda: made(),
     "class thresholds": lambda: with_counts(made()),
@@ -70,6 +92,11 @@ CASES = {
         made(FIXMATCH | {"correct": True} | memory(anchors=30, encoder=FROZEN))
     ),
     "fixmatch": lambda: made(FIXMATCH),
+    "evidence": lambda: with_evidence(made(memory(**EVIDENCE))),
+    "evidence at coarser features": lambda: with_evidence(
+        made(memory(**EVIDENCE), {"rounds": 2}, feature_stride=16)
+    ),
+    "linear, twice the size": lambda: with_evidence(made(**INSTANT)),
     "tensorflow's padding": lambda: made(encoder="test_efficientnet"),
 }
 
@@ -88,7 +115,8 @@ def test_computes_what_the_predictor_computes(case):
 def test_anchors_and_thresholds_change_what_is_computed():
     images = torch.rand(1, 3, 64, 96)
     plain = ExportableNetwork(made())(images)
-    for other in (with_counts(made()), with_anchors(made(memory(anchors=30)))):
+    evidence = with_evidence(made(memory(**EVIDENCE)))
+    for other in (with_counts(made()), with_anchors(made(memory(anchors=30))), evidence):
         assert not torch.allclose(ExportableNetwork(other)(images), plain)
 
 

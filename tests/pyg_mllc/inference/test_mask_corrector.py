@@ -52,6 +52,26 @@ def test_fit_remembers_and_transform_corrects():
     assert (alone.label == truths[2])[1:].float().mean() > 0.97
 
 
+def test_all_pixels_of_other_masks_may_be_densities_of_classes():
+    images, truths, masks = zip(*(scene(s, wrong=s == 2) for s in range(4)), strict=True)
+    corrector = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8)
+    found = corrector.fit_transform(images, masks)
+    assert corrector.memory is None and corrector.gaussians.images == (0, 1, 2, 3)
+    for correction, truth, mask in zip(found, truths, masks, strict=True):
+        known = mask != 255
+        assert torch.equal(correction.label == 255, ~known)
+        assert (correction.label == truth)[known].float().mean() > 0.97
+    # An image sees what the others say of it, whatever its own mask says.
+    lies = [masks[0], masks[1], (masks[2] + 1) % 3, masks[3]]
+    again = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8, anchor_share=0.5, rounds=1)
+    again.fit(images, lies)
+    honest = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8, anchor_share=0.5, rounds=1)
+    honest.fit([*images[:2], images[3]], [*masks[:2], masks[3]])
+    assert again.gaussians.shrinkage == honest.gaussians.shrinkage
+    first, second = again.correct(images[2], masks[2], 2), honest.correct(images[2], masks[2])
+    assert torch.allclose(first.doubt, second.doubt, atol=1e-4)
+
+
 def test_an_images_own_wrong_labels_are_no_anchors_of_itself():
     image, truth, mask = scene(0, wrong=True)
     other, other_truth, _ = scene(1)
