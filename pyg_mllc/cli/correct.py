@@ -90,9 +90,10 @@ def correct_masks(
         anchors: what tells how classes look in other images: `input`, the masks themselves; a
             folder of trusted masks, which is better; or nothing.
         anchor_images: images of the trusted masks; by default `images`.
-        anchor_rule: `mean`, among a pixel's neighbors, or `bayes`, as evidence for classes.
-        anchor_share: weight of the anchors, more where labels are worse; by default 0.2, or 1 by
-            Bayes' rule.
+        anchor_rule: `mean`, among a pixel's neighbors; `bayes`, as evidence for classes; or
+            `gaussians`, all pixels as densities of the classes.
+        anchor_share: weight of the anchors, more where labels are worse; by default 0.2, 1 by
+            Bayes' rule, or what explains the other masks best with `gaussians`.
         label_confidence: how likely a label of a mask is right, in (0, 1).
         rounds: of correction.
         k: neighbors of a pixel.

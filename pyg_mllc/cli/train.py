@@ -254,7 +254,7 @@ def _train(
         chosen = examples[:: max(1, len(examples) // 4)][:4]
         with atomic_open(out / "examples.png") as file:
             example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-        facts = _facts(cfg, config, splits, runs[-1].provenance) | {
+        facts = _facts(cfg, config, splits, method, runs[-1].provenance) | {
             "command": (out / COMMAND).read_text(encoding="utf-8")
         }
         write_report(
@@ -283,14 +283,19 @@ def _described(parts: dict[str, Config], method: str, splits: "Splits") -> Confi
 
 
 def _facts(
-    cfg: DictConfig, config: "TrainerConfig", splits: "Splits", provenance: Provenance
+    cfg: DictConfig,
+    config: "TrainerConfig",
+    splits: "Splits",
+    method: "Method",
+    provenance: Provenance,
 ) -> dict[str, str]:
     """Return what made the results, for the head of the report."""
     labeled, unlabeled, val = len(splits.labeled), len(splits.unlabeled), len(splits.val)
     batch = f"{config.batch_size} labeled + {config.unlabeled_batch_size} unlabeled"
+    steps = f"{config.max_steps:,}, each of {batch} images" if method.needs_steps else "none"
     return {
         "data": f"{splits.spec.name}: {labeled} labeled, {unlabeled} unlabeled, {val} validation",
-        "steps": f"{config.max_steps:,}, each of {batch} images",
+        "steps": steps,
         "encoder": str(cfg.model.get("encoder")),
         "seed": str(cfg.seed),
         **{name: "; ".join(filter(None, values)) for name, values in provenance.items()},

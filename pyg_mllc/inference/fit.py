@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,11 @@ from pyg_mllc.data.base import Sample, SampleSet
 from pyg_mllc.data.builtin_specs import voc_color
 from pyg_mllc.data.image_io import as_tensor, fitted_size
 from pyg_mllc.errors import InputError
-from pyg_mllc.inference.checkpoint import Saved, build_method, describe, save_checkpoint
+from pyg_mllc.inference.checkpoint import Saved, describe, save_checkpoint
 from pyg_mllc.inference.mask_corrector import Labels
 from pyg_mllc.inference.predictor import Predictor, choose_device
+from pyg_mllc.methods import Instant
+from pyg_mllc.nn import LabelCorrector, Segmenter
 from pyg_mllc.typing import IGNORE, ImageLike
 from pyg_mllc.utils.validation import check_size
 
@@ -67,17 +70,23 @@ def fit(
     if highest >= len(names):
         raise InputError(f"expected masks of {len(names)} classes, got the number {highest}")
     height, width = check_size("size", size)
-    description = describe(
-        names, [voc_color(n) for n in range(len(names))], (height, width),
-        model={"encoder": encoder, "weights": weights, "decoder": "linear", "frozen": True,
-               "scale": scale, "init": "evidence"},
-        corrector={}, method={"_target_": "pyg_mllc.methods.Instant"},
-    )  # fmt: skip
-    method = build_method(description).to(choose_device(device))
+    colors = tuple(voc_color(n) for n in range(len(names)))
+    model: dict[str, Any] = {
+        "encoder": encoder,
+        "decoder": "linear",
+        "frozen": True,
+        "scale": scale,
+    }
+    segmenter = Segmenter(len(names), weights=weights, init="evidence", **model)
+    method = Instant(segmenter, LabelCorrector(len(names), segmenter.feature_dim))
+    method.to(choose_device(device))
     method.prepare(_Fitted(pairs, (height, width)), progress)
     if output is not None:
+        description = describe(
+            names, colors, (height, width), model=model | {"init": "evidence"}, corrector={},
+            method={"_target_": "pyg_mllc.methods.Instant"},
+        )  # fmt: skip
         save_checkpoint(output, method, description)
-    colors = tuple(voc_color(n) for n in range(len(names)))
     return Predictor(Saved(method.eval(), tuple(names), colors, (height, width)))
 
 

@@ -4,8 +4,11 @@ import torch
 
 import pyg_mllc
 from pyg_mllc.errors import InputError
+from pyg_mllc.nn import Segmenter
+from pyg_mllc.nn.encoders import has_packaged_weights
 from tests.pyg_mllc.nn.test_evidence import pictures
 
+LITE0 = "tf_efficientnet_lite0"
 OPTIONS = {"encoder": "test_resnet", "weights": None, "size": (32, 48)}
 
 
@@ -31,6 +34,16 @@ def test_a_few_masks_make_a_network_that_any_command_takes(tmp_path):
     assert again.classes == ("red", "green", "blue")
     first, second = (p.predict(images[0], correct=True) for p in (predictor, again))
     assert torch.equal(first.after, second.after)
+
+
+@pytest.mark.skipif(not has_packaged_weights(LITE0), reason="needs the extra weights")
+def test_the_encoder_has_the_weights_that_were_asked_for(tmp_path):
+    path = tmp_path / "colors.ckpt"
+    predictor = pyg_mllc.fit(*pairs(2), size=(32, 48), output=path)
+    expected = Segmenter(3, LITE0, "package").encoder.state_dict()
+    for network in (predictor, pyg_mllc.load(path)):
+        state = network.segmenter.encoder.state_dict()
+        assert all(torch.equal(state[name], value) for name, value in expected.items())
 
 
 def test_images_may_have_many_sizes_and_forms():
