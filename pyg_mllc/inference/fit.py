@@ -124,7 +124,8 @@ class _Fitted(SampleSet):
 
     def __getitem__(self, index: int) -> Sample:
         image, label = self.pairs[index]
-        size = fitted_size(*image.shape[-2:], self.size)
+        height, width = image.shape[-2:]
+        size = fitted_size(height, width, self.size)
         image = F.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
         label = F.interpolate(label[None, None].double(), size, mode="nearest-exact")[0, 0].long()
         return {"image": (255 * image).round().clamp(0, 255).byte(), "label": label}
