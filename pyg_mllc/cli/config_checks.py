@@ -48,7 +48,7 @@ def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
     """Yield patterns of options that have no effect, and the reason."""
     if not cfg.method.get("correct", True):
         why = f"{method_name(cfg.method)} corrects nothing unless method.correct=true"
-        yield r"corrector|(encoder@)?method\.memory", why
+        yield r"corrector|(frozen_encoder@)?method\.memory", why
     levels = cfg.corrector.get("levels", "both")
     anchors = cfg.method.get("memory", {}).get("anchors")
     if not anchors:

@@ -58,7 +58,7 @@ class PseudoLabelWeight(nn.Module):
             self.register_buffer("class_shares", torch.zeros(num_classes))
             self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         else:
-            pseudo_label_weight(torch.ones(1, 1, 1), rule)
+            pseudo_label_weight(torch.ones(1, 1, 1), rule, threshold, power)
 
     @torch.no_grad()
     def forward(self, probabilities: Tensor, label: Tensor) -> Tensor:

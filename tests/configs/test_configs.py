@@ -193,7 +193,8 @@ def composed(*overrides):
 def test_every_method_builds(name):
     more = ["method.memory.encoder.name=test_resnet", "method.memory.encoder.weights=null"]
     cfg = composed(f"method={name}", *(more if name in ("mllc_anchors", "mllc_evidence") else []))
-    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=8)
+    init = cfg.model.init  # which `method=instant` chooses
+    segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=8, init=init)
     corrector = instantiate(cfg.corrector)(num_classes=3, feature_dim=8)
     assert instantiate(cfg.method)(segmenter=segmenter, corrector=corrector).student
 
@@ -220,9 +221,9 @@ def test_every_model_builds_without_its_weights(name):
     assert network(torch.rand(2, 3, 64, 64, device="meta")).logits.size(1) == 3
 
 
-@pytest.mark.parametrize("name", group("encoder"))
+@pytest.mark.parametrize("name", group("frozen_encoder"))
 def test_every_frozen_encoder_builds_without_its_weights(name):
-    cfg = composed("method=supervised", f"encoder@method.memory.encoder={name}")
+    cfg = composed("method=supervised", f"frozen_encoder@method.memory.encoder={name}")
     encoder = cfg.method.memory.encoder
     encoder.weights = None
     with torch.device("meta"):
@@ -234,7 +235,9 @@ def test_every_frozen_encoder_builds_without_its_weights(name):
 
 def test_a_frozen_encoder_by_name_takes_the_place_of_the_embedding():
     assert composed("method=mllc").method.memory.encoder is None
-    chosen = composed("method=mllc", "encoder@method.memory.encoder=lite2").method.memory.encoder
+    chosen = composed(
+        "method=mllc", "frozen_encoder@method.memory.encoder=lite2"
+    ).method.memory.encoder
     assert (chosen.name, chosen.strides) == ("tf_efficientnet_lite2", [8, 16])
 
 

@@ -53,7 +53,7 @@ def test_help_lists_the_options_of_what_is_chosen(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.startswith("mllc train [option=value ...]")
     assert "method.channel_dropout=0.5" in out and "share of the channels" in out
-    assert "method.lambda_clg" not in out and "fixmatch, mllc, mllc_anchors" in out
+    assert "method.lambda_clg" not in out and "fixmatch, instant, mllc, mllc_anchors" in out
 
 
 @pytest.mark.parametrize("given", [["--config-dir={}"], ["--config-dir", "{}"]])
@@ -84,7 +84,7 @@ def test_help_for_what_there_is_not_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["mllc", "train", "method=none", "--help"])
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "there is no method=none; there are fixmatch, mllc, " in capsys.readouterr().err
+    assert "there is no method=none; there are fixmatch, instant, mllc, " in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["mllc", "train", "method._target_=mine.Typo", "--help"])
     with pytest.raises(SystemExit, match="2"):
         main()

@@ -10,7 +10,7 @@ def test_a_batch_holds_both_kinds_of_samples_as_floats():
         for part in (data.labeled, data.unlabeled)
     )
     batch = make_batch(labeled, unlabeled, torch.channels_last)
-    assert set(batch) == {"image", "label", "index", "unlabeled", "valid"}
+    assert set(batch) == {"image", "label", "index", "unlabeled", "unlabeled_index", "valid"}
     for image, samples in ((batch["image"], labeled), (batch["unlabeled"], unlabeled)):
         assert torch.equal(image, samples["image"].float() / 255)
         assert image.is_contiguous(memory_format=torch.channels_last)

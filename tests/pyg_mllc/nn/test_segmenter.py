@@ -133,7 +133,12 @@ def test_a_file_that_runs_code_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "encoder, decoder, options, message",
     [
-        ("resnet18", "segnet", {}, "model.decoder=segnet is none of fusion, deeplabv2, dpt"),
+        (
+            "resnet18",
+            "segnet",
+            {},
+            "model.decoder=segnet is none of fusion, linear, deeplabv2, dpt",
+        ),
         ("resnet18", "dpt", {}, "model.decoder=dpt takes vision transformers of one stride"),
         ("test_vit", "upernet", {}, "model.encoder=test_vit cannot be used so"),
         ("test_vit", "fusion", {"output_stride": 8}, "test_vit cannot be used so.*output_stride"),

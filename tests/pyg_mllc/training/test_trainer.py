@@ -180,7 +180,7 @@ class Prepared(Supervised):
 
     calls: ClassVar[list[int]] = []
 
-    def prepare(self, labeled):
+    def prepare(self, labeled, progress=False):
         self.calls.append(len([labeled[index]["label"] for index in range(len(labeled))]))
 
 
