@@ -91,7 +91,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         (best, *_) = memory.prepare(LabeledPairs(splits.labeled))
         corrected = CorrectedSegmenter(student, corrector)
         outputs = [corrected(image, memory) for image in images]
-        told = f"shrinkage {best.shrinkage:g}, weight {best.temperature:g}"
+        told = f"shrinkage {best.shrinkage:g}, weight {float(memory.evidence.weight):.3g}"
         yield line(f"labels alone, {rule}", told, [[p.logits for p in o] for o in outputs])
 
 

@@ -16,6 +16,7 @@ from pyg_mllc.typing import IGNORE
 
 SHRINKAGES = (0.1, 0.3, 0.5, 0.7, 0.9)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+DISCOUNT = 0.5  # of the temperature, for what a network and a frozen encoder both get wrong
 IMAGES = 32  # that are left out one by one, at most
 PIXELS = 1024  # of each of these images
 
@@ -241,16 +242,16 @@ class GaussianEvidence(nn.Module):
     .. math::
         a\, e_{ic}
 
-    with e of `ClassGaussians`. By Bayes' rule logits plus evidence are a posterior if the network
-    and the encoder err apart. It is computed once, from all labeled images and their mirror images,
-    since the encoder does not change.
+    with e of `ClassGaussians`. By Bayes' rule logits plus log densities are a posterior if the
+    network and the encoder err apart, which they do in part. It is computed once, from all labeled
+    images and their mirror images, since the encoder does not change.
 
     Args:
         num_classes: C.
         encoder: makes the frozen encoder, called with `feature_dim=0`; best of several strides, and
             with images at twice their size.
-        weight: a; None takes the temperature at which the evidence of the other labeled images
-            explains each labeled image best.
+        weight: a; None takes half of the temperature at which the evidence of the other labeled
+            images explains each labeled image best.
         shrinkage: of the covariance, see `ClassGaussians`; None takes the value with the best mIoU
             on labeled images, each by the others.
 
@@ -303,8 +304,8 @@ class GaussianEvidence(nn.Module):
         if not tried:
             self.gaussians.solve(ALONE.shrinkage if given is None else given)
         self.gaussians.release_images()
-        found = (tried or [ALONE])[0].temperature
-        self.weight.fill_(found if self.asked_weight is None else self.asked_weight)
+        weight = DISCOUNT * (tried or [ALONE])[0].temperature
+        self.weight.fill_(weight if self.asked_weight is None else self.asked_weight)
         self.cached.clear()
         return tried
 

@@ -86,7 +86,7 @@ def test_calibration_is_by_the_other_images_and_likes_what_is_right():
 
 def test_one_labeled_image_suffices_and_calibrates_nothing():
     made = evidence(pictures(1))
-    assert made.weight == pytest.approx(ALONE.temperature)
+    assert made.weight == pytest.approx(ALONE.temperature / 2)
     image, label = pictures(1, seed=3)[0]
     assert right(made(image[None]), label) > 0.8
     assert "nothing to calibrate by" in calibration_table([])
