@@ -52,8 +52,10 @@ def curves_figure(
         keys: Keys in the runs' history, and their names in the legend.
 
     Returns:
-        The figure; None if nothing was logged.
+        The figure; None if nothing was logged after a step.
     """
+    if not any(step for run in runs for key in keys for step, _ in run.curve(key)):
+        return None
     figure = Figure((5.6, 3.8), dpi=200, layout="constrained")
     axis = figure.subplots()
     axis.set(xlabel="training step", ylabel=unit)

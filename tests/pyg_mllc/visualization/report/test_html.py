@@ -78,6 +78,12 @@ def test_terminal_shows_them_in_80_columns():
         assert shown in table
 
 
+def test_a_network_without_training_has_no_curves(tmp_path):
+    instant = replace(CORRECTED, name="instant", history=[{"step": 0.0, "miou": 0.5}])
+    assert "Curves" not in write(tmp_path / "a.html", [instant])
+    assert "Curves" in write(tmp_path / "b.html", [instant, SUPERVISED])
+
+
 def test_zero_rounds_show_no_gain():
     table = terminal([replace(CORRECTED, label_accuracy=[0.7], label_miou=[0.6])])
     assert "60.0" in table and "70.0" not in table and "→" not in table
