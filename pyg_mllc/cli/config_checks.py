@@ -29,6 +29,9 @@ def check_choices(cfg: DictConfig) -> None:
         raise InputError(f"baseline={baseline} names no method; write method@baseline={baseline}")
 
 
+MEMORY = r"((frozen_encoder|evidence)@)?method\.memory"  # options of what correction needs
+
+
 def method_name(method: DictConfig) -> str:
     """Return the name of a method in folders and messages."""
     return str(method._target_).rsplit(".", 1)[-1].lower()
@@ -48,7 +51,9 @@ def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
     """Yield patterns of options that have no effect, and the reason."""
     if not cfg.method.get("correct", True):
         why = f"{method_name(cfg.method)} corrects nothing unless method.correct=true"
-        yield r"corrector|(frozen_encoder@)?method\.memory", why
+        yield rf"corrector|{MEMORY}", why
+    elif not cfg.corrector.get("rounds", 1):
+        yield MEMORY, "corrector.rounds=0 corrects nothing"
     levels = cfg.corrector.get("levels", "both")
     anchors = cfg.method.get("memory", {}).get("anchors")
     if not anchors:

@@ -38,6 +38,43 @@ def test_demo_compares_the_baseline_with_mllc_and_writes_the_report(mllc, tmp_pa
     assert (tmp_path / "outputs/demo/mllc/last.ckpt").is_file()
 
 
+def test_instant_takes_no_step_and_its_checkpoint_is_like_any_other(mllc, tmp_path):
+    data = ["data.labeled=3", "data.unlabeled=0", "data.val=2", "output=out", "method=instant"]
+    code, out, err = mllc("train", *TINY, *data, "data.size=[64,96]")
+    assert code == 0, err
+    assert "each labeled image by the others" in out and "chosen" in out
+    assert "none" in (tmp_path / "out/report.html").read_text()
+    weights = [pyg_mllc.load(tmp_path / f"out/instant/{name}.ckpt") for name in ("last", "best")]
+    image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    first, second = (network.predict(image, correct=True) for network in weights)
+    assert torch.equal(first.after, second.after)
+    assert not torch.equal(first.after, first.before)
+    kept = (tmp_path / "out/instant/last.ckpt").read_bytes()
+    code, out, err = mllc("train", "resume=out")
+    assert code == 0 and "ended before" in out, err
+    again = pyg_mllc.load(tmp_path / "out/instant/last.ckpt").predict(image, correct=True)
+    assert torch.equal(again.after, first.after) and kept
+    code, _, err = mllc("train", *TINY, *data[:3], "method=instant", "model.init=random")
+    assert code == 2 and "method=instant trains nothing, so it needs model.init=evidence" in err
+
+
+def test_evidence_teaches_and_goes_into_the_checkpoint(mllc, tmp_path):
+    data = ["data.labeled=3", "data.unlabeled=3", "data.val=2", "output=out"]
+    evidence = [
+        "method=fixmatch", "method.correct=true", "method.memory.anchors=0", "model.init=evidence",
+        "evidence@method.memory.evidence=gaussians", "method.memory.encoder=null",
+        "method.memory.evidence.encoder.name=test_resnet", "corrector.k=4",
+        "method.memory.evidence.encoder.weights=null",
+    ]  # fmt: skip
+    code, out, err = mllc("train", *TINY, *data, *evidence, "data.size=[64,96]")
+    assert code == 0, err
+    assert out.count("each labeled image by the others") == 2
+    memory = pyg_mllc.load(tmp_path / "out/fixmatch/best.ckpt").memory
+    assert memory.has_evidence and float(memory.evidence.weight) > 0
+    code, out, _ = mllc("train", *TINY, *data[:3], *evidence, "corrector.rounds=0")
+    assert code == 0 and "no effect: evidence@method.memory.evidence=gaussians, for" in out
+
+
 def test_layers_are_swapped_by_name(mllc):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2"]
     swap = ["corrector.conv=GATv2Conv", "corrector.feature_conv=SAGEConv", "corrector.k=5"]
