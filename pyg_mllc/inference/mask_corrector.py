@@ -153,7 +153,7 @@ class MaskCorrector:
                     self.gaussians = ClassGaussians(self.num_classes, x.size(1))
                 shares = share.flatten(1).T
                 self.gaussians.add(x, shares, number)
-                if len(kept) < IMAGES:
+                if len(kept) < IMAGES and bool(sure.any()):
                     kept.append(draw_pixels(x, shares, number))
                 continue
             if self.memory is None:

@@ -82,7 +82,8 @@ def fit_gaussians(
         num_classes: C.
 
     Returns:
-        The densities, with the sums of the images that pixels are of; and pixels to calibrate by.
+        The densities, with the sums of the images that pixels are of; and pixels to calibrate by,
+        of up to 32 images that have any.
 
     Raises:
         ValueError: if there are no labeled pixels.
@@ -102,6 +103,7 @@ def fit_gaussians(
             gaussians.add(x, shares, number if left_out else -1)
             if left_out and not flip:
                 kept.append(draw_pixels(x, shares, number))
+    kept = [part for part in kept if len(part.x)]
     if gaussians is None:
         raise ValueError("expected labeled images, got none")
     return gaussians, kept

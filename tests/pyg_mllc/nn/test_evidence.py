@@ -92,6 +92,14 @@ def test_one_labeled_image_suffices_and_calibrates_nothing():
     assert "nothing to calibrate by" in calibration_table([])
 
 
+def test_images_that_are_void_tell_nothing_and_do_no_harm():
+    void = [(image, torch.full_like(label, IGNORE)) for image, label in pictures(2, seed=4)]
+    made, plain = evidence([*pictures(), *void]), evidence()
+    image = pictures(1, seed=3)[0][0][None]
+    assert torch.equal(made(image), plain(image))
+    assert float(evidence([*pictures(1), *void]).weight) == pytest.approx(ALONE.temperature / 2)
+
+
 def test_images_that_come_again_are_computed_once():
     made = evidence()
     images, index = torch.stack([image for image, _ in pictures(2)]), torch.tensor([7, 3])
