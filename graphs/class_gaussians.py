@@ -106,6 +106,20 @@ class ClassGaussians(nn.Module):
         """Nodes of each class `(C,)`, in float64; soft labels count as much as they are."""
         return self.sums.nodes
 
+    def count_others(self, image: int) -> Tensor:
+        """Count the nodes of each class in all images but one.
+
+        Args:
+            image: its number.
+
+        Returns:
+            `(C,)`, in float64.
+        """
+        part = self._parts.get(image)
+        if part is None:
+            return self.count
+        return (self.count - part.nodes).where(self.count - part.nodes > 1e-9 * self.count.sum(), 0)
+
     @property
     def images(self) -> tuple[int, ...]:
         """Numbers of the images whose sums are kept."""
@@ -284,7 +298,8 @@ class ClassGaussians(nn.Module):
     def _apply_to(x: Tensor, discriminant: Discriminant) -> Tensor:
         x = at_least_float32(x)
         weight, bias, mean = (part.to(x) for part in discriminant)
-        return (x - mean) @ weight.T + bias
+        with torch.autocast(x.device.type, enabled=False):
+            return (x - mean) @ weight.T + bias
 
 
 def _sums(x: Tensor, label: Tensor) -> ClassSums:

@@ -28,4 +28,6 @@ class LabeledPairs:
         numbers, console, hidden = range(len(self)), Console(stderr=True), not self.progress
         for number in track(numbers, "labeled images", console=console, disable=hidden):
             sample = self.samples[number]
+            if sample.get("index", number) != number:  # which stands for an unreadable one
+                continue
             yield to_float(sample["image"]), sample["label"]

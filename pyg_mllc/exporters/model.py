@@ -38,11 +38,9 @@ class ExportableNetwork(nn.Module):
             )
         self.ratio = round(ratio)
         self.multiple = math.lcm(32, self.segmenter.multiple, round(self.segmenter.feature_stride))
-        if (self.segmenter.scale * self.multiple) % self.segmenter.multiple:
-            raise InputError(
-                f"model.scale={self.segmenter.scale:g} brings images to sizes that the encoder "
-                "does not take as they are, which cannot be exported; a whole number can"
-            )
+        scale = self.segmenter.scale
+        if scale < 1 or (scale * self.multiple) % self.segmenter.multiple:
+            raise InputError(f"model.scale={scale:g} cannot be exported; a whole number can")
         self.corrector: ExportableCorrector | None = None
         self.encoder: FrozenFeatures | None = memory.encoder if correct else None
         self.evidence: ExportableEvidence | None = None

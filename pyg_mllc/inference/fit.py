@@ -63,6 +63,12 @@ def fit(
     if len(images) != len(masks):
         raise InputError(f"expected a mask for each image, got {len(images)} and {len(masks)}")
     pairs = [_pair(*pair) for pair in zip(images, masks, strict=True)]
+    shown = set().union(*(mask.unique().tolist() for _, mask in pairs)) - {IGNORE}
+    if len(shown) == 1:
+        raise InputError(
+            f"expected masks of two classes at least, got the number {min(shown)} alone, beside "
+            f"{IGNORE} for void; (mask == 255) makes class numbers of masks of 0 and 255"
+        )
     highest = max((int(mask[mask != IGNORE].max()) for _, mask in pairs if _known(mask)), default=0)
     names = [str(n) for n in range(max(highest + 1, 2))]
     if classes is not None:
@@ -100,7 +106,8 @@ def _pair(image: ImageLike, mask: Labels) -> tuple[Tensor, Tensor]:
         )
     labels = labels.long()
     if labels.min() < 0 or labels.max() > IGNORE:
-        raise InputError(f"expected class numbers from 0, got {int(labels.min())}")
+        bad = labels[(labels < 0) | (labels > IGNORE)][0]
+        raise InputError(f"expected class numbers from 0 to {IGNORE}, got {int(bad)}")
     return picture, labels
 
 

@@ -17,7 +17,7 @@ from pyg_mllc.data.image_io import as_tensor
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.postprocessing import softmax_of
 from pyg_mllc.nn import LabelCorrector
-from pyg_mllc.nn.evidence import ALONE, IMAGES, LabeledPixels, calibrate, draw_pixels
+from pyg_mllc.nn.evidence import IMAGES, LabeledPixels, calibrate, draw_pixels
 from pyg_mllc.nn.frozen_features import EncoderFeatures
 from pyg_mllc.nn.soft_labels import label_margin
 from pyg_mllc.typing import IGNORE, ImageLike
@@ -153,7 +153,7 @@ class MaskCorrector:
                     self.gaussians = ClassGaussians(self.num_classes, x.size(1))
                 shares = share.flatten(1).T
                 self.gaussians.add(x, shares, number)
-                if len(kept) < IMAGES and bool(sure.any()):
+                if len(kept) < IMAGES and bool(share.any()):
                     kept.append(draw_pixels(x, shares, number))
                 continue
             if self.memory is None:
@@ -177,8 +177,7 @@ class MaskCorrector:
     def _solve(self, gaussians: ClassGaussians, kept: list[LabeledPixels]) -> None:
         """Choose shrinkage and weight of the densities, each image by the others."""
         try:
-            tried = calibrate(gaussians, kept) if len(kept) > 1 else [ALONE]
-            gaussians.solve(tried[0].shrinkage)
+            tried = calibrate(gaussians, kept)
         except ValueError as error:
             raise InputError(f"anchor_rule=gaussians: {error}") from error
         self.weight = tried[0].temperature
@@ -246,7 +245,10 @@ class MaskCorrector:
         small = self._shares(labels, size)
         small = self.margin * small if labels.dim() == 2 else _log(small)
         maps = self.encoder(picture[None], size)
-        if self.gaussians is not None:
+        if (
+            self.gaussians is not None
+            and self.gaussians.count_others(-1 if number is None else number).any()
+        ):  # a single mask has no other
             x, of_image = maps_to_nodes(maps)[0], None
             if number is not None:
                 of_image = torch.full((len(x),), number, device=x.device)

@@ -39,7 +39,8 @@ class CorrectionMemory(nn.Module):
             classes, as in MLLC; `ema`, by a moving average of counts; `fixed`, the same for all.
 
     Attributes:
-        active: whether anchors take part in correction; a method's warm-up sets it to false.
+        active: whether anchors and evidence take part in correction; a method's warm-up sets it to
+            false.
 
     Raises:
         InputError: if `class_thresholds` is none of these, there is not an anchor for each class,
@@ -130,8 +131,8 @@ class CorrectionMemory(nn.Module):
             index: number of each labeled image `(B,)`, whose own anchors are hidden from it; -1 for
                 other images. By default, no anchors are hidden.
             evidence: of these images `(B, C, h', w')`, if it has been computed already.
-            use_evidence: whether evidence is asked for. Labeled images in training go without: it
-                is made of their own labels.
+            use_evidence: whether evidence is asked for. The student's rounds in training go
+                without, since it is made of the labels of labeled images.
 
         Returns:
             Class counts, anchors, image numbers, graph features and evidence; None for each that is

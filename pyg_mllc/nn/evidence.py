@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -17,6 +18,7 @@ from pyg_mllc.typing import IGNORE
 SHRINKAGES = (0.1, 0.3, 0.5, 0.7, 0.9)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 DISCOUNT = 0.5  # of the temperature, for what a network and a frozen encoder both get wrong
+CACHE = 2**31  # bytes of evidence that are kept for images that come again
 IMAGES = 32  # that are left out one by one, at most
 PIXELS = 1024  # of each of these images
 
@@ -51,7 +53,7 @@ class Calibration(NamedTuple):
 
 
 ALONE = Calibration(0.3, 0.1, math.nan, math.nan)
-"""What a single labeled image is taken with, which nothing can be calibrated by."""
+"""What evidence is taken with that nothing can be calibrated by."""
 
 
 def class_shares(label: Tensor, num_classes: int, size: tuple[int, int] | torch.Size) -> Tensor:
@@ -90,9 +92,11 @@ def fit_gaussians(
     """
     gaussians: ClassGaussians | None = None
     kept: list[LabeledPixels] = []
-    every = -(-len(labeled) // IMAGES)
+    every, due = -(-len(labeled) // IMAGES), False
     for number, (image, label) in enumerate(labeled):
-        left_out = number % every == 0
+        due = due or number % every == 0
+        left_out = due and bool((label != IGNORE).any())
+        due = due and not left_out
         for flip in (False, True):
             view, y = (image.flip(-1), label.flip(-1)) if flip else (image, label)
             maps = features(view[None])
@@ -103,14 +107,13 @@ def fit_gaussians(
             gaussians.add(x, shares, number if left_out else -1)
             if left_out and not flip:
                 kept.append(draw_pixels(x, shares, number))
-    kept = [part for part in kept if len(part.x)]
     if gaussians is None:
         raise ValueError("expected labeled images, got none")
     return gaussians, kept
 
 
 def draw_pixels(x: Tensor, shares: Tensor, image: int) -> LabeledPixels:
-    """Draw a sample of the pixels that are mostly of one class, to calibrate by.
+    """Draw a sample of the pixels whose labeled part is mostly of one class, to calibrate by.
 
     Args:
         x: features `(N, D)` of an image.
@@ -121,7 +124,7 @@ def draw_pixels(x: Tensor, shares: Tensor, image: int) -> LabeledPixels:
         At most 1,024 of them.
     """
     most, label = shares.max(1)
-    clear = (most > 0.5).nonzero()[:, 0].cpu()
+    clear = (most > 0.5 * shares.sum(1)).nonzero()[:, 0].cpu()
     generator = torch.Generator().manual_seed(image)
     drawn = clear[torch.randperm(len(clear), generator=generator)[:PIXELS]].to(x.device)
     return LabeledPixels(x[drawn], label[drawn], image)
@@ -129,42 +132,46 @@ def draw_pixels(x: Tensor, shares: Tensor, image: int) -> LabeledPixels:
 
 @torch.no_grad()
 def calibrate(
-    gaussians: ClassGaussians,
-    pixels: Sequence[LabeledPixels],
-    shrinkages: Sequence[float] = SHRINKAGES,
+    gaussians: ClassGaussians, pixels: Sequence[LabeledPixels], shrinkage: float | None = None
 ) -> list[Calibration]:
-    """Leave out each labeled image once, and measure what the others say of it.
+    """Leave out each labeled image once, measure what the others say of it, and solve for the best.
+
+    Pixels of classes that no other image shows have no say.
 
     Args:
         gaussians: of `fit_gaussians`; shrunk by the best value afterwards.
         pixels: of `fit_gaussians`.
-        shrinkages: to try.
+        shrinkage: the only one to try; by default several are.
 
     Returns:
         A calibration for each shrinkage, the best mIoU first. The temperature is that of the
-        smallest cross entropy.
+        smallest cross entropy. With pixels of fewer than two images, `ALONE`, by nothing.
 
     Raises:
-        ValueError: if there are fewer than two labeled images.
+        ValueError: if there are no labeled pixels, or the covariance is singular.
     """
-    if len(pixels) < 2:
-        raise ValueError(
-            f"expected at least 2 labeled images, to calibrate evidence by leaving one out, "
-            f"got {len(pixels)}; give its shrinkage and weight instead"
-        )
-    label = torch.cat([part.label for part in pixels])
-    prior = gaussians.log_prior.to(label.device)
+    known = [part for part in map(partial(_known_elsewhere, gaussians), pixels) if len(part.x)]
     tried = []
-    for shrinkage in shrinkages:
-        gaussians.solve(shrinkage)
-        each = [_left_out(gaussians, part) for part in pixels]
-        z = torch.cat(each) + prior.float()
-        loss = [F.cross_entropy(t * z, label).item() for t in TEMPERATURES]
-        best = TEMPERATURES[loss.index(min(loss))]
-        tried.append(Calibration(shrinkage, best, *_scores(z.argmax(1), label, prior.numel())))
-    tried.sort(key=lambda entry: -entry.miou)
+    if len(known) > 1:
+        label = torch.cat([part.label for part in known])
+        prior = gaussians.log_prior.float().to(label.device)
+        for g in SHRINKAGES if shrinkage is None else (shrinkage,):
+            gaussians.solve(g)
+            z = torch.cat([_left_out(gaussians, part) for part in known]) + prior
+            loss = [F.cross_entropy(t * z, label).item() for t in TEMPERATURES]
+            best = TEMPERATURES[loss.index(min(loss))]
+            scores = _scores(z.argmax(1).cpu(), label.cpu(), prior.numel())
+            tried.append(Calibration(g, best, *scores))
+        tried.sort(key=lambda entry: -entry.miou)
+    tried = tried or [ALONE if shrinkage is None else ALONE._replace(shrinkage=shrinkage)]
     gaussians.solve(tried[0].shrinkage)
     return tried
+
+
+def _known_elsewhere(gaussians: ClassGaussians, pixels: LabeledPixels) -> LabeledPixels:
+    """Return the pixels whose class other images show, too."""
+    shown = (gaussians.count_others(pixels.image) > 0).to(pixels.label.device)[pixels.label]
+    return pixels._replace(x=pixels.x[shown], label=pixels.label[shown])
 
 
 def calibration_table(tried: Sequence[Calibration]) -> str:
@@ -176,8 +183,8 @@ def calibration_table(tried: Sequence[Calibration]) -> str:
     Returns:
         A line for each, below a heading.
     """
-    if not tried:
-        return "evidence of one labeled image: nothing to calibrate by"
+    if math.isnan(tried[0].miou):
+        return "evidence: no two labeled images share their classes, so nothing is calibrated"
     lines = ["evidence, each labeled image by the others: shrinkage, temperature, accuracy, mIoU"]
     for shrinkage, temperature, accuracy, miou in tried:
         figures = f"{100 * accuracy:5.1f}% {100 * miou:5.1f}%"
@@ -215,8 +222,7 @@ def start_from_evidence(segmenter: Segmenter, labeled: LabeledImages) -> list[Ca
         labeled: images with labels.
 
     Returns:
-        See `calibrate`; empty with a single labeled image, whose head has the shrinkage 0.3 and the
-        temperature 0.1.
+        See `calibrate`.
 
     Raises:
         ValueError: if there are no labeled pixels.
@@ -224,10 +230,8 @@ def start_from_evidence(segmenter: Segmenter, labeled: LabeledImages) -> list[Ca
     was_training = segmenter.training
     segmenter.eval()
     gaussians, pixels = fit_gaussians(segmenter.stage_map, labeled, segmenter.num_classes)
-    tried = calibrate(gaussians, pixels) if len(pixels) > 1 else []
-    if not tried:
-        gaussians.solve(ALONE.shrinkage)
-    temperature = (tried or [ALONE])[0].temperature
+    tried = calibrate(gaussians, pixels)
+    temperature = tried[0].temperature
     weight, bias, mean = gaussians.discriminant()
     dim = weight.size(1)
     head = segmenter.class_head
@@ -294,19 +298,15 @@ class GaussianEvidence(nn.Module):
             labeled: images with labels.
 
         Returns:
-            See `calibrate`; empty with a single labeled image.
+            See `calibrate`.
 
         Raises:
             ValueError: if there are no labeled pixels, or the covariance is singular.
         """
         self.gaussians, pixels = fit_gaussians(self.features, labeled, self.gaussians.num_classes)
-        given = self.asked_shrinkage
-        shrinkages = SHRINKAGES if given is None else (given,)
-        tried = calibrate(self.gaussians, pixels, shrinkages) if len(pixels) > 1 else []
-        if not tried:
-            self.gaussians.solve(ALONE.shrinkage if given is None else given)
+        tried = calibrate(self.gaussians, pixels, self.asked_shrinkage)
         self.gaussians.release_images()
-        weight = DISCOUNT * (tried or [ALONE])[0].temperature
+        weight = DISCOUNT * tried[0].temperature
         self.weight.fill_(weight if self.asked_weight is None else self.asked_weight)
         self.cached.clear()
         return tried
@@ -342,7 +342,9 @@ class GaussianEvidence(nn.Module):
         return self.weight * nodes_to_maps(e, *maps.shape[-2:])
 
     def of_images(self, images: Tensor, index: Tensor) -> Tensor:
-        """Compute `forward` for images that come again, and keep it for each in half precision.
+        """Compute `forward` for images that come again, and keep it in half precision.
+
+        Up to 2 GB are kept; what does not fit is computed again.
 
         Args:
             images: `(B, 3, H, W)` in [0, 1], always the same for a number.
@@ -351,9 +353,16 @@ class GaussianEvidence(nn.Module):
         Returns:
             `(B, C, h, w)`.
         """
-        numbers = index.tolist()
-        new = [place for place, number in enumerate(numbers) if number not in self.cached]
-        if new:
-            for place, maps in zip(new, self(images[new]), strict=True):
-                self.cached[numbers[place]] = maps.half().cpu()
-        return torch.stack([self.cached[number] for number in numbers]).to(images)
+        each = []
+        for number, image in zip(index.tolist(), images, strict=True):
+            maps = self.cached.get(number)
+            if maps is None:
+                maps = self(image[None])[0].half().cpu()
+                if sum(kept.nbytes for kept in self.cached.values()) < CACHE:
+                    self.cached[number] = maps
+            each.append(maps)
+        return torch.stack(each).to(images)
+
+    def _load_from_state_dict(self, *args: object) -> None:
+        self.cached.clear()
+        super()._load_from_state_dict(*args)

@@ -64,6 +64,10 @@ def test_bad_input_is_refused_in_one_sentence():
         pyg_mllc.fit(images, [mask[:9] for mask in masks], **OPTIONS)
     with pytest.raises(InputError, match="masks of 2 classes, got the number 2"):
         pyg_mllc.fit(images, masks, 2, **OPTIONS)
+    with pytest.raises(InputError, match="two classes at least, got the number 0 alone"):
+        pyg_mllc.fit(images, [np.where(mask == 1, 255, 0) for mask in masks], **OPTIONS)
+    with pytest.raises(InputError, match="from 0 to 255, got 300"):
+        pyg_mllc.fit(images, [np.full(mask.shape, 300) for mask in masks], **OPTIONS)
     with pytest.raises(InputError, match="got -1"):
         pyg_mllc.fit(images, [mask.astype(int) - 1 for mask in masks], **OPTIONS)
     with pytest.raises(InputError, match="expected labeled nodes"):

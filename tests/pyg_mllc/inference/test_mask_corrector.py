@@ -72,6 +72,14 @@ def test_all_pixels_of_other_masks_may_be_densities_of_classes():
     assert torch.allclose(first.doubt, second.doubt, atol=1e-4)
 
 
+def test_a_single_mask_has_no_others_to_learn_from():
+    image, _, mask = scene(0)
+    corrector = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8)
+    (found,) = corrector.fit_transform([image], [mask])
+    (plain,) = MaskCorrector(3, encoder, anchors=3, k=8).transform([image], [mask])
+    assert torch.equal(found.label, plain.label)
+
+
 def test_an_images_own_wrong_labels_are_no_anchors_of_itself():
     image, truth, mask = scene(0, wrong=True)
     other, other_truth, _ = scene(1)

@@ -89,7 +89,7 @@ def test_one_labeled_image_suffices_and_calibrates_nothing():
     assert made.weight == pytest.approx(ALONE.temperature / 2)
     image, label = pictures(1, seed=3)[0]
     assert right(made(image[None]), label) > 0.8
-    assert "nothing to calibrate by" in calibration_table([])
+    assert "nothing is calibrated" in calibration_table([ALONE])
 
 
 def test_images_that_are_void_tell_nothing_and_do_no_harm():
@@ -100,6 +100,29 @@ def test_images_that_are_void_tell_nothing_and_do_no_harm():
     assert float(evidence([*pictures(1), *void]).weight) == pytest.approx(ALONE.temperature / 2)
 
 
+def test_a_class_that_one_image_alone_shows_has_no_say_in_the_calibration():
+    single = [(image, label.where(label == n, IGNORE)) for n, (image, label) in
+              enumerate(pictures(3))]  # fmt: skip
+    made = evidence(single)
+    assert float(made.weight) == pytest.approx(ALONE.temperature / 2)
+    image, label = pictures(1, seed=1)[0]
+    assert right(made(image[None]), label) > 0.8
+    both = evidence([*pictures(), *single[:1]])
+    assert float(both.weight) > ALONE.temperature / 2
+
+
+def test_scribbles_are_labels_like_others():
+    """One pixel in eight is labeled."""
+    torch.manual_seed(0)
+    sparse = [(image, label.where(torch.rand(label.shape) < 0.125, IGNORE)) for image, label in
+              pictures(8)]  # fmt: skip
+    made = GaussianEvidence(3, ENCODER)
+    tried = made.prepare(sparse)
+    assert tried[0].accuracy > 0.7
+    image, label = pictures(1, seed=1)[0]
+    assert right(made(image[None]), label) > 0.85
+
+
 def test_images_that_come_again_are_computed_once():
     made = evidence()
     images, index = torch.stack([image for image, _ in pictures(2)]), torch.tensor([7, 3])
@@ -107,6 +130,9 @@ def test_images_that_come_again_are_computed_once():
     assert torch.allclose(first, made(images), rtol=1e-3, atol=1e-3)  # in half precision
     again = made.of_images(torch.zeros_like(images), index.flip(0))
     assert torch.equal(again, first.flip(0)) and set(made.cached) == {3, 7}
+    assert torch.equal(made.of_images(images[:1], torch.tensor([9])), first[:1])  # in any batch
+    made.load_state_dict(evidence(weight=0.0).state_dict())
+    assert not made.of_images(images, index).any()
 
 
 def test_state_is_what_prediction_needs():
