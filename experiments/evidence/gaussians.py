@@ -15,16 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from experiments.job import Job
 from experiments.keep import extend
 from experiments.scores import scores
-from experiments.trained import trained
-from pyg_mllc.cli.composition import composing
-from pyg_mllc.data import Splits, to_float
+from experiments.trained import splits_of, trained
+from pyg_mllc.data import to_float
 from pyg_mllc.data.labeled_pairs import LabeledPairs
 from pyg_mllc.methods import Instant
 from pyg_mllc.nn import (
@@ -35,7 +32,6 @@ from pyg_mllc.nn import (
     LabelCorrector,
     Segmenter,
 )
-from pyg_mllc.utils.instantiate import make
 from pyg_mllc.utils.provenance import provenance
 from pyg_mllc.utils.resize import upsample
 
@@ -48,18 +44,10 @@ RULES: dict[str, dict[str, Any]] = {
 FIELDS = ("config", "seed", "rule", "calibrated", "accuracy", "miou", "commit")
 
 
-def data_of(job: Job) -> Splits:
-    """Load the images of a row, as its training draws them."""
-    words = [f"experiment={job.config}", f"seed={job.seed}", f"data.root={job.root}"]
-    with composing():
-        options: Any = OmegaConf.to_container(compose("train", words).data, resolve=True)
-    return make(options, "data")
-
-
 @torch.no_grad()
 def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Yield a line for each rule: accuracy and mIoU (%) before the rounds and after each."""
-    splits = data_of(job)
+    splits = splits_of(job.config, job.seed)
     classes = splits.spec.num_classes
     val = [splits.val[number] for number in range(len(splits.val))]
     truth = torch.stack([sample["label"] for sample in val])

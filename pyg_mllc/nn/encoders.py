@@ -79,19 +79,14 @@ def build_filled(
         if weights not in (None, "timm"):
             # timm is silent about tensors that a file lacks. Random ones differ in a second build;
             # constant ones, as of batch normalization, stay as they are where all others move.
-            again = moved = encoder(_flexible(make)).state_dict()
-            if weights != "package":  # whose files are known to be whole
-                with torch.random.fork_rng():
-                    moved = encoder(_flexible(partial(make, shift=1.0))).state_dict()
+            again = encoder(_flexible(make)).state_dict()
+            with torch.random.fork_rng():
+                moved = encoder(_flexible(partial(make, shift=1.0))).state_dict()
             lacking = [
                 key
                 for key, value in encoder(built).state_dict().items()
                 if not torch.equal(value, again[key])
-                or (
-                    moved is not again
-                    and value.is_floating_point()
-                    and torch.equal(value, moved[key])
-                )
+                or (value.is_floating_point() and torch.equal(value, moved[key]))
             ]
             if lacking:
                 raise InputError(

@@ -27,6 +27,18 @@ def test_weak_view_moves_image_and_label_together(device):
     assert ((shown - moved[inside]).abs() < 0.1).float().mean() > 0.9
 
 
+@pytest.mark.parametrize("crop", [None, (40, 56)])
+def test_further_maps_follow_the_image_into_its_view(crop, device):
+    label = blocks(height=80, width=112).to(device)
+    image = image_of(label)
+    maps = torch.cat([image - 0.5, 2 * image], 1)
+    shown, moved, evidence = WeakView(crop=crop)(image, label, maps)
+    assert evidence.shape == (4, 6, *shown.shape[-2:]) and (moved == IGNORE).any()
+    # Outside all is 0, as if the image were black; at its borders values are mixed with 0.
+    assert torch.allclose(evidence[:, 3:], 2 * shown, atol=1e-4)
+    assert not evidence[:, :3].mul(shown == 0).any()
+
+
 @pytest.mark.parametrize("crop", [(24, 40), (100, 64)])
 def test_a_crop_cuts_image_and_label_alike_and_pads_with_void(crop, device):
     label = blocks(height=80, width=112).to(device)

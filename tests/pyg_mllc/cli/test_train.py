@@ -43,17 +43,16 @@ def test_instant_takes_no_step_and_its_checkpoint_is_like_any_other(mllc, tmp_pa
     code, out, err = mllc("train", *TINY, *data, "data.size=[64,96]")
     assert code == 0, err
     assert "each labeled image by the others" in out and "chosen" in out
-    assert "none" in (tmp_path / "out/report.html").read_text()
+    assert ">none<" in (tmp_path / "out/report.html").read_text()
     weights = [pyg_mllc.load(tmp_path / f"out/instant/{name}.ckpt") for name in ("last", "best")]
     image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
     first, second = (network.predict(image, correct=True) for network in weights)
     assert torch.equal(first.after, second.after)
     assert not torch.equal(first.after, first.before)
-    kept = (tmp_path / "out/instant/last.ckpt").read_bytes()
     code, out, err = mllc("train", "resume=out")
     assert code == 0 and "ended before" in out, err
     again = pyg_mllc.load(tmp_path / "out/instant/last.ckpt").predict(image, correct=True)
-    assert torch.equal(again.after, first.after) and kept
+    assert torch.equal(again.after, first.after)
     code, _, err = mllc("train", *TINY, *data[:3], "method=instant", "model.init=random")
     assert code == 2 and "method=instant trains nothing, so it needs model.init=evidence" in err
 

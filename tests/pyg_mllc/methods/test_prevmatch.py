@@ -1,5 +1,3 @@
-from itertools import cycle
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,51 +5,18 @@ import torch.nn.functional as F
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods import PrevMatch, UniMatch
 from pyg_mllc.nn import LabelCorrector, Segmenter
+from tests.pyg_mllc.methods.test_unimatch_v2 import (
+    Darker,
+    Same,
+    batch,
+    confident_loss,
+    full_size,
+)
 
 
 def build(method=PrevMatch, **options):
     segmenter = Segmenter(3, "test_resnet", feature_dim=8, width=16)
     return method(segmenter, LabelCorrector(3, feature_dim=8, k=4), **options)
-
-
-class Same(torch.nn.Module):
-    """A view that changes nothing."""
-
-    def forward(self, *maps):
-        return maps
-
-
-class Darker(torch.nn.Module):
-    """Strong views: the first one is at 0.6, the second one at 0.2 of the brightness."""
-
-    def __init__(self):
-        super().__init__()
-        self.factors = cycle([0.6, 0.2])
-
-    def forward(self, image, *maps):
-        return image * next(self.factors), *maps
-
-
-def batch():
-    valid = torch.ones(2, 32, 48, dtype=torch.bool)
-    valid[0, 20:] = False
-    return {
-        "image": torch.rand(2, 3, 32, 48),
-        "label": torch.randint(3, (2, 32, 48)),
-        "unlabeled": torch.rand(2, 3, 32, 48),
-        "valid": valid,
-        "index": torch.arange(2),
-    }
-
-
-def full_size(logits):
-    return F.interpolate(logits, (32, 48), mode="bilinear", align_corners=False)
-
-
-def confident_loss(logits, label, confidence, threshold, valid):
-    """Mean over pixels outside padding; those below the threshold count as 0."""
-    loss = F.cross_entropy(full_size(logits), label, reduction="none")
-    return (loss * (confidence >= threshold))[valid].sum() / valid.sum()
 
 
 def step(model):
