@@ -22,15 +22,15 @@ def keep(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> li
 def extend(
     path: Path,
     header: Sequence[str],
-    work: Mapping[tuple[str, ...], Callable[[], Iterable[Iterable[Any]]]],
+    work: Mapping[Any, Callable[[], Iterable[Iterable[Any]]]],
 ) -> None:
     """Measure the rows that a CSV lacks, and append each when it is complete.
 
     Args:
         path: of the CSV.
         header: its columns; those of the keys come first.
-        work: what to measure: by key, what gives its rows, key included. A key that the CSV holds
-            is left out; remove its lines to measure it again.
+        work: what to measure: by key, a tuple of text, what gives its rows, key included. A key
+            that the CSV holds is left out; remove its lines to measure it again.
     """
     there = _lines(path, header)
     todo = {

@@ -21,7 +21,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -103,7 +103,8 @@ def _compare(job: Job, kept: Any) -> None:
     now, default = _composed(_options(job))
     for part in PARTS:
         was, row, usual = (
-            OmegaConf.to_container(config[part], resolve=True) for config in (kept, now, default)
+            cast(dict[str, Any], OmegaConf.to_container(config[part], resolve=True))
+            for config in (kept, now, default)
         )
         for key in (was.keys() | row.keys()) - {"root"}:  # compared above
             # An option that is newer than the run: its default is what the run did.

@@ -30,7 +30,7 @@ HEAD = ("row", "seeds", "last", "best", "teacher's labels: accuracy", "mIoU", "c
 
 def read(path: Path, rows: list[str], changed: bool = False) -> dict[str, list[dict[str, str]]]:
     """Read the runs of selected rows, see `named`, the best row last."""
-    runs, lines = defaultdict(list), lines_of(path)
+    runs, lines = defaultdict[str, list[dict[str, str]]](list), lines_of(path)
     chosen = named({line["config"].split("/")[1] for line in lines}, rows)
     for line in lines:
         row = line["config"].split("/")[1]

@@ -98,9 +98,10 @@ def unlabeled_with_truth(
     listed = (job.folder / "partition" / "unlabeled.txt").read_text().split()
     names = {Path(line).stem for line in listed}
     splits = data_of(job, **changes)
-    places = [i for i, path in enumerate(splits.labeled.images) if path.stem in names]
-    assert isinstance(splits.labeled, SegmentationDataset)
-    return splits.labeled, [places[i] for i in evenly_spaced(len(places), count)], splits.spec
+    images = splits.labeled
+    assert isinstance(images, SegmentationDataset)
+    places = [i for i, path in enumerate(images.images) if path.stem in names]
+    return images, [places[i] for i in evenly_spaced(len(places), count)], splits.spec
 
 
 @torch.no_grad()

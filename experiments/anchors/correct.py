@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from experiments.job import data_root
 from experiments.keep import extend
 from experiments.scores import scores
 from graphs import AnchorMemory, maps_to_nodes
-from pyg_mllc.data import load_dataset, to_float
-from pyg_mllc.data.dataset import SegmentationDataset
+from pyg_mllc.data import SampleSet, SegmentationDataset, load_dataset, to_float
 from pyg_mllc.losses import masked_cross_entropy
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import FrozenFeatures, LabelCorrector, Prediction, Segmenter
@@ -35,15 +35,15 @@ SIZE, CLASSES = (180, 240), 11
 class Images:
     """Images with labels, a network's prediction, and features for graphs."""
 
-    def __init__(self, samples: Any, network: Segmenter, encoder: FrozenFeatures) -> None:
-        every = [samples[i] for i in range(len(samples))]
+    def __init__(self, samples: SampleSet, network: Segmenter, encoder: FrozenFeatures) -> None:
+        every = list(samples)
         image = to_float(torch.stack([sample["image"] for sample in every]))
         self.label = torch.stack([sample["label"] for sample in every])
         with torch.no_grad():
             parts = [network(batch) for batch in image.split(8)]
             self.prediction = Prediction(*(torch.cat(part) for part in zip(*parts, strict=True)))
-        parts = zip(image.split(8), self.prediction.features.split(8), strict=True)
-        self.graph_features = torch.cat([encoder(i, f.shape[-2:], f) for i, f in parts])
+        pairs = zip(image.split(8), self.prediction.features.split(8), strict=True)
+        self.graph_features = torch.cat([encoder(i, f.shape[-2:], f) for i, f in pairs])
 
 
 def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
@@ -55,7 +55,8 @@ def under_trained(steps: int, seed: int) -> tuple[Images, Images]:
     config = TrainerConfig(max_steps=steps, val_check_interval=steps, accelerator="cpu")
     out = Path("outputs/anchors") / f"{steps}_{seed}"
     train(Supervised(network), splits, config, seed=seed, out=out, name="anchors")
-    others = splits.unlabeled.images  # type: ignore[attr-defined]
+    assert isinstance(splits.unlabeled, SegmentationDataset)
+    others = splits.unlabeled.images
     drawn = [others[i] for i in np.random.default_rng(seed).permutation(len(others))[:40]]
     masks = [data_root("camvid") / "trainannot" / f"{path.stem}.png" for path in drawn]
     unlabeled = SegmentationDataset(drawn, masks, splits.spec, SIZE)
@@ -111,8 +112,11 @@ def rows(steps: int, seed: int) -> Iterator[tuple[str, ...]]:
     }
     for name, (corrector, anchors) in variants.items():
         logits, features = unlabeled.prediction
-        context = {"anchors": anchors, "graph_features": unlabeled.graph_features}
-        result = corrector.correct(logits, features, size=SIZE, **context)
+        maps = unlabeled.graph_features
+        result = corrector.correct(
+            logits, features, anchors=anchors, graph_features=maps, size=SIZE
+        )
+        assert isinstance(result.label, Tensor)
         accuracy, miou = scores(result.label, unlabeled.label, CLASSES)
         yield str(steps), str(seed), name, f"{accuracy:.2f}", f"{miou:.2f}"
 

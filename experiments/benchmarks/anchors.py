@@ -26,10 +26,10 @@ SEARCHES: dict[str, SearchFactory] = {
 
 def embeddings(count: int) -> Tensor:
     """Return unit embeddings `(count, 256)` of pixels of CamVid images, in random order."""
-    nodes, image = [], 1
+    nodes: list[Tensor] = []
     while sum(map(len, nodes)) < count:
+        image = len(nodes) + 1
         nodes.append(maps_to_nodes(predict(135, 180, image)[0].features)[0])
-        image += 1
     every = torch.nn.functional.normalize(torch.cat(nodes))
     return every[torch.randperm(len(every), generator=torch.Generator().manual_seed(0))[:count]]
 

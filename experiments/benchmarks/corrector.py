@@ -7,7 +7,7 @@ python -m experiments.benchmarks.corrector
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,9 +27,9 @@ B, SIDE, DIM, CLASSES = 10, 41, 256, 21
 
 def inputs() -> tuple[Tensor, Tensor]:
     """Build logits and features without ties, different in each image."""
-    z, f, _ = zip(*(blobs(SIDE**2, seed) for seed in range(B)), strict=True)
-    z, f = (torch.stack(m).transpose(1, 2) for m in (z, f))
-    return tuple(m.unflatten(2, (SIDE, SIDE)).contiguous() for m in (z, f))
+    z, f, _ = map(torch.stack, zip(*(blobs(SIDE**2, seed) for seed in range(B)), strict=True))
+    z, f = (m.transpose(1, 2).unflatten(2, (SIDE, SIDE)).contiguous() for m in (z, f))
+    return z, f
 
 
 def dense(corrector: LabelCorrector, logits: Tensor, features: Tensor) -> list[tuple]:
@@ -37,7 +37,7 @@ def dense(corrector: LabelCorrector, logits: Tensor, features: Tensor) -> list[t
     out = []
     for z, f in zip(logits.flatten(2), features.flatten(2), strict=True):
         rounds = [(z.T, f.T)]
-        for step in corrector.rounds:
+        for step in cast(list[CorrectionRound], corrector.rounds):
             rounds.append(dense_round(step, *rounds[-1]))
         out.append(rounds[1:])
     return [tuple(map(torch.cat, zip(*images, strict=True))) for images in zip(*out, strict=True)]
@@ -64,8 +64,8 @@ def prepare(form: str) -> Callable[[], Any]:
         else:
             rounds = dense(corrector, logits, features)
         target = torch.arange(len(rounds[0][0])) % CLASSES
-        loss = sum(F.cross_entropy(z, target) + f.square().mean() for z, f in rounds)
-        torch.autograd.grad(loss, [logits, features, *corrector.parameters()])
+        losses = [F.cross_entropy(z, target) + f.square().mean() for z, f in rounds]
+        torch.autograd.grad(torch.stack(losses).sum(), [logits, features, *corrector.parameters()])
         # In the second round, features that the first made alike tie.
         return [rounds[0][0].detach(), rounds[0][1].detach()]
 

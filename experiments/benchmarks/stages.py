@@ -45,7 +45,9 @@ def stages(n: int) -> dict[str, Callable[[], Any]]:
     return {
         "bare matrix product": product,
         "exact search": lambda: nearest_neighbors(f, 20),
-        "symmetric edges": lambda: _symmetric_edges(neighbors, cosine_affinity),
+        "symmetric edges": lambda: _symmetric_edges(
+            neighbors.indices, cosine_affinity(neighbors.similarity)
+        ),
         "symmetric normalization": lambda: symmetric_norm(graph.edge_index, graph.edge_weight, n),
         "labels over the semantic graph": lambda: propagate(graph.edge_index, weight, z),
         "class hubs": lambda: class_hubs(z, label),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,9 +32,9 @@ HERE = Path(__file__).parent
 BATCHES, REPEATS, THREADS = 4, 12, 2
 LAYOUT = torch.channels_last  # as training has it
 
-NOW = {"warmup": 0.0, "contrast_from": 0.0}
+NOW: dict[str, Any] = {"warmup": 0.0, "contrast_from": 0.0}
 ANCHORS = partial(CorrectionMemory, anchors=4000)
-METHODS = {
+METHODS: dict[str, tuple[Callable[..., Method], dict[str, Any]]] = {
     "supervised": (Supervised, {}),
     "fixmatch": (FixMatch, {}),
     "unimatch": (UniMatch, {}),
@@ -67,11 +68,13 @@ def build(name: str) -> Method:
     """Build a method with a network of its own."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
-    strides = {
-        "stride": 4 if "stride 4" in name else 8,
-        "feature_stride": 16 if "stride 16" in name else 8,
-    }
-    segmenter = Segmenter(11, weights="package", feature_dim=128, **strides)
+    segmenter = Segmenter(
+        11,
+        weights="package",
+        feature_dim=128,
+        stride=4 if "stride 4" in name else 8,
+        feature_stride=16 if "stride 16" in name else 8,
+    )
     method, options = METHODS[name]
     built = method(segmenter, LabelCorrector(11, 128), **options)
     return built.to(memory_format=LAYOUT).train()
@@ -101,7 +104,7 @@ def prepare_correction(name: str) -> Callable[[], None]:
 
     def run() -> None:
         output = student.correct(Prediction(z, f))
-        sum(p.logits.sum() + p.features.sum() for p in output.rounds).backward()
+        torch.stack([p.logits.sum() + p.features.sum() for p in output.rounds]).sum().backward()
         with torch.no_grad():
             student.correct(Prediction(z[4:], f[4:]))
 

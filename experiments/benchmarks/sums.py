@@ -6,6 +6,7 @@ python -m experiments.benchmarks.sums
 import statistics
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -70,7 +71,7 @@ def prepare(form: str, columns: int, backward: bool) -> Callable[[], Any]:
 def measure_forms(columns: int, backward: bool, repeats: int = 15) -> dict[str, float]:
     """Return the median milliseconds of each form; all run in turns, and must be equal."""
     runs = {form: prepare(form, columns, backward) for form in FORMS}
-    expected, times = runs["bag"](), {}
+    expected, times = runs["bag"](), defaultdict[str, list[float]](list)
     for form, run in list(runs.items()):
         try:
             assert torch.allclose(run(), expected, rtol=1e-4, atol=1e-3), form
@@ -80,7 +81,7 @@ def measure_forms(columns: int, backward: bool, repeats: int = 15) -> dict[str, 
     for form in list(runs) * repeats:
         begun = time.perf_counter()
         runs[form]()
-        times.setdefault(form, []).append(1000 * (time.perf_counter() - begun))
+        times[form].append(1000 * (time.perf_counter() - begun))
     return {form: statistics.median(values) for form, values in times.items()}
 
 

@@ -49,7 +49,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     """Yield a line for each rule: accuracy and mIoU (%) before the rounds and after each."""
     splits = splits_of(job.config, job.seed)
     classes = splits.spec.num_classes
-    val = [splits.val[number] for number in range(len(splits.val))]
+    val = list(splits.val)
     truth = torch.stack([sample["label"] for sample in val])
     images = [to_float(sample["image"])[None] for sample in val]
 
@@ -76,6 +76,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
         memory = CorrectionMemory(
             student, corrector, FROZEN, evidence=partial(GaussianEvidence, encoder=FROZEN)
         )
+        assert memory.evidence is not None
         (best, *_) = memory.prepare(LabeledPairs(splits.labeled))
         corrected = CorrectedSegmenter(student, corrector)
         outputs = [corrected(image, memory) for image in images]

@@ -38,10 +38,9 @@ def embeddings(job: Job) -> tuple[Tensor, Tensor, DatasetSpec]:
     """Return embeddings `(N, D)` of validation pixels, true classes `(N,)`, and the spec."""
     predictor = trained(job, "student")
     splits = data_of(job)
-    images, spec = splits.val, splits.spec
+    spec = splits.spec
     features, labels = [], []
-    for i in range(len(images)):
-        sample = images[i]
+    for sample in splits.val:
         maps = predictor.segmenter(to_float(sample["image"])[None]).features
         label = resize_labels(sample["label"][None], maps.shape[-2:])
         features.append(F.normalize(maps, dim=1)[0].flatten(1).T)  # (D, h, w) -> (h * w, D)

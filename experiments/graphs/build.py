@@ -36,6 +36,7 @@ from graphs import (
     semantic_graph,
     symmetric_norm,
 )
+from graphs.sampling import Rule
 from pyg_mllc.data import to_float
 from pyg_mllc.nn.correction_round import trust
 from pyg_mllc.utils.resize import upsample
@@ -51,10 +52,11 @@ class Way(NamedTuple):
     k: int = 20
     search: Callable = ExactSearch
     partners: int = 0  # drawn per pixel in the class-level graph; 0 takes the hubs, thus all
-    rule: str = "all"  # which pixels are nodes
-    count: int = 1
+    rule: Rule = "all"  # which pixels are nodes
+    nodes: int = 1  # per image
 
 
+RULES: tuple[Rule, ...] = ("uniform", "grid", "class", "uncertainty")
 WAYS = {
     "as published: k = 20, exact, hubs, all pixels": Way(),
     **{f"k = {k}": Way(k=k) for k in (5, 10, 50)},
@@ -63,9 +65,9 @@ WAYS = {
         f"search in cells, {p} probes": Way(search=partial(IVFSearch, nprobe=p)) for p in (4, 8, 16)
     },
     **{
-        f"{n} pixels of a {rule} sample": Way(rule=rule, count=n)
+        f"{n} pixels of a {rule} sample": Way(rule=rule, nodes=n)
         for n in (576, 2304)
-        for rule in ("uniform", "grid", "class", "uncertainty")
+        for rule in RULES
     },
 }
 
@@ -91,7 +93,7 @@ def sampled(logits: Tensor, features: Tensor, way: Way) -> Tensor:
     z, f = (maps_to_nodes(maps)[0] for maps in (logits, features))
     confidence, label = z.softmax(1).max(1)
     batch = pixel_batch(features)
-    chosen = sample_nodes(batch, way.count, way.rule, label=label, uncertainty=1 - confidence)
+    chosen = sample_nodes(batch, way.nodes, way.rule, label=label, uncertainty=1 - confidence)
     after = correct(z[chosen], f[chosen], way)
     return after if way.rule == "all" else knn_interpolate(after, chosen, f)
 

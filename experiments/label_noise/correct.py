@@ -23,7 +23,7 @@ from experiments.label_noise import rivals
 from experiments.label_noise.noise import KINDS
 from experiments.scores import scores
 from graphs import AnchorMemory, join_features
-from pyg_mllc.data import load_dataset, textures, to_float
+from pyg_mllc.data import Sample, load_dataset, textures, to_float
 from pyg_mllc.data.splits import Splits
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
@@ -79,7 +79,7 @@ class Setting:
         return told.x
 
     @torch.no_grad()
-    def case(self, sample: Any) -> Case:
+    def case(self, sample: Sample) -> Case:
         """Build the inputs of correction for a sample."""
         image = to_float(sample["image"])[None]
         stages = self.frozen.encode(image)[1:4]
@@ -119,9 +119,9 @@ def trained(setting: Setting, anchors: AnchorMemory | None, steps: int = 150) ->
         if (truth == IGNORE).all():
             continue
         output = corrector(z.float(), features, anchors=anchors, image=number if anchors else None)
-        loss = sum(F.cross_entropy(p.logits, truth, ignore_index=IGNORE) for p in output.rounds)
+        losses = [F.cross_entropy(p.logits, truth, ignore_index=IGNORE) for p in output.rounds]
         optimizer.zero_grad()
-        loss.backward()
+        torch.stack(losses).sum().backward()
         optimizer.step()
     return corrector.eval()
 

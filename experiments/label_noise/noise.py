@@ -1,5 +1,7 @@
 """Label noise: functions of a mask, an image, a share of pixels and a random generator."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 from skimage.segmentation import slic
@@ -45,7 +47,13 @@ def boundaries(mask: Mask, image: np.ndarray, share: float, rng: np.random.Gener
     return np.where((warped == 255) | (mask == 255), mask, warped)
 
 
-def _by_superpixel(mask, image, share, rng, change) -> Mask:
+def _by_superpixel(
+    mask: Mask,
+    image: np.ndarray,
+    share: float,
+    rng: np.random.Generator,
+    change: Callable[[Mask], Mask],
+) -> Mask:
     parts = slic(image, n_segments=200, compactness=10, start_label=0)
     wrong, changed = np.zeros(mask.shape, bool), change(mask)
     for part in rng.permutation(parts.max() + 1):

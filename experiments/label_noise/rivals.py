@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.data import Data
 from torch_geometric.nn.models import CorrectAndSmooth, LabelPropagation
 
 from graphs import AnchorMemory, anchor_graph
@@ -68,10 +69,12 @@ def _keep(y: Tensor, n: int) -> Callable[[Tensor], Tensor]:
     return lambda out: torch.cat([out[:n], y[n:]])
 
 
-def _labels_and_graph(logits: Tensor, x: Tensor, anchors: AnchorMemory | None):
+def _labels_and_graph(
+    logits: Tensor, x: Tensor, anchors: AnchorMemory | None
+) -> tuple[Tensor, Data]:
     """Return probabilities of pixels and anchors, and the graph over both."""
     y = logits.flatten(1).T.softmax(1)
-    graph = label_graph(x, torch.zeros(len(x), dtype=torch.long), K)
+    graph = label_graph([x], torch.zeros(len(x), dtype=torch.long), K)
     if anchors is None:
         return y, graph
     edges = anchor_graph(x, anchors, K, temperature=0.2)

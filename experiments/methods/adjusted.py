@@ -43,8 +43,8 @@ class AdjustedFixMatch(FixMatch):
         return super().forward(batch)
 
     @torch.no_grad()
-    def predict_teacher(self, images: Tensor) -> CorrectionOutput:
+    def predict_teacher(self, images: Tensor, evidence: Tensor | None = None) -> CorrectionOutput:
         """Return the teacher's prediction, adjusted."""
-        logits, features = super().predict_teacher(images).after
+        logits, features = super().predict_teacher(images, evidence).after
         log_prior = (self.counts / self.counts.sum()).log().view(1, -1, 1, 1)
         return CorrectionOutput(Prediction(logits - self.power * log_prior, features))

@@ -23,7 +23,7 @@ from experiments.job import Job
 from experiments.keep import extend
 from experiments.scores import scores
 from experiments.trained import data_of, finished, key, run_data, trained
-from pyg_mllc.data import to_float
+from pyg_mllc.data import SampleSet, to_float
 from pyg_mllc.nn import (
     CorrectedSegmenter,
     CorrectionMemory,
@@ -53,22 +53,21 @@ FIELDS = ("config", "seed", "encoder", "rule", "accuracy", "miou", "commit")
 
 @torch.no_grad()
 def gather(
-    segmenter: Segmenter, encoder: str, strides: tuple[int, ...], labeled: Any
+    segmenter: Segmenter, encoder: str, strides: tuple[int, ...], labeled: SampleSet
 ) -> CorrectionMemory:
     """Return a memory of the labeled images: their anchors, and their confident pixels."""
     frozen = partial(FrozenFeatures, name=encoder, strides=strides, embedding=False)
     corrector = LabelCorrector(segmenter.num_classes)
     memory = CorrectionMemory(segmenter, corrector, frozen, anchors=4000)
-    for number in range(len(labeled)):
-        sample = labeled[number]
+    for number, sample in enumerate(labeled):
         image, label = to_float(sample["image"])[None], sample["label"][None]
         memory.update(image, segmenter(image), label, torch.tensor([number]))
     return memory
 
 
-def prior(labeled: Any, classes: int) -> Tensor:
+def prior(labeled: SampleSet, classes: int) -> Tensor:
     """Compute the share of each class among the labeled pixels."""
-    labels = (labeled[number]["label"] for number in range(len(labeled)))
+    labels = (sample["label"] for sample in labeled)
     each = [torch.bincount(label[label != IGNORE], minlength=classes) for label in labels]
     count = torch.stack(each).sum(0).clamp(min=1)  # so that its logarithm is finite
     return count / count.sum()
@@ -80,7 +79,7 @@ def measure(job: Job) -> Iterator[tuple[str, ...]]:
     segmenter, splits = trained(job, "student").segmenter, data_of(job)
     classes = splits.spec.num_classes
     labeled = run_data(job).labeled
-    val = [splits.val[number] for number in range(len(splits.val))]
+    val = list(splits.val)
     truth = torch.stack([sample["label"] for sample in val])
 
     def line(encoder: str, rule: str, steps: list[list[Tensor]]) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from experiments.job import Job
 from experiments.keep import extend
 from experiments.methods.search import ROWS, budget
@@ -20,6 +22,7 @@ from experiments.scores import of_confusion
 from experiments.trained import confusions, data_of, logits_of, trained
 from pyg_mllc.data import SegmentationDataset
 from pyg_mllc.inference.predictor import Predictor
+from pyg_mllc.nn.corrector import AnchorRule
 
 HERE = Path(__file__).parent
 OPTIONS = (*budget("voc"), "optimizer.lr=1e-4", "method.lambda_clg=1")
@@ -29,17 +32,18 @@ JOB = Job(f"{ROWS['voc']}_mllc_anchors", OPTIONS, 0, held_out=True)
 class Way(NamedTuple):
     """Options of correction."""
 
-    anchor_rule: str = "mean"
+    anchor_rule: AnchorRule = "mean"
     anchor_share: float = 0.3
     class_thresholds: bool = True  # beside tau
     tau: float = 0.95
     k: int = 20
 
 
+RULES: tuple[AnchorRule, ...] = ("mean", "bayes")
 SHARES = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0)
 PLAIN = (Way(), Way("bayes", 1.0))
 WAYS = [
-    *(Way(*values) for values in product(("mean", "bayes"), SHARES, (True, False))),
+    *(Way(*values) for values in product(RULES, SHARES, (True, False))),
     *(
         way._replace(tau=tau, class_thresholds=used)
         for way, tau, used in product(PLAIN, (0.5, 0.8, 0.99), (True, False))
@@ -57,12 +61,12 @@ def measure(predictor: Predictor, val: SegmentationDataset, way: Way) -> Iterato
         part.options = options
     known = memory.class_thresholds
     memory.class_thresholds = known if way.class_thresholds else None
-    matrices = sum(
+    matrices = [
         confusions(logits, sample["label"])
         for sample, logits in logits_of(predictor, val, range(len(val)))
-    )
+    ]
     memory.class_thresholds = known
-    each = zip(*(of_confusion(m) for m in matrices), strict=True)
+    each = zip(*(of_confusion(m) for m in torch.stack(matrices).sum(0)), strict=True)
     yield *map(str, way), *(" ".join(f"{value:.2f}" for value in values) for values in each)
 
 
@@ -74,6 +78,7 @@ def main() -> None:
             "python -m experiments.methods.search mllc_anchors --data voc --networks trains it"
         )
     predictor, val = trained(JOB), data_of(JOB).val
+    assert isinstance(val, SegmentationDataset)
     work = {tuple(map(str, way)): partial(measure, predictor, val, way) for way in WAYS}
     extend(HERE / "shares.csv", (*Way._fields, "accuracy", "miou"), work)
 

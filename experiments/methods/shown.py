@@ -27,7 +27,7 @@ def count() -> Iterator[tuple]:
     for row in ROWS:
         for seed in SEEDS:
             splits = splits_of(f"methods/{row}", seed)
-            labels = [splits.labeled[i]["label"] for i in range(len(splits.labeled))]
+            labels = [sample["label"] for sample in splits.labeled]
             counts = torch.stack(
                 [torch.bincount(m[m != IGNORE], minlength=splits.spec.num_classes) for m in labels]
             )

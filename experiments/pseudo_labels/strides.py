@@ -35,8 +35,8 @@ def measure() -> Iterator[tuple[str, ...]]:
     """Score the truth of each data set at each stride."""
     for data, row in ROWS.items():
         splits, matrices = splits_of(row), []
-        for number in range(len(splits.val)):
-            truth = splits.val[number]["label"].long()
+        for sample in splits.val:
+            truth = sample["label"].long()
             seen = [through(truth, splits.spec.num_classes, stride) for stride in STRIDES]
             matrices.append(confusions(torch.stack(seen), truth))
         for stride, matrix in zip(STRIDES, torch.stack(matrices).sum(0), strict=True):

@@ -33,9 +33,7 @@ from experiments.trained import (
 )
 from pyg_mllc.inference.checkpoint import load_method
 from pyg_mllc.inference.predictor import Predictor
-from pyg_mllc.losses import pseudo_label_weight
-from pyg_mllc.methods import MLLC
-from pyg_mllc.methods.mllc import LossOptions
+from pyg_mllc.methods.semi_supervised import SemiSupervised
 from pyg_mllc.typing import IGNORE
 
 HERE = Path(__file__).parent
@@ -83,16 +81,14 @@ def count(job: Job) -> tuple[dict[str, np.ndarray], list[float]]:
     counted: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(0))
     saved = load_method(file_of(job, "last.ckpt"))
     matrices, predictor, method = [], Predictor(saved, "teacher"), saved.method
-    losses = method.losses if isinstance(method, MLLC) else LossOptions(weighting="hard")
+    assert isinstance(method, SemiSupervised)
     for sample, logits in logits_of(predictor, images, places):
         truth, labels = sample["label"], logits.argmax(1)
         right = (labels == truth).numpy()  # (K + 1, H, W)
         confidence = logits[[0, -1]].softmax(1).amax(1)
         changes = [~right[0] & right[-1], right[0] & ~right[-1]]
-        weight = pseudo_label_weight(
-            confidence[1:], losses.weighting, method.threshold, losses.power
-        )
-        weight, changed = weight[0].numpy(), (labels[0] != labels[-1]).numpy()
+        weight = method.weighting(logits[-1:].softmax(1), labels[-1:])[0].numpy()
+        changed = (labels[0] != labels[-1]).numpy()
         for name, mask in groups(truth.numpy(), confidence.numpy(), spec.classes).items():
             counts = [mask.sum(), *((m & mask).sum() for m in (*right, *changes))]
             counts += [weight[m & mask].sum() for m in (changed, mask)]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from experiments.job import data_root
 from experiments.label_noise.noise import KINDS
 from graphs import join_features
-from pyg_mllc.data import load_dataset, textures, to_float
+from pyg_mllc.data import SampleSet, Splits, load_dataset, textures, to_float
 from pyg_mllc.methods import MLLC
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerConfig, train
@@ -80,15 +80,14 @@ def scenes(classes: int, size: int, height: int, width: int, noise: float, image
     return Group("scenes", logits.permute(0, 3, 1, 2), features, truth, anchors, {})
 
 
-def _splits(name: str, labeled: int, images: int, size: tuple[int, int]) -> Any:
+def _splits(name: str, labeled: int, images: int, size: tuple[int, int]) -> Splits:
     if name == "textures":
         return textures(labeled=labeled, unlabeled=12, val=images, size=size)
     return load_dataset(name, data_root(name), labeled=labeled, val=images, size=size)
 
 
-def _stack(samples: Any) -> tuple[Tensor, Tensor]:
-    parts = [samples[i] for i in range(len(samples))]
-    image, label = (torch.stack([part[key] for part in parts]) for key in ("image", "label"))
+def _stack(samples: SampleSet) -> tuple[Tensor, Tensor]:
+    image, label = (torch.stack([sample[key] for sample in samples]) for key in ("image", "label"))
     return to_float(image), label
 
 
@@ -116,7 +115,8 @@ def wrong_masks(name: str, images: int) -> Group:
         pixels = (255 * picture).byte().permute(1, 2, 0).numpy()
         labels.append(torch.from_numpy(kind(mask.numpy(), pixels, 0.2, rng)))
     logits = label_logits(torch.stack(labels), classes).permute(0, 3, 1, 2)
-    anchors = _known(*((lambda i, y: (_look(i), y))(*_stack(splits.labeled))))
+    known, label = _stack(splits.labeled)
+    anchors = _known(_look(known), label)
     return Group(f"{name}, wrong masks", logits, _look(image), truth, anchors, {})
 
 

@@ -1,6 +1,7 @@
 """Base classes of data sets."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -36,6 +37,9 @@ class SampleSet(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
 
 
 class ReadableSet(SampleSet):

@@ -21,6 +21,7 @@ def test_unreadable_samples_stop_or_are_passed_over(caplog):
         ReadableSet(Broken())[1]
     readable = ReadableSet(Broken(), skip=True)
     assert [readable[i]["index"] for i in range(4)] == [0, 2, 2, 0]
+    assert [sample["index"] for sample in readable] == [0, 2, 2, 0]
     assert "file 1 is no image" in caplog.text and "file 3 is no image" in caplog.text
 
 
