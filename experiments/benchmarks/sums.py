@@ -1,6 +1,9 @@
 """Time weighted neighbor sums, forward and backward: backends of `propagate` and others.
 
 python -m experiments.benchmarks.sums
+
+The backends `spmm` and `segment` need the extra `sparse`, and are skipped without it. pyg-lib is
+not compared: PyPI does not have it.
 """
 
 import statistics
