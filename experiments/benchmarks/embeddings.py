@@ -19,7 +19,7 @@ CACHE = Path("outputs/benchmarks")
 def trained_segmenter(steps: int = 100) -> Segmenter:
     """Train on 23 labeled images of CamVid (the folder `MLLC_DATA/camvid`), once; stride 4."""
     torch.manual_seed(0)
-    segmenter = Segmenter(11, weights="package", stride=4)
+    segmenter = Segmenter(11, weights="package", stride=4, feature_stride=4)
     file = CACHE / f"segmenter_{steps}.pt"
     if not file.exists():
         splits = load_dataset("camvid", data_root("camvid"), 23, (180, 240), val=8)
