@@ -233,4 +233,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--images", type=int, default=20, help="scenes of each kind, see `groups`")
     args = parser.parse_args()
+    if args.images < 4:
+        parser.error(f"--images {args.images}: give 4 or more, so that two processes share a group")
     main(args.images) if args.inputs is None else worker(args.inputs, args.out)
