@@ -71,7 +71,7 @@ def _keep(y: Tensor, n: int) -> Callable[[Tensor], Tensor]:
 def _labels_and_graph(logits: Tensor, x: Tensor, anchors: AnchorMemory | None):
     """Return probabilities of pixels and anchors, and the graph over both."""
     y = logits.flatten(1).T.softmax(1)
-    graph = label_graph(x, torch.zeros(len(x), dtype=torch.long), K)
+    graph = label_graph([x], torch.zeros(len(x), dtype=torch.long), K)
     if anchors is None:
         return y, graph
     edges = anchor_graph(x, anchors, K, temperature=0.2)
