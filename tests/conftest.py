@@ -1,5 +1,6 @@
 """What all tests share: the devices there are, and where the real data lies."""
 
+import gc
 import os
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,6 +13,8 @@ from hydra._internal.hydra import Hydra
 # Plugins, not modules with doctests: as such, two of one name would clash.
 collect_ignore_glob = ["*conftest.py"]
 
+# Hardly anything of what is imported and composed is garbage.
+gc.set_threshold(50_000)
 # Tests are small: more threads only wait for each other, above all on a busy machine.
 torch.set_num_threads(1)
 

@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -168,26 +167,35 @@ def test_what_is_held_out_has_a_folder_and_lines_of_its_own(table, trained, real
         assert 0.15 < len(of_video["val"]) / sum(map(len, of_video.values())) < 0.25
 
 
+TABLE = """
+import os, sys
+from experiments.run import main
+os.environ.update(variables)
+os.chdir(folder)
+log = os.open("log", os.O_CREAT | os.O_WRONLY)
+os.dup2(log, 1), os.dup2(log, 2)
+sys.argv = ["run", *words]
+main()
+"""
+
+
 @pytest.fixture
-def command(real_data, tmp_path):
+def command(real_data, fork_server, tmp_path):
     """A function that starts a table of two runs, and gives it once the first has a checkpoint."""
     steps = "trainer.max_steps=40", "trainer.val_check_interval=40", "trainer.save_every=2"
     options = [*TINY[:-2], *steps, "trainer.batch_size=2", TINY[-1]]
     job = Job(JOB.config, tuple(options), 0)
-    words = [sys.executable, "-m", "experiments.run", "methods", "--rows", "camvid_46_supervised"]
-    words += ["--seeds", "0", "1", "--csv", str(tmp_path / "table.csv"), "--set", *options]
+    words = ["methods", "--rows", "camvid_46_supervised", "--seeds", "0", "1"]
+    words += ["--csv", str(tmp_path / "table.csv"), "--set", *options]
     paths = {"PYTHONPATH": str(Path(__file__).parents[2]), "MLLC_DATA": str(real_data.absolute())}
 
     def start():
-        with (tmp_path / "log").open("w") as log:
-            process = subprocess.Popen(
-                words, cwd=tmp_path, env=os.environ | paths, stdout=log, stderr=log
-            )
+        given = {"variables": paths, "folder": tmp_path, "words": words}
+        process = fork_server.Process(target=exec, args=(TABLE, given))
+        process.start()
         until = time.monotonic() + 120
         while not list((tmp_path / job.folder).glob("*/last.ckpt")):
-            assert process.poll() is None and time.monotonic() < until, (
-                tmp_path / "log"
-            ).read_text()
+            assert process.is_alive() and time.monotonic() < until, (tmp_path / "log").read_text()
             time.sleep(0.05)
         return process
 
@@ -199,7 +207,8 @@ def test_a_table_that_is_stopped_leaves_no_training_behind_and_goes_on(command, 
     start, job = command
     process = start()
     process.terminate()
-    assert process.wait(timeout=60)
+    process.join(60)
+    assert process.exitcode == 1
     assert (tmp_path / "log").read_text().endswith("stopped; the same command goes on\n")
     with (tmp_path / job.folder / LOCK).open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody trains there
