@@ -3,7 +3,6 @@
 import csv
 import fcntl
 import logging
-import os
 import shutil
 import signal
 import sys
