@@ -54,7 +54,7 @@ def correct_masks(
     anchor_images: str | Path | None = None,
     anchor_rule: str = "mean",
     anchor_share: float | None = None,
-    label_confidence: float = 0.8,
+    label_confidence: float | None = None,
     rounds: int = 2,
     k: int = 20,
     pixels: int = 16_384,
@@ -94,7 +94,8 @@ def correct_masks(
             `gaussians`, all pixels as densities of the classes.
         anchor_share: weight of the anchors, more where labels are worse; by default 0.2, 1 by
             Bayes' rule, or what explains the other masks best with `gaussians`.
-        label_confidence: how likely a label of a mask is right, in (0, 1).
+        label_confidence: how likely a label of a mask is right, in (0, 1); by default what the
+            densities tell of each mask, or 0.8 by other rules.
         rounds: of correction.
         k: neighbors of a pixel.
         pixels: of the map at which an image is corrected; finer errors stay, and more pixels take

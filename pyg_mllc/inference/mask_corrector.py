@@ -17,9 +17,17 @@ from pyg_mllc.data.image_io import as_tensor
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.postprocessing import softmax_of
 from pyg_mllc.nn import LabelCorrector
-from pyg_mllc.nn.evidence import IMAGES, LabeledPixels, calibrate, draw_pixels
+from pyg_mllc.nn.evidence import (
+    DISCOUNT,
+    IMAGES,
+    MOSTLY_RIGHT,
+    LabeledPixels,
+    calibrate,
+    draw_pixels,
+    estimate_label_confidence,
+)
 from pyg_mllc.nn.frozen_features import EncoderFeatures
-from pyg_mllc.nn.soft_labels import label_margin
+from pyg_mllc.nn.soft_labels import label_logits, label_margin
 from pyg_mllc.typing import IGNORE, ImageLike
 from pyg_mllc.utils.resize import joint_bilateral_upsampling, upsample
 
@@ -31,6 +39,10 @@ Labels = NDArray | Tensor
 """Labels `(H, W)`, IGNORE where void; or probabilities `(C, H, W)`."""
 
 LEAST = 1e-4  # probability, for a logarithm that is finite
+FOLDS = 256  # of images whose densities are hidden from each other
+CONFIDENCE = 0.8  # of a label, where no evidence tells it
+BESIDE_LABELS = 0.7  # of the temperature: best of 0.5 to 1 on held-out training images
+FEWER = 0.8  # of wrong labels, from which on those after the rounds are taken
 
 
 class MaskCorrection(NamedTuple):
@@ -54,17 +66,20 @@ class MaskCorrector:
     Args:
         num_classes: C, at least 2.
         encoder: computes the features that graphs are built from; by default `EncoderFeatures()`.
-        label_confidence: prior probability that a label of a mask is correct, in (0, 1); ignored
-            for probabilities.
+        label_confidence: prior probability that a label of a mask is correct, in (0, 1). By default
+            that at which the densities explain the mask best, see `estimate_label_confidence`, or
+            0.8 by other rules. Ignored for probabilities.
         pixels: of the map at which an image is corrected, at most; its change is brought back to
             the mask's size. Errors finer than a pixel of this map stay.
         anchors: pixels that `fit` keeps, in all classes together.
         device: of the computation.
         anchor_rule: how pixels of other images take part: `mean`, among the neighbors, or `bayes`,
             as evidence, see `LabelCorrector`; or `gaussians`: all of them, not a sample, as
-            Gaussian densities of the classes, see `ClassGaussians`.
-        anchor_share: their weight, see `LabelCorrector`; of the log densities with `gaussians`,
-            by default that at which they explain the other masks best.
+            Gaussian densities of the classes, see `ClassGaussians`. These are added to the labels
+            after the rounds if they agree better with them than with the mask, else to the mask.
+        anchor_share: their weight, see `LabelCorrector`; of the log densities with `gaussians`, by
+            default 0.7 times that at which they explain the other masks best; half of it beside
+            probabilities, since a network and an encoder err alike in part.
         **options: of `LabelCorrector`, such as `rounds`, `k` or `edge_aware`.
 
     Raises:
@@ -85,7 +100,7 @@ class MaskCorrector:
         num_classes: int,
         encoder: FeatureExtractor | None = None,
         *,
-        label_confidence: float = 0.8,
+        label_confidence: float | None = None,
         pixels: int = 16_384,
         anchors: int = 12_000,
         device: str | torch.device = "cpu",
@@ -104,12 +119,13 @@ class MaskCorrector:
         self.memory: AnchorMemory | None = None
         self.gaussians: ClassGaussians | None = None
         self.uses_gaussians, self.evidence_weight = anchor_rule == "gaussians", anchor_share
+        self.label_confidence = label_confidence
         if not self.uses_gaussians:
             options |= {"anchor_rule": anchor_rule, "anchor_share": anchor_share}
         elif anchor_share is not None and not 0 <= anchor_share < math.inf:
             raise InputError(f"expected anchor_share of 0 or more, got {anchor_share}")
         try:
-            self.margin = label_margin(num_classes, label_confidence)
+            self.margin = label_margin(num_classes, label_confidence or CONFIDENCE)
             self.corrector = LabelCorrector(num_classes, **options)
         except (TypeError, ValueError) as error:
             raise InputError(f"the corrector cannot be made so: {error}") from error
@@ -152,7 +168,7 @@ class MaskCorrector:
                 if self.gaussians is None:
                     self.gaussians = ClassGaussians(self.num_classes, x.size(1))
                 shares = share.flatten(1).T
-                self.gaussians.add(x, shares, number)
+                self.gaussians.add(x, shares, number % FOLDS)
                 if len(kept) < IMAGES and bool(share.any()):
                     kept.append(draw_pixels(x, shares, number))
                 continue
@@ -177,12 +193,10 @@ class MaskCorrector:
     def _solve(self, gaussians: ClassGaussians, kept: list[LabeledPixels]) -> None:
         """Choose shrinkage and weight of the densities, each image by the others."""
         try:
-            tried = calibrate(gaussians, kept)
+            tried = calibrate(gaussians, kept, noisy=True)
         except ValueError as error:
             raise InputError(f"anchor_rule=gaussians: {error}") from error
-        self.weight = tried[0].temperature
-        if self.evidence_weight is not None:
-            self.weight = self.evidence_weight
+        self.temperature = tried[0].temperature
 
     def transform(
         self, images: Iterable[ImageLike], masks: Iterable[Labels]
@@ -237,25 +251,24 @@ class MaskCorrector:
         """
         picture, labels = self._both(image, mask)
         size = self._size(picture)
-        more: dict[str, Any] = {}
-        if self.memory is not None and len(self.memory):
-            more["anchors"] = self.memory
-            if number is not None:
-                more["image"] = torch.tensor([number])
-        small = self._shares(labels, size)
-        small = self.margin * small if labels.dim() == 2 else _log(small)
-        maps = self.encoder(picture[None], size)
-        if (
-            self.gaussians is not None
-            and self.gaussians.count_others(-1 if number is None else number).any()
-        ):  # a single mask has no other
-            x, of_image = maps_to_nodes(maps)[0], None
-            if number is not None:
-                of_image = torch.full((len(x),), number, device=x.device)
-            e = self.weight * self.gaussians.evidence(x, of_image)
-            more["evidence"] = nodes_to_maps(e, *size)
-        output = self.corrector(small[None], maps, **more)
-        change = (output.after.logits - output.before.logits)[0]
+        share, maps = self._shares(labels, size), self.encoder(picture[None], size)
+        densities = self._log_densities(maps, -1 if number is None else number % FOLDS)
+        margin = self.margin
+        if densities is not None and labels.dim() == 2:
+            margin, change = self._change_by_evidence(
+                labels, share, maps, *densities, own=number is not None
+            )
+        else:
+            more: dict[str, Any] = {}
+            if densities is not None:
+                more["evidence"] = self._weight(DISCOUNT) * densities[0][None]
+            if self.memory is not None and len(self.memory):
+                more["anchors"] = self.memory
+                if number is not None:
+                    more["image"] = torch.tensor([number])
+            small = margin * share if labels.dim() == 2 else _log(share)
+            output = self.corrector(small[None], maps, **more)
+            change = (output.after.logits - output.before.logits)[0]
         before = labels if labels.dim() == 2 else labels.argmax(0)
         enlarge: Callable[[Tensor], Tensor] = partial(upsample, size=before.shape)
         if self.corrector.edge_aware:
@@ -265,7 +278,7 @@ class MaskCorrector:
 
         def logits() -> Iterator[Tensor]:
             for c in range(self.num_classes):
-                prior = self.margin * (labels == c) if labels.dim() == 2 else _log(labels[c])
+                prior = margin * (labels == c) if labels.dim() == 2 else _log(labels[c])
                 z = prior + enlarge(change[None, None, c])[0, 0]
                 own[before == c] = z[before == c]
                 rival = (z > best_other) & (before != c)
@@ -278,6 +291,47 @@ class MaskCorrector:
         doubt = torch.where(known, 1 - (own - total).exp(), 0.0)
         confidence = (best - total).exp()
         return MaskCorrection(before, label, confidence, doubt, suggested, label != before)
+
+    def _log_densities(self, maps: Tensor, fold: int) -> tuple[Tensor, Tensor] | None:
+        """Return those of the classes `(C, h, w)` and their priors, if there are other images."""
+        if self.gaussians is None or not self.gaussians.count_others(fold).any():
+            return None  # a single mask has no other
+        x = maps_to_nodes(maps)[0]
+        e = self.gaussians.evidence(x, torch.full((len(x),), fold, device=x.device))
+        prior = self.gaussians.log_prior.to(e)[:, None, None]
+        return nodes_to_maps(e, *maps.shape[-2:])[0], prior
+
+    def _weight(self, discount: float) -> float:
+        """Return the weight of the log densities."""
+        return discount * self.temperature if self.evidence_weight is None else self.evidence_weight
+
+    def _change_by_evidence(
+        self, mask: Tensor, share: Tensor, maps: Tensor, densities: Tensor, prior: Tensor, own: bool
+    ) -> tuple[float, Tensor]:
+        """Return the margin of the mask's labels, and how far their logits `(C, h, w)` change.
+
+        Densities that rest on masks of the same source, `own`, take errors that come again for
+        ambiguity; then no more labels count as right than are their most likely class.
+        """
+        joint = densities + prior
+        log_posterior = (self.temperature * joint).log_softmax(0)
+        pixels = F.interpolate(mask[None, None].float(), share.shape[1:], mode="nearest-exact")
+        known = pixels[0, 0] != IGNORE
+
+        def confidence_of(label: Tensor) -> float:
+            label, log_p = label[known], log_posterior[:, known].T
+            b = estimate_label_confidence(label, log_p)
+            agree = float((label == log_p.argmax(1)).float().mean()) if own and len(label) else 1.0
+            return max(min(b, agree), MOSTLY_RIGHT)
+
+        confidence = self.label_confidence or confidence_of(pixels[0, 0].long())
+        margin = label_margin(self.num_classes, confidence)
+        before = after = margin * share
+        smoothed = self.corrector(before[None], maps).after.logits[0].argmax(0)
+        rounds_confidence = confidence_of(smoothed)
+        if 1 - rounds_confidence < FEWER * (1 - confidence):
+            after = label_logits(smoothed, self.num_classes, rounds_confidence).permute(2, 0, 1)
+        return margin, after + self._weight(BESIDE_LABELS) * joint - before
 
     def _each(
         self, images: Iterable[ImageLike], masks: Iterable[Labels], own: bool

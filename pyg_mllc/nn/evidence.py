@@ -16,9 +16,11 @@ from pyg_mllc.nn.segmenter import Segmenter
 from pyg_mllc.typing import IGNORE
 
 SHRINKAGES = (0.1, 0.3, 0.5, 0.7, 0.9)
-TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
 DISCOUNT = 0.5  # of the temperature, for what a network and a frozen encoder both get wrong
 CACHE = 2**31  # bytes of evidence that are kept for images that come again
+STEPS = 50  # of expectation maximization
+MOSTLY_RIGHT, SURE = 0.501, 0.999  # shares of right labels that can be estimated, at least and most
 IMAGES = 32  # that are left out one by one, at most
 PIXELS = 1024  # of each of these images
 
@@ -132,7 +134,10 @@ def draw_pixels(x: Tensor, shares: Tensor, image: int) -> LabeledPixels:
 
 @torch.no_grad()
 def calibrate(
-    gaussians: ClassGaussians, pixels: Sequence[LabeledPixels], shrinkage: float | None = None
+    gaussians: ClassGaussians,
+    pixels: Sequence[LabeledPixels],
+    shrinkage: float | None = None,
+    noisy: bool = False,
 ) -> list[Calibration]:
     """Leave out each labeled image once, measure what the others say of it, and solve for the best.
 
@@ -142,6 +147,9 @@ def calibrate(
         gaussians: of `fit_gaussians`; shrunk by the best value afterwards.
         pixels: of `fit_gaussians`.
         shrinkage: the only one to try; by default several are.
+        noisy: whether labels may be wrong, so that evidence is as sure of what is true as it can
+            be, not of what a label will be: each temperature is taken with the share of right
+            labels that fits it best, see `estimate_label_confidence`.
 
     Returns:
         A calibration for each shrinkage, the best mIoU first. The temperature is that of the
@@ -158,7 +166,7 @@ def calibrate(
         for g in SHRINKAGES if shrinkage is None else (shrinkage,):
             gaussians.solve(g)
             z = torch.cat([_left_out(gaussians, part) for part in known]) + prior
-            loss = [F.cross_entropy(t * z, label).item() for t in TEMPERATURES]
+            loss = [_surprise((t * z).log_softmax(1), label, noisy) for t in TEMPERATURES]
             best = TEMPERATURES[loss.index(min(loss))]
             scores = _scores(z.argmax(1).cpu(), label.cpu(), prior.numel())
             tried.append(Calibration(g, best, *scores))
@@ -166,6 +174,15 @@ def calibrate(
     tried = tried or [ALONE if shrinkage is None else ALONE._replace(shrinkage=shrinkage)]
     gaussians.solve(tried[0].shrinkage)
     return tried
+
+
+def _surprise(log_posterior: Tensor, label: Tensor, noisy: bool) -> float:
+    """Return the mean negative log probability of labels."""
+    p = log_posterior.gather(1, label[:, None])[:, 0].double()
+    if noisy:
+        b = estimate_label_confidence(label, log_posterior)
+        p = (b * p.exp() + (1 - b) / (log_posterior.size(1) - 1) * (1 - p.exp())).log()
+    return -float(p.mean())
 
 
 def _known_elsewhere(gaussians: ClassGaussians, pixels: LabeledPixels) -> LabeledPixels:
@@ -204,6 +221,35 @@ def _scores(predicted: Tensor, label: Tensor, num_classes: int) -> tuple[float, 
     right, union = confusion.diagonal(), confusion.sum(0) + confusion.sum(1)
     iou = (right / (union - right))[union > 0]
     return float(right.sum() / confusion.sum()), float(iou.mean())
+
+
+@torch.no_grad()
+def estimate_label_confidence(label: Tensor, log_posterior: Tensor) -> float:
+    r"""Estimate the share of labels that are right from what evidence says of the same pixels.
+
+    .. math::
+        b \leftarrow \frac 1N \sum_i
+            \frac{b\, p_i(y_i)}{b\, p_i(y_i) + (1 - b)(1 - p_i(y_i)) / (C - 1)}
+
+    until it stays: expectation maximization for labels that are right with probability b, and else
+    any other class, all alike (Dawid and Skene, 1979, with one parameter for all classes).
+
+    Args:
+        label: y `(N,)`, class numbers.
+        log_posterior: log p `(N, C)`, of evidence that does not rest on these labels.
+
+    Returns:
+        b, from 0.501, since most labels are taken to be right, to 0.999; 0.8 without labels.
+    """
+    num_classes, b = log_posterior.size(1), 0.8
+    p = log_posterior.gather(1, label[:, None])[:, 0].double().exp()
+    if not len(p):
+        return b
+    for _ in range(STEPS):
+        right = b * p
+        wrong = (1 - b) / (num_classes - 1) * (1 - p)
+        b = min(max(float((right / (right + wrong)).mean()), MOSTLY_RIGHT), SURE)
+    return b
 
 
 @torch.no_grad()

@@ -63,13 +63,43 @@ def test_all_pixels_of_other_masks_may_be_densities_of_classes():
         assert (correction.label == truth)[known].float().mean() > 0.97
     # An image sees what the others say of it, whatever its own mask says.
     lies = [masks[0], masks[1], (masks[2] + 1) % 3, masks[3]]
-    again = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8, anchor_share=0.5, rounds=1)
+    options = {"anchor_rule": "gaussians", "label_confidence": 0.8, "anchor_share": 0.5, "k": 8}
+    again = MaskCorrector(3, encoder, rounds=1, **options)
     again.fit(images, lies)
-    honest = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8, anchor_share=0.5, rounds=1)
+    honest = MaskCorrector(3, encoder, rounds=1, **options)
     honest.fit([*images[:2], images[3]], [*masks[:2], masks[3]])
     assert again.gaussians.shrinkage == honest.gaussians.shrinkage
     first, second = again.correct(images[2], masks[2], 2), honest.correct(images[2], masks[2])
     assert torch.allclose(first.doubt, second.doubt, atol=1e-4)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
+@pytest.mark.parametrize("kind", ["pixels", "regions"])
+def test_wrong_pixels_and_wrong_regions_are_corrected_at_any_share(kind, share):
+    """Single pixels by their neighbors, whole regions by the other masks; nobody says which."""
+    images, truths, _ = zip(*(scene(s) for s in range(4)), strict=True)
+    masks = []
+    for seed, truth in enumerate(truths):
+        generator = torch.Generator().manual_seed(seed)
+        size = (30, 40) if kind == "pixels" else (5, 5)
+        wrong = F.interpolate(torch.rand(1, 1, *size, generator=generator), truth.shape)[0, 0]
+        other = (truth + torch.randint(1, 3, truth.shape, generator=generator)) % 3
+        masks.append(torch.where(wrong < share, other, truth))
+    corrector = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8)
+    for correction, truth, mask in zip(
+        corrector.fit_transform(images, masks), truths, masks, strict=True
+    ):
+        right = (correction.label == truth).float().mean()
+        assert right > 0.99 and right >= (mask == truth).float().mean()
+
+
+def test_images_of_a_fold_are_hidden_from_each_other(monkeypatch):
+    monkeypatch.setattr("pyg_mllc.inference.mask_corrector.FOLDS", 2)
+    images, truths, masks = zip(*(scene(s, wrong=s == 2) for s in range(4)), strict=True)
+    corrector = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8)
+    found = corrector.fit_transform(images, masks)
+    assert corrector.gaussians.images == (0, 1)
+    assert all((c.label == t)[1:].float().mean() > 0.97 for c, t in zip(found, truths, strict=True))
 
 
 def test_a_single_mask_has_no_others_to_learn_from():
