@@ -25,12 +25,14 @@ from experiments.scores import scores
 from graphs import AnchorMemory, join_features
 from pyg_mllc.data import Sample, load_dataset, textures, to_float
 from pyg_mllc.data.splits import Splits
+from pyg_mllc.inference.mask_corrector import MaskCorrector
 from pyg_mllc.methods import Supervised
 from pyg_mllc.nn import LabelCorrector, Segmenter, label_logits
 from pyg_mllc.training import TrainerConfig, train
 from pyg_mllc.typing import IGNORE
 
 HERE = Path(__file__).parent
+DATA = ["camvid", "textures"]
 SIZE, IMAGES = (96, 128), 8
 BELIEF = 0.8  # that a pixel of a mask is right
 
@@ -141,6 +143,18 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
     def nodes(case: Case) -> Tensor:
         return case.features.flatten(1).T
 
+    @cache
+    def densities() -> MaskCorrector:
+        corrector = MaskCorrector(c, pixels=SIZE[0] * SIZE[1], anchor_rule="gaussians")
+        labeled = setting.labeled
+        return corrector.fit([case.image for case in labeled], [case.truth for case in labeled])
+
+    def by_densities(z: Tensor, case: Case) -> Tensor:
+        if torch.equal(z, case.logits):
+            return densities().correct(case.image, z.softmax(0)).label
+        mask = z.argmax(0).where(z.any(0), IGNORE)
+        return densities().correct(case.image, mask).label
+
     return {
         "none": lambda z, case: z.argmax(0),
         "majority 7x7": lambda z, case: rivals.majority(z),
@@ -162,6 +176,7 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
         "LabelCorrector + anchors, Bayes": ours(
             partial(LabelCorrector, c, anchor_rule="bayes"), memory
         ),
+        "MaskCorrector + Gaussians": by_densities,
         "LabelCorrector, trained": ours(partial(trained, setting, None), None),
         "LabelCorrector + anchors, a fifth, trained": ours(
             partial(trained, setting, memory), memory
@@ -211,10 +226,10 @@ def measure(
     yield *key, *(f"{value:.2f}" for value in figures), len(inputs)
 
 
-def main() -> None:
+def main(sets: list[str]) -> None:
     """Measure each corrector under each kind of noise."""
     noises = [("network", 0.0), *((kind, share) for kind in KINDS for share in (0.1, 0.2, 0.4))]
-    for data in ("camvid", "textures"):
+    for data in sets:
         setting = Setting(data)
         correctors, work = methods(setting), {}
         for kind, share in noises:
@@ -227,4 +242,6 @@ def main() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", action="store_true", help="measure time, and no labels")
-    seconds() if parser.parse_args().seconds else main()
+    parser.add_argument("--data", nargs="+", default=DATA, choices=DATA, help="data sets")
+    args = parser.parse_args()
+    seconds() if args.seconds else main(args.data)
