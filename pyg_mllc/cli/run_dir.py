@@ -1,5 +1,6 @@
 """The folder of a run: what it holds before anything is trained, and how a run goes on from it."""
 
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -192,10 +193,11 @@ def clear_run(out: Path) -> None:
     """
     with suppress(OSError):  # something else is in it, or another process has removed it
         left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-        if left <= FIRST:
+        log = re.compile(r"[^/]+/(hparams\.yaml|tensorboard/.*)")
+        if {name for name in left if not log.fullmatch(name)} <= FIRST:  # no step was logged
             for name in sorted(left, key=lambda name: name == LOCK):  # as long as it is held
                 (out / name).unlink()
+            inside = sorted((path for path in out.rglob("*") if path.is_dir()), reverse=True)
             above = [folder for folder in out.parents if Path.cwd() in folder.parents]
-            for folder in (out / PARTITION, out, *above):
-                if folder.exists():
-                    folder.rmdir()
+            for folder in (*inside, out, *above):
+                folder.rmdir()

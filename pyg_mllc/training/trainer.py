@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class Bar(RichProgressBar):
-    """Lightning's progress bar without the version number of loggers."""
+    """Lightning's progress bar without its single epoch and the version number of loggers."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{'Training':{len(self.validation_description)}}"
 
     def get_metrics(self, *args: Any) -> dict[str, Any]:
         return {name: v for name, v in super().get_metrics(*args).items() if name != "v_num"}

@@ -476,6 +476,22 @@ def test_a_finished_run_is_not_trained_over(mllc, tmp_path):
     assert (tmp_path / "out/supervised/last.ckpt").read_bytes() != before
 
 
+def test_a_training_that_ends_before_its_first_step_leaves_nothing(mllc, tmp_path):
+    for number in range(3):
+        for folder, shape in (("images", (32, 32, 3)), ("masks", (32, 32))):
+            pixels = np.zeros(shape, np.uint8)
+            pixels[16:] = 1
+            if folder == "masks" and number == 1:
+                pixels = pixels[4:]  # which is seen when the mask is read
+            (tmp_path / "mine" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "mine" / folder / f"{number}.png")
+    data = ["experiment=folder", "data.root=mine", "method=supervised", "output=new/out"]
+    tiny = [option for option in TINY if not option.startswith(("data.", "method"))]
+    code, _, err = mllc("train", *data, *tiny)
+    assert code == 2 and "is 28 x 32 pixels" in err, err
+    assert not (tmp_path / "new").exists()
+
+
 def test_labels_that_tell_nothing_apart_are_refused_and_others_doubted(mllc, tmp_path):
     rng = np.random.default_rng(0)
     for number in range(4):
