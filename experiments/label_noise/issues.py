@@ -1,7 +1,9 @@
-"""Rank ten CamVid masks, five with wrong regions, by `find_label_issues`.
+"""Rank ten CamVid masks, five with wrong regions, by `find_label_issues` and by cleanlab.
 
+pip install cleanlab
 MLLC_DATA=... python -m experiments.label_noise.issues
 
+cleanlab's score is its softmin over the same probabilities: of a whole mask, or of a region's box.
 Overwrites `issues.csv`.
 """
 
@@ -11,6 +13,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from sklearn.metrics import average_precision_score
+
+try:
+    from cleanlab.segmentation.rank import get_label_quality_scores
+except ImportError as error:
+    raise SystemExit("cleanlab's scores need `pip install cleanlab`") from error
 
 from experiments.job import data_root
 from experiments.keep import keep
@@ -20,6 +28,7 @@ from pyg_mllc.inference.mask_corrector import MaskCorrection, MaskCorrector
 
 HERE = Path(__file__).parent
 CLASSES, VOID, IMAGES, TRUSTED, SHARE = 11, 11, 10, 10, 0.1
+VOID_OUT = 255
 
 
 def read(split: str, count: int, step: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -28,7 +37,7 @@ def read(split: str, count: int, step: int) -> tuple[list[np.ndarray], list[np.n
     photos = sorted((root / split).iterdir())[::step][:count]
     images = [np.asarray(Image.open(path)) for path in photos]
     masks = [np.array(Image.open(root / f"{split}annot" / f"{p.stem}.png")) for p in photos]
-    return images, [np.where(mask == VOID, 255, mask).astype(int) for mask in masks]
+    return images, [np.where(mask == VOID, VOID_OUT, mask).astype(int) for mask in masks]
 
 
 def is_wrong(region: Region, correction: MaskCorrection, truth: np.ndarray) -> bool:
@@ -39,23 +48,54 @@ def is_wrong(region: Region, correction: MaskCorrection, truth: np.ndarray) -> b
     return bool((labels != truth[box])[doubted].mean() > 0.5)
 
 
-def row(truth: list, masks: list, corrections: list[MaskCorrection]) -> list[Any]:
-    """Compute how many wrong masks and regions rank first, and accuracy."""
+def softmin(correction: MaskCorrection, box: Any = np.s_[:, :]) -> float:
+    """Return cleanlab's score of a mask, or of a box of it: how likely its labels are wrong."""
+    given, doubt = correction.given[box].numpy(), correction.doubt[box].double().numpy()
+    label = np.where(given == VOID_OUT, 0, given)
+    suggested = np.where(given == VOID_OUT, 1, correction.suggested[box].numpy())
+    probabilities = np.zeros((1, CLASSES, *label.shape))
+    np.put_along_axis(probabilities, suggested[None, None], doubt[None, None], 1)
+    np.put_along_axis(probabilities, label[None, None], 1 - doubt[None, None], 1)
+    score, _ = get_label_quality_scores(label[None], probabilities, verbose=False, downsample=1)
+    return 1 - float(score[0])
+
+
+def ranking(scores: list[float], wrong: list[bool], first: tuple[int, ...]) -> list[str]:
+    """Return the share of wrong ones (%) among the first, and average precision (%)."""
+    order = np.argsort(scores)[::-1]
+    hits = np.asarray(wrong, bool)[order]
+    shares = [hits[:k].mean() if len(hits) else np.nan for k in first]
+    precision = average_precision_score(wrong, scores) if any(wrong) else np.nan
+    return [f"{100 * v:.1f}" for v in (*shares, precision)]
+
+
+def accuracy(truth: list, labels: list) -> str:
+    """Return the share of right labels (%)."""
+    right = [(label == t)[t != VOID_OUT] for label, t in zip(labels, truth, strict=True)]
+    return f"{100 * np.concatenate(right).mean():.1f}"
+
+
+def rows(truth: list, masks: list, corrections: list[MaskCorrection]) -> Iterator[list[str]]:
+    """Yield name of a score, and how well it ranks masks and regions; and accuracy."""
     issues = [find_label_issues(correction) for correction in corrections]
-    order = sorted(range(len(corrections)), key=lambda n: -issues[n].score)
-    wrong = {n for n in range(len(corrections)) if (masks[n] != truth[n]).any()}
-    first = len(wrong & set(order[: len(wrong)]))
-    regions = [(region, n) for n, i in enumerate(issues) for region in i.regions]
-    regions.sort(key=lambda entry: -entry[0].score)
+    regions = [(region, n) for n, found in enumerate(issues) for region in found.regions]
+    wrong = [bool((mask != t).any()) for mask, t in zip(masks, truth, strict=True)]
     hits = [is_wrong(region, corrections[n], truth[n]) for region, n in regions]
-    known = [t != 255 for t in truth]
-    total = sum(k.sum() for k in known)
-    before = sum((m == t)[k].sum() for m, t, k in zip(masks, truth, known, strict=True)) / total
-    after = sum(
-        (c.label.numpy() == t)[k].sum() for c, t, k in zip(corrections, truth, known, strict=True)
-    )
-    shares = [np.mean(hits[:k]) if hits else np.nan for k in (10, 30, 100)]
-    return [first, *(f"{100 * v:.1f}" for v in (*shares, before, after / total))]
+    scores = {
+        "ours": ([found.score for found in issues], [region.score for region, _ in regions]),
+        "softmin": (
+            [softmin(correction) for correction in corrections],
+            [
+                softmin(corrections[n], np.s_[r.top : r.bottom, r.left : r.right])
+                for r, n in regions
+            ],
+        ),
+    }
+    before = accuracy(truth, masks)
+    after = accuracy(truth, [correction.label.numpy() for correction in corrections])
+    for name, (of_masks, of_regions) in scores.items():
+        of_masks_ranked = ranking(of_masks, wrong, (sum(wrong),))
+        yield [name, *of_masks_ranked, *ranking(of_regions, hits, (10, 50, 100)), before, after]
 
 
 WAYS = (
@@ -63,13 +103,15 @@ WAYS = (
     *(
         (anchors, rule)
         for anchors in ("the masks themselves", "10 trusted masks")
-        for rule in ("mean", "bayes")
+        for rule in ("mean", "bayes", "gaussians")
     ),
 )
 FIELDS = (
-    "noise", "anchors", "rule", "wrong_masks_first_of_5", "top_10", "top_30", "top_100",
+    "noise", "anchors", "rule", "score", "masks_first_5", "masks_average_precision",
+    "regions_first_10", "regions_first_50", "regions_first_100", "regions_average_precision",
     "accuracy_before", "accuracy_after",
 )  # fmt: skip
+SHARES = {"mean": 0.2, "bayes": 1.0}  # weights of anchors
 
 
 def measured() -> Iterator[list[Any]]:
@@ -83,14 +125,15 @@ def measured() -> Iterator[list[Any]]:
             for n, (t, i) in enumerate(zip(truth, images, strict=True))
         ]
         for anchors, rule in WAYS:
-            share = 0.2 if rule == "mean" else 1.0
+            share = SHARES.get(rule)
             corrector = MaskCorrector(CLASSES, pixels=8000, anchor_rule=rule, anchor_share=share)
             if anchors == "the masks themselves":
                 corrections = corrector.fit_transform(images, masks)
             else:
                 corrector = corrector if anchors == "none" else corrector.fit(*trusted)
                 corrections = corrector.transform(images, masks)
-            yield [kind, anchors, rule, *row(truth, masks, corrections)]
+            for line in rows(truth, masks, corrections):
+                yield [kind, anchors, rule, *line]
 
 
 def main() -> None:
