@@ -14,7 +14,7 @@ from hydra._internal.hydra import Hydra
 collect_ignore_glob = ["*conftest.py"]
 
 # Hardly anything of what is imported and composed is garbage.
-gc.set_threshold(50_000)
+gc.set_threshold(10_000)
 # Tests are small: more threads only wait for each other, above all on a busy machine.
 torch.set_num_threads(1)
 

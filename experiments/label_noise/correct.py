@@ -9,6 +9,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,7 +156,7 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
         mask = z.argmax(0).where(z.any(0), IGNORE)
         return densities().correct(case.image, mask).label
 
-    return {
+    correctors: dict[str, Callable[[Tensor, Case], Tensor]] = {
         "none": lambda z, case: z.argmax(0),
         "majority 7x7": lambda z, case: rivals.majority(z),
         "dense CRF": lambda z, case: rivals.dense_crf(z, case.image),
@@ -182,6 +183,10 @@ def methods(setting: Setting) -> dict[str, Callable[[Tensor, Case], Tensor]]:
             partial(trained, setting, memory), memory
         ),
     }
+    if find_spec("pydensecrf") is None:
+        print("left out: the dense CRF, which `pip install pydensecrf2` brings")
+        return {name: f for name, f in correctors.items() if "CRF" not in name}
+    return correctors
 
 
 FIELDS = ["data", "noise", "share", "method", "accuracy", "miou", "images"]

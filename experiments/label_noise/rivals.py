@@ -26,11 +26,8 @@ def dense_crf(logits: Tensor, image: Tensor, extent: float = 80) -> Tensor:
 
     Those are for images of 500 pixels; a smaller `extent` in pixels suits smaller ones.
     """
-    try:
-        import pydensecrf.densecrf as dcrf
-        from pydensecrf.utils import unary_from_softmax
-    except ImportError as error:
-        raise SystemExit("the dense CRF needs `pip install pydensecrf2`") from error
+    import pydensecrf.densecrf as dcrf
+    from pydensecrf.utils import unary_from_softmax
 
     classes, height, width = logits.shape
     model = dcrf.DenseCRF2D(width, height, classes)

@@ -93,7 +93,7 @@ def correct_masks(
         anchor_rule: `mean`, among a pixel's neighbors; `bayes`, as evidence for classes; or
             `gaussians`, all pixels as densities of the classes.
         anchor_share: weight of the anchors, more where labels are worse; by default 0.2, 1 by
-            Bayes' rule, or what explains the other masks best with `gaussians`.
+            Bayes' rule, or with `gaussians` what the other masks tell.
         label_confidence: how likely a label of a mask is right, in (0, 1); by default what the
             densities tell of each mask, or 0.8 by other rules.
         rounds: of correction.

@@ -186,15 +186,19 @@ def same_run(cfg: DictConfig, other: DictConfig) -> bool:
     return bool(both[0] == both[1])
 
 
-def clear_run(out: Path) -> None:
+def clear_run(out: Path, logs_steps: bool) -> None:
     """Remove the folder of a run that ended before it trained, and those above it left empty.
 
     Only who holds the folder may, see `alone`.
+
+    Args:
+        out: the folder.
+        logs_steps: whether the first step would have left `metrics.csv`; without it, logs stay.
     """
     with suppress(OSError):  # something else is in it, or another process has removed it
         left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
         log = re.compile(r"[^/]+/(hparams\.yaml|tensorboard/.*)")
-        if {name for name in left if not log.fullmatch(name)} <= FIRST:  # no step was logged
+        if {name for name in left if not (logs_steps and log.fullmatch(name))} <= FIRST:
             for name in sorted(left, key=lambda name: name == LOCK):  # as long as it is held
                 (out / name).unlink()
             inside = sorted((path for path in out.rglob("*") if path.is_dir()), reverse=True)

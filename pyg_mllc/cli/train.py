@@ -136,8 +136,14 @@ def _run(cfg: DictConfig) -> float:
 
 def _train_alone(cfg: DictConfig, out: Path) -> list[TrainingResult]:
     """Train in a folder where nobody else does; a new one goes if it cannot be trained in."""
+    from lightning.pytorch.utilities import rank_zero_only
+
     with alone(out):
-        fresh = {path.name for path in out.iterdir()} <= {LOCK} and out != Path.cwd()
+        fresh = (
+            rank_zero_only.rank == 0  # type: ignore[attr-defined]
+            and {path.name for path in out.iterdir()} <= {LOCK}
+            and out != Path.cwd()
+        )
         try:
             if OmegaConf.is_missing(cfg, "resume"):
                 return _train(cfg, out, trusted(cfg))
@@ -147,7 +153,7 @@ def _train_alone(cfg: DictConfig, out: Path) -> list[TrainingResult]:
             raise
         except (Exception, KeyboardInterrupt) as error:
             if fresh and (isinstance(error, KeyboardInterrupt) or sentence_of(error)):
-                clear_run(out)
+                clear_run(out, logs_steps="csv" in (cfg.trainer.get("logger") or ()))
             raise
 
 

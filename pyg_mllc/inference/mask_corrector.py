@@ -41,8 +41,8 @@ Labels = NDArray | Tensor
 LEAST = 1e-4  # probability, for a logarithm that is finite
 FOLDS = 256  # of images whose densities are hidden from each other
 CONFIDENCE = 0.8  # of a label, where no evidence tells it
-BESIDE_LABELS = 0.7  # of the temperature: best of 0.5 to 1 on held-out training images
-FEWER = 0.8  # of wrong labels, from which on those after the rounds are taken
+LABEL_DISCOUNT = 0.7  # of the temperature: best of 0.5 to 1 on held-out training images
+MAX_ERROR_RATIO = 0.8  # of wrong labels after the rounds to those before, for rounds to be taken
 
 
 class MaskCorrection(NamedTuple):
@@ -77,9 +77,10 @@ class MaskCorrector:
             as evidence, see `LabelCorrector`; or `gaussians`: all of them, not a sample, as
             Gaussian densities of the classes, see `ClassGaussians`. These are added to the labels
             after the rounds if they agree better with them than with the mask, else to the mask.
-        anchor_share: their weight, see `LabelCorrector`; of the log densities with `gaussians`, by
-            default 0.7 times that at which they explain the other masks best; half of it beside
-            probabilities, since a network and an encoder err alike in part.
+        anchor_share: their weight, see `LabelCorrector`; with `gaussians` that of log densities and
+            log priors. By default it is 0.7 of the temperature at which they
+            explain the other masks best; beside probabilities 0.5 of it, without priors, since a
+            network has its own, and errs in part where the encoder does.
         **options: of `LabelCorrector`, such as `rounds`, `k` or `edge_aware`.
 
     Raises:
@@ -125,7 +126,9 @@ class MaskCorrector:
         elif anchor_share is not None and not 0 <= anchor_share < math.inf:
             raise InputError(f"expected anchor_share of 0 or more, got {anchor_share}")
         try:
-            self.margin = label_margin(num_classes, label_confidence or CONFIDENCE)
+            self.margin = label_margin(
+                num_classes, CONFIDENCE if label_confidence is None else label_confidence
+            )
             self.corrector = LabelCorrector(num_classes, **options)
         except (TypeError, ValueError) as error:
             raise InputError(f"the corrector cannot be made so: {error}") from error
@@ -170,7 +173,7 @@ class MaskCorrector:
                 shares = share.flatten(1).T
                 self.gaussians.add(x, shares, number % FOLDS)
                 if len(kept) < IMAGES and bool(share.any()):
-                    kept.append(draw_pixels(x, shares, number))
+                    kept.append(draw_pixels(x, shares, number % FOLDS))
                 continue
             if self.memory is None:
                 try:
@@ -241,7 +244,8 @@ class MaskCorrector:
         Args:
             image: in any form that `as_tensor` takes.
             mask: labels `(H, W)`, IGNORE where void, or probabilities `(C, H, W)`.
-            number: of the image among those that `fit` got, whose own anchors are hidden from it.
+            number: of the image among those that `fit` got, whose own anchors are hidden from it;
+                with `gaussians`, so are those of the numbers 256, 512, ... away.
 
         Returns:
             The labels before and after correction, with confidence and doubt of each pixel.
@@ -255,13 +259,13 @@ class MaskCorrector:
         densities = self._log_densities(maps, -1 if number is None else number % FOLDS)
         margin = self.margin
         if densities is not None and labels.dim() == 2:
-            margin, change = self._change_by_evidence(
+            margin, change = self._evidence_change(
                 labels, share, maps, *densities, own=number is not None
             )
         else:
             more: dict[str, Any] = {}
             if densities is not None:
-                more["evidence"] = self._weight(DISCOUNT) * densities[0][None]
+                more["evidence"] = self._density_weight(DISCOUNT) * densities[0][None]
             if self.memory is not None and len(self.memory):
                 more["anchors"] = self.memory
                 if number is not None:
@@ -293,7 +297,7 @@ class MaskCorrector:
         return MaskCorrection(before, label, confidence, doubt, suggested, label != before)
 
     def _log_densities(self, maps: Tensor, fold: int) -> tuple[Tensor, Tensor] | None:
-        """Return those of the classes `(C, h, w)` and their priors, if there are other images."""
+        """Return log densities `(C, h, w)` and log priors of the classes, if others show any."""
         if self.gaussians is None or not self.gaussians.count_others(fold).any():
             return None  # a single mask has no other
         x = maps_to_nodes(maps)[0]
@@ -301,17 +305,17 @@ class MaskCorrector:
         prior = self.gaussians.log_prior.to(e)[:, None, None]
         return nodes_to_maps(e, *maps.shape[-2:])[0], prior
 
-    def _weight(self, discount: float) -> float:
-        """Return the weight of the log densities."""
+    def _density_weight(self, discount: float) -> float:
         return discount * self.temperature if self.evidence_weight is None else self.evidence_weight
 
-    def _change_by_evidence(
+    def _evidence_change(
         self, mask: Tensor, share: Tensor, maps: Tensor, densities: Tensor, prior: Tensor, own: bool
     ) -> tuple[float, Tensor]:
         """Return the margin of the mask's labels, and how far their logits `(C, h, w)` change.
 
-        Densities that rest on masks of the same source, `own`, take errors that come again for
-        ambiguity; then no more labels count as right than are their most likely class.
+        If the densities rest on masks of the same source, `own`, repeated errors look like
+        ambiguity to them. So the estimate of how many labels are right is at most the share of
+        labels that are their most likely class.
         """
         joint = densities + prior
         log_posterior = (self.temperature * joint).log_softmax(0)
@@ -324,14 +328,15 @@ class MaskCorrector:
             agree = float((label == log_p.argmax(1)).float().mean()) if own and len(label) else 1.0
             return max(min(b, agree), MOSTLY_RIGHT)
 
-        confidence = self.label_confidence or confidence_of(pixels[0, 0].long())
+        estimate = confidence_of(pixels[0, 0].long())
+        confidence = estimate if self.label_confidence is None else self.label_confidence
         margin = label_margin(self.num_classes, confidence)
         before = after = margin * share
         smoothed = self.corrector(before[None], maps).after.logits[0].argmax(0)
-        rounds_confidence = confidence_of(smoothed)
-        if 1 - rounds_confidence < FEWER * (1 - confidence):
-            after = label_logits(smoothed, self.num_classes, rounds_confidence).permute(2, 0, 1)
-        return margin, after + self._weight(BESIDE_LABELS) * joint - before
+        smoothed_estimate = confidence_of(smoothed)
+        if 1 - smoothed_estimate < MAX_ERROR_RATIO * (1 - estimate):
+            after = label_logits(smoothed, self.num_classes, smoothed_estimate).permute(2, 0, 1)
+        return margin, after + self._density_weight(LABEL_DISCOUNT) * joint - before
 
     def _each(
         self, images: Iterable[ImageLike], masks: Iterable[Labels], own: bool

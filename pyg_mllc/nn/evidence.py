@@ -16,7 +16,8 @@ from pyg_mllc.nn.segmenter import Segmenter
 from pyg_mllc.typing import IGNORE
 
 SHRINKAGES = (0.1, 0.3, 0.5, 0.7, 0.9)
-TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0)
+TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+SHARPER = (1.5, 2.0, 3.0, 5.0)  # temperatures of densities that wrong labels have blurred
 DISCOUNT = 0.5  # of the temperature, for what a network and a frozen encoder both get wrong
 CACHE = 2**31  # bytes of evidence that are kept for images that come again
 STEPS = 50  # of expectation maximization
@@ -147,9 +148,8 @@ def calibrate(
         gaussians: of `fit_gaussians`; shrunk by the best value afterwards.
         pixels: of `fit_gaussians`.
         shrinkage: the only one to try; by default several are.
-        noisy: whether labels may be wrong, so that evidence is as sure of what is true as it can
-            be, not of what a label will be: each temperature is taken with the share of right
-            labels that fits it best, see `estimate_label_confidence`.
+        noisy: whether labels may be wrong. Then each temperature is scored together with the share
+            of right labels that fits it best, see `estimate_label_confidence`.
 
     Returns:
         A calibration for each shrinkage, the best mIoU first. The temperature is that of the
@@ -159,15 +159,15 @@ def calibrate(
         ValueError: if there are no labeled pixels, or the covariance is singular.
     """
     known = [part for part in map(partial(_known_elsewhere, gaussians), pixels) if len(part.x)]
-    tried = []
+    tried, temperatures = [], TEMPERATURES + SHARPER if noisy else TEMPERATURES
     if len(known) > 1:
         label = torch.cat([part.label for part in known])
         prior = gaussians.log_prior.float().to(label.device)
         for g in SHRINKAGES if shrinkage is None else (shrinkage,):
             gaussians.solve(g)
             z = torch.cat([_left_out(gaussians, part) for part in known]) + prior
-            loss = [_surprise((t * z).log_softmax(1), label, noisy) for t in TEMPERATURES]
-            best = TEMPERATURES[loss.index(min(loss))]
+            loss = [_cross_entropy((t * z).log_softmax(1), label, noisy) for t in temperatures]
+            best = temperatures[loss.index(min(loss))]
             scores = _scores(z.argmax(1).cpu(), label.cpu(), prior.numel())
             tried.append(Calibration(g, best, *scores))
         tried.sort(key=lambda entry: -entry.miou)
@@ -176,13 +176,14 @@ def calibrate(
     return tried
 
 
-def _surprise(log_posterior: Tensor, label: Tensor, noisy: bool) -> float:
-    """Return the mean negative log probability of labels."""
-    p = log_posterior.gather(1, label[:, None])[:, 0].double()
-    if noisy:
-        b = estimate_label_confidence(label, log_posterior)
-        p = (b * p.exp() + (1 - b) / (log_posterior.size(1) - 1) * (1 - p.exp())).log()
-    return -float(p.mean())
+def _cross_entropy(log_posterior: Tensor, label: Tensor, noisy: bool) -> float:
+    """Return the mean negative log likelihood of labels."""
+    if not noisy:
+        return F.nll_loss(log_posterior, label).item()
+    b = estimate_label_confidence(label, log_posterior)
+    p = log_posterior.gather(1, label[:, None])[:, 0].cpu().double().exp()
+    likelihood = b * p + (1 - b) / (log_posterior.size(1) - 1) * (1 - p)
+    return -float(likelihood.log().mean())
 
 
 def _known_elsewhere(gaussians: ClassGaussians, pixels: LabeledPixels) -> LabeledPixels:
@@ -231,18 +232,19 @@ def estimate_label_confidence(label: Tensor, log_posterior: Tensor) -> float:
         b \leftarrow \frac 1N \sum_i
             \frac{b\, p_i(y_i)}{b\, p_i(y_i) + (1 - b)(1 - p_i(y_i)) / (C - 1)}
 
-    until it stays: expectation maximization for labels that are right with probability b, and else
-    any other class, all alike (Dawid and Skene, 1979, with one parameter for all classes).
+    50 times, from b = 0.8: expectation maximization for labels that are right with probability b,
+    and else any other class, all alike (Dawid and Skene, 1979, with one parameter for all classes).
+    With evidence that says little, it stays near 0.8.
 
     Args:
         label: y `(N,)`, class numbers.
-        log_posterior: log p `(N, C)`, of evidence that does not rest on these labels.
+        log_posterior: log p `(N, C)`, best of evidence that does not rest on these labels.
 
     Returns:
         b, from 0.501, since most labels are taken to be right, to 0.999; 0.8 without labels.
     """
     num_classes, b = log_posterior.size(1), 0.8
-    p = log_posterior.gather(1, label[:, None])[:, 0].double().exp()
+    p = log_posterior.gather(1, label[:, None])[:, 0].cpu().double().exp()
     if not len(p):
         return b
     for _ in range(STEPS):

@@ -171,7 +171,7 @@ import os, sys
 from experiments.run import main
 os.environ.update(variables)
 os.chdir(folder)
-log = os.open("log", os.O_CREAT | os.O_WRONLY)
+log = os.open("log", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
 os.dup2(log, 1), os.dup2(log, 2)
 sys.argv = ["run", *words]
 main()

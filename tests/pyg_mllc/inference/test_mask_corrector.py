@@ -102,6 +102,18 @@ def test_images_of_a_fold_are_hidden_from_each_other(monkeypatch):
     assert all((c.label == t)[1:].float().mean() > 0.97 for c, t in zip(found, truths, strict=True))
 
 
+@pytest.mark.parametrize("label_confidence", [None, 0.6, 0.95])
+def test_a_label_confidence_that_is_told_does_not_say_whether_rounds_help(label_confidence):
+    images, truths, _ = zip(*(scene(s) for s in range(4)), strict=True)
+    corrector = MaskCorrector(
+        3, encoder, anchor_rule="gaussians", k=8, label_confidence=label_confidence
+    )
+    corrector.fit(images[:3], truths[:3])
+    wrong = torch.rand(truths[3].shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    mask = torch.where(wrong, (truths[3] + 1) % 3, truths[3])
+    assert (corrector.correct(images[3], mask).label == truths[3]).float().mean() > 0.99
+
+
 def test_a_single_mask_has_no_others_to_learn_from():
     image, _, mask = scene(0)
     corrector = MaskCorrector(3, encoder, anchor_rule="gaussians", k=8)
@@ -219,7 +231,7 @@ def test_labels_of_any_kind_of_number_are_the_same(kind):
 
 
 def test_options_out_of_range_are_refused():
-    for label_confidence in (0.3, 1.0):
+    for label_confidence in (0.0, 0.3, 1.0):
         with pytest.raises(InputError, match="between chance, 1 / classes, and 1, got 3 classes"):
             MaskCorrector(3, encoder, label_confidence=label_confidence)
     with pytest.raises(InputError, match="expected pixels to be 1 or more, got 0"):

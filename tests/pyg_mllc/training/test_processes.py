@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -77,68 +79,48 @@ def run(name, processes, out):
     return result.history, weights, [] if counts is None else counts.tolist()
 
 
-TRAIN = """
-import json, test_processes as t
+ONE_OF_TWO = """
+import json, os, test_processes as t
+os.environ.update(variables)
 t.torch.set_num_threads(1)
 found = {name: t.run(name, 2, out / name) for name in t.METHODS}
-if rank == 0:
+if variables["RANK"] == "0":
     (out / "found.json").write_text(json.dumps(found))
 """
-COMMAND = """
-import sys
-from lightning.pytorch.utilities import rank_zero_only
-from pyg_mllc.cli import main
-rank_zero_only.rank = rank  # Lightning reads it when it is imported, here before the variables
-sys.stderr = open(f"stderr_{rank}.txt", "w", buffering=1)
-sys.argv = ["mllc", "train", *options]
-main()
-"""
 
 
-@pytest.fixture
-def two_processes(fork_server, monkeypatch, tmp_path):
-    """A function that starts code in two processes, as torchrun does."""
+def test_two_processes_train_as_one(fork_server, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(Path(__file__).parent)  # the processes have this path
-    monkeypatch.chdir(tmp_path)
-
-    def start(code, **names):
-        with socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        processes = []
-        for rank in (0, 1):
-            torchrun = {  # what it tells each process
-                "TORCHELASTIC_RUN_ID": "two", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
-                "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-                "RANK": str(rank), "LOCAL_RANK": str(rank),
-            }  # fmt: skip
-            told = f"import os; os.environ.update({torchrun})\n{code}"
-            processes.append(fork_server.Process(target=exec, args=(told, names | {"rank": rank})))
-            processes[-1].start()
-        return processes
-
-    return start
-
-
-def test_two_processes_train_as_one(two_processes, tmp_path):
-    processes = two_processes(TRAIN, out=tmp_path)
-    expected = {name: run(name, 1, tmp_path / "one" / name) for name in METHODS}
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torchrun = {  # what it tells each process
+        "TORCHELASTIC_RUN_ID": "two", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    processes = []
+    for rank in "01":
+        options = {"variables": torchrun | {"RANK": rank, "LOCAL_RANK": rank}, "out": tmp_path}
+        processes.append(fork_server.Process(target=exec, args=(ONE_OF_TWO, options)))
+        processes[-1].start()
+    single = {name: run(name, 1, tmp_path / "one" / name) for name in METHODS}
     for process in processes:
         process.join(300)
     assert [process.exitcode for process in processes] == [0, 0]
     found = json.loads((tmp_path / "found.json").read_text())
     assert list(found) == list(METHODS)
     for name, (history, weights, counts) in found.items():
-        alone, one, confident = expected[name]
-        assert len(history) == len(alone) >= 6, name
-        for row, other in zip(history, alone, strict=True):
+        expected, one, confident = single[name]
+        assert len(history) == len(expected) >= 6, name
+        for row, other in zip(history, expected, strict=True):
             assert row == pytest.approx(other, rel=1e-6, abs=1e-6), name
         assert weights == pytest.approx(one, rel=1e-6, abs=1e-6), name
         assert counts == confident, name
         assert not counts or sum(counts) > 100, name
 
 
-def test_who_stops_one_process_stops_both_and_loses_nothing(two_processes, tmp_path):
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds children as Linux has them")
+def test_who_stops_one_process_stops_both_and_loses_nothing(tmp_path):
     options = [
         "model.encoder=test_resnet", "model.weights=null", "model.feature_dim=8", "model.width=16",
         "data.size=[32,48]", "data.labeled=4", "data.unlabeled=4", "data.val=2", "output=out",
@@ -146,12 +128,17 @@ def test_who_stops_one_process_stops_both_and_loses_nothing(two_processes, tmp_p
         "trainer.enable_progress_bar=false",
         f"trainer.accelerator={'cpu' if torch.cuda.is_available() else 'auto'}",
     ]  # fmt: skip
-    processes = two_processes(COMMAND, options=options)
-    while not Path("out/mllc/metrics.csv").exists() and all(p.is_alive() for p in processes):
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pyg_mllc.cli"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", *command, "train", *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "out/mllc/metrics.csv").exists() and run.poll() is None:
         time.sleep(0.2)
-    os.kill(processes[1].pid, signal.SIGTERM)
-    for rank, process in enumerate(processes):
-        process.join(100)
-        sentence = Path(f"stderr_{rank}.txt").read_text()
-        assert "mllc: stopped; mllc train resume=out goes on" in sentence
-    assert Path("out/mllc/last.ckpt").is_file()
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGTERM)
+    sentences = run.communicate(timeout=100)[1]
+    assert sentences.count("mllc: stopped; mllc train resume=out goes on") == 2
+    assert (tmp_path / "out/mllc/last.ckpt").is_file()

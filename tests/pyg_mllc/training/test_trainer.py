@@ -13,6 +13,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import RichProgressBar
 from torch.nn.utils import get_total_norm
 
 from pyg_mllc.data import DatasetSpec, ReadableSet, Splits, textures, to_float
@@ -22,6 +23,7 @@ from pyg_mllc.methods import MLLC, PrevMatch, Supervised
 from pyg_mllc.metrics.segmentation import iou
 from pyg_mllc.nn import CorrectionMemory, FrozenFeatures, LabelCorrector, Segmenter
 from pyg_mllc.training import TrainerConfig, TrainingModule, train
+from pyg_mllc.training.trainer import Bar
 from pyg_mllc.utils.resize import upsample
 
 CONFIG = TrainerConfig(
@@ -92,6 +94,11 @@ def test_a_seed_repeats_a_run(tmp_path):
     other, _, _ = run(MLLC, tmp_path / "b", seed=1)
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_the_progress_bar_counts_no_epochs():
+    assert hasattr(RichProgressBar, "_get_train_description")  # of Lightning's own, which calls it
+    assert Bar()._get_train_description(0).strip() == "Training"
 
 
 def test_mllc_without_unlabeled_images_is_refused(tmp_path):
@@ -166,6 +173,7 @@ def test_a_run_killed_twice_ends_as_if_it_had_not_been_killed(
         time.sleep(random.Random(seed).uniform(0, 0.2))
         process.kill()
         process.join()
+        assert process.exitcode == -signal.SIGKILL
         saved = last.stat().st_mtime_ns
     model, _, result = long_run(tmp_path, config, resume=True)
     for name, value in expected.state_dict().items():
