@@ -98,13 +98,17 @@ class Method(nn.Module):
         name = "model.init=evidence"
         try:
             if getattr(segmenter, "init", None) == "evidence":
-                log.info(calibration_table(start_from_evidence(segmenter, pairs)))
+                self._start_head(pairs)
                 self.teacher.network.load_state_dict(self.student.state_dict())
             name = "method.memory.evidence"
             if self.memory.evidence is not None:
                 log.info(calibration_table(self.memory.prepare(pairs)))
         except ValueError as error:
             raise InputError(f"{name}: {error}") from error
+
+    def _start_head(self, pairs: LabeledPairs) -> None:
+        tried, _ = start_from_evidence(self.student.segmenter, pairs)
+        log.info(calibration_table(tried))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError

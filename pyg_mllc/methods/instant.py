@@ -1,20 +1,37 @@
 """A network without training: class densities of labeled pixels, and graphs."""
 
+import logging
 from functools import partial
 
+import torch
 from torch import Tensor
 
-from pyg_mllc.data.batch import Batch
+from graphs import ClassGaussians, maps_to_nodes, nodes_to_maps
+from pyg_mllc.data.batch import Batch, to_float
+from pyg_mllc.data.labeled_pairs import LabeledPairs
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods.base import MakeMemory, Method, without_training
-from pyg_mllc.nn import CorrectionMemory, LabelCorrector, Segmenter
+from pyg_mllc.metrics.segmentation import SegmentationMetrics
+from pyg_mllc.nn import (
+    CorrectionMemory,
+    LabelCorrector,
+    Segmenter,
+    calibration_table,
+    start_from_evidence,
+)
+from pyg_mllc.utils.resize import upsample
+
+log = logging.getLogger(__name__)
+
+IMAGES = 8  # labeled ones that are corrected, each by the others, to see what rounds do
 
 
 class Instant(Method):
     """Classify pixels by their densities over a frozen encoder, and correct them; train nothing.
 
     `prepare` computes the class head from the labeled images, see `start_from_evidence`; no step is
-    taken. Rounds of correction follow, over graphs of the encoder's own features.
+    taken. Rounds of correction follow, over graphs of the encoder's own features. Whether they help
+    is measured on labeled images, each by the others, and logged.
 
     Args:
         segmenter: with `init="evidence"`, best with the decoder `linear` and a frozen encoder.
@@ -41,6 +58,47 @@ class Instant(Method):
         memory = memory or partial(CorrectionMemory, class_thresholds="fixed")
         student, memory = without_training(segmenter, corrector, correct, memory)
         super().__init__(student, decay=0.0, memory=memory)
+
+    def _start_head(self, pairs: LabeledPairs) -> None:
+        tried, gaussians = start_from_evidence(self.student.segmenter, pairs)
+        log.info(calibration_table(tried))
+        numbers = gaussians.images[:: -(-len(gaussians.images) // IMAGES)]
+        if len(self.student.corrector.rounds) and len(numbers) > 1 and self.memory.evidence is None:
+            self.eval()
+            miou = self._measure_rounds(gaussians, tried[0].temperature, pairs, numbers)
+            path = " -> ".join(f"{100 * value:.1f}%" for value in miou)
+            advice = "" if miou[-1] > miou[0] else "; predict better without correct=true"
+            log.info(f"correction, each labeled image by the others: mIoU {path}{advice}")
+            self.train()
+
+    @torch.no_grad()
+    def _measure_rounds(
+        self,
+        gaussians: ClassGaussians,
+        temperature: float,
+        pairs: LabeledPairs,
+        numbers: tuple[int, ...],
+    ) -> list[float]:
+        """Return the mIoU of labeled images, each by the others, before and after each round."""
+        network, classes = self.student, gaussians.num_classes
+        device = network.segmenter.mean.device
+        steps = [SegmentationMetrics(classes) for _ in range(1 + len(network.corrector.rounds))]
+        for number in numbers:
+            sample = pairs.samples[number]
+            images, label = to_float(sample["image"])[None].to(device), sample["label"]
+            maps = network.segmenter.stage_map(images)
+            x = maps_to_nodes(maps)[0]
+            e = gaussians.evidence(x, torch.full((len(x),), number, device=x.device))
+            logits = temperature * (e + gaussians.log_prior.to(e))
+            prediction = network.segmenter(images)._replace(
+                logits=nodes_to_maps(logits, *maps.shape[-2:])
+            )
+            context = self.memory.context(images, prediction)
+            for metric, step in zip(
+                steps, network.correct(prediction, context, images=images), strict=True
+            ):
+                metric.update(upsample(step.logits, label.shape).cpu(), label[None])
+        return [float(metric.compute()["miou"]) for metric in steps]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError("nothing is trained: call prepare")

@@ -255,7 +255,9 @@ def estimate_label_confidence(label: Tensor, log_posterior: Tensor) -> float:
 
 
 @torch.no_grad()
-def start_from_evidence(segmenter: Segmenter, labeled: LabeledImages) -> list[Calibration]:
+def start_from_evidence(
+    segmenter: Segmenter, labeled: LabeledImages
+) -> tuple[list[Calibration], ClassGaussians]:
     r"""Start the class head of a network from class densities over its encoder's stages.
 
     .. math::
@@ -270,7 +272,7 @@ def start_from_evidence(segmenter: Segmenter, labeled: LabeledImages) -> list[Ca
         labeled: images with labels.
 
     Returns:
-        See `calibrate`.
+        Calibrations, see `calibrate`, and the densities, with the sums of images of their own.
 
     Raises:
         ValueError: if there are no labeled pixels.
@@ -287,7 +289,7 @@ def start_from_evidence(segmenter: Segmenter, labeled: LabeledImages) -> list[Ca
     bias = bias - weight @ mean + gaussians.log_prior
     head.bias[:] = temperature * (bias - bias.mean())  # type: ignore[index]
     segmenter.train(was_training)
-    return tried
+    return tried, gaussians
 
 
 class GaussianEvidence(nn.Module):

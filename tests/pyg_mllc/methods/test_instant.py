@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods import Instant
 from pyg_mllc.nn import CorrectionMemory, GaussianEvidence, LabelCorrector, Segmenter
+from pyg_mllc.typing import IGNORE
 from tests.pyg_mllc.nn.test_evidence import ENCODER, pictures, right
 
 
@@ -41,6 +43,33 @@ def test_it_segments_after_no_step_at_all():
     assert right(output.before.logits, label) > 0.85 and right(output.logits, label) > 0.85
     teacher = method.predict_teacher(image[None])
     assert torch.equal(teacher.logits, output.logits)
+
+
+def rounds_told(caplog, labeled, **options):
+    """The mIoU (%) before and after each round that `prepare` logs, and whether it advises."""
+    torch.manual_seed(0)
+    with caplog.at_level("INFO", "pyg_mllc"):
+        Instant(network(), LabelCorrector(3, k=4, **options)).prepare(labeled)
+    told = caplog.messages[-1]
+    assert told.startswith("correction, each labeled image by the others: mIoU ")
+    return [float(v) for v in re.findall(r"([0-9.]+)%", told)], "without correct=true" in told
+
+
+def test_it_tells_what_rounds_do_to_labeled_images_each_by_the_others(caplog):
+    miou, _ = rounds_told(caplog, Labeled(), rounds=3)
+    assert len(miou) == 4 and miou[0] > 80
+    miou, advised = rounds_told(caplog, Labeled(), levels="none", rounds=1)  # which changes nothing
+    assert miou[0] == miou[1] and advised
+
+
+def test_a_wrong_mask_has_no_part_in_how_its_own_image_is_measured(caplog):
+    """An image of a mask that is all wrong is measured wrong: the others say something else."""
+    (fine, *_), _ = rounds_told(caplog, Labeled())
+    labeled = Labeled()
+    image, label = labeled.pairs[0]
+    labeled.pairs[0] = image, torch.where(label == IGNORE, label, (label + 1) % 3)
+    (with_lie, *_), _ = rounds_told(caplog, labeled)
+    assert with_lie < 0.85 * fine
 
 
 def test_evidence_of_another_encoder_comes_on_top():

@@ -156,7 +156,7 @@ def test_state_is_what_prediction_needs():
 @pytest.mark.parametrize("options", [{"decoder": "linear", "scale": 2.0}, {}])
 def test_a_class_head_starts_from_evidence(options):
     segmenter = Segmenter(3, "test_resnet", feature_dim=8, stride=4, init="evidence", **options)
-    tried = start_from_evidence(segmenter, pictures())
+    tried, _ = start_from_evidence(segmenter, pictures())
     assert segmenter.training and tried[0].accuracy > 0.8
     segmenter.eval()
     for image, label in pictures(3, seed=1):
@@ -166,7 +166,7 @@ def test_a_class_head_starts_from_evidence(options):
 def test_a_linear_network_computes_evidence_and_prior():
     segmenter = Segmenter(3, "test_resnet", decoder="linear", stride=4, init="evidence").eval()
     labeled = pictures()
-    tried = start_from_evidence(segmenter, labeled)
+    tried, _ = start_from_evidence(segmenter, labeled)
     gaussians, _ = fit_gaussians(segmenter.stage_map, labeled, 3)
     gaussians.solve(tried[0].shrinkage)
     image = pictures(1, seed=1)[0][0][None]
