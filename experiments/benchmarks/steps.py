@@ -18,11 +18,12 @@ import torch
 from experiments.benchmarks.measure import measure
 from experiments.job import data_root
 from experiments.keep import keep
-from pyg_mllc.data import Batch, ReadableSet, infinite_loader, load_dataset, make_batch
+from pyg_mllc.data import Batch, ReadableSet, Splits, infinite_loader, load_dataset, make_batch
 from pyg_mllc.methods import MLLC, FixMatch, Method, Supervised, UniMatch
 from pyg_mllc.nn import (
     CorrectionMemory,
     FrozenFeatures,
+    GaussianEvidence,
     LabelCorrector,
     Prediction,
     Segmenter,
@@ -34,6 +35,7 @@ LAYOUT = torch.channels_last  # as training has it
 
 NOW: dict[str, Any] = {"warmup": 0.0, "contrast_from": 0.0}
 ANCHORS = partial(CorrectionMemory, anchors=4000)
+FROZEN = partial(FrozenFeatures, strides=(8, 16, 32), embedding=False, scale=2.0)
 METHODS: dict[str, tuple[Callable[..., Method], dict[str, Any]]] = {
     "supervised": (Supervised, {}),
     "fixmatch": (FixMatch, {}),
@@ -47,12 +49,22 @@ METHODS: dict[str, tuple[Callable[..., Method], dict[str, Any]]] = {
         MLLC,
         NOW | {"memory": partial(ANCHORS, encoder=FrozenFeatures)},
     ),
+    "mllc, evidence": (
+        MLLC,
+        NOW
+        | {"memory": partial(CorrectionMemory, evidence=partial(GaussianEvidence, encoder=FROZEN))},
+    ),
 }
+
+
+def split() -> Splits:
+    """Return the images."""
+    return load_dataset("camvid", data_root("camvid"), labeled=46, size=(180, 240))
 
 
 def load() -> Callable[[], Batch]:
     """Read a batch of 4 + 4 images."""
-    splits = load_dataset("camvid", data_root("camvid"), labeled=46, size=(180, 240))
+    splits = split()
     known, rest = (
         iter(infinite_loader(ReadableSet(part), 4, 0))
         for part in (splits.labeled, splits.unlabeled)
@@ -83,6 +95,7 @@ def build(name: str) -> Method:
 def prepare_step(name: str) -> Callable[[], None]:
     """Prepare one step: losses, gradients, optimizer, teacher."""
     method, read = build(name), load()
+    method.prepare(split().labeled)
     optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4, fused=True)
     batches = cycle([read() for _ in range(BATCHES)])
 
