@@ -111,6 +111,10 @@ class MaskCorrector:
     ) -> None:
         if pixels < 1:
             raise InputError(f"expected pixels to be 1 or more, got {pixels}")
+        if anchor_rule not in ("mean", "bayes", "gaussians"):
+            raise InputError(
+                f"expected anchor_rule to be mean, bayes or gaussians, got {anchor_rule}"
+            )
         if encoder is None:
             encoder = EncoderFeatures()
         if isinstance(encoder, EncoderFeatures):
