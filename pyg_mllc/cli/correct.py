@@ -52,7 +52,7 @@ def correct_masks(
     weights: str | None = "package",
     anchors: str | Path | None = "input",
     anchor_images: str | Path | None = None,
-    anchor_rule: str | None = None,
+    anchor_rule: str = "mean",
     anchor_share: float | None = None,
     label_confidence: float | None = None,
     rounds: int = 2,
@@ -91,8 +91,7 @@ def correct_masks(
             folder of trusted masks, which is better; or nothing.
         anchor_images: images of the trusted masks; by default `images`.
         anchor_rule: `mean`, among a pixel's neighbors; `bayes`, as evidence for classes; or
-            `gaussians`, all pixels as densities of the classes. By default trusted masks are taken
-            as `gaussians`, the masks themselves as `mean`.
+            `gaussians`, all pixels as densities of the classes.
         anchor_share: weight of the anchors, more where labels are worse; by default 0.2, 1 by
             Bayes' rule, or with `gaussians` what the other masks tell.
         label_confidence: how likely a label of a mask is right, in (0, 1); by default what the
@@ -121,9 +120,6 @@ def correct_masks(
     from pyg_mllc.inference.predictor import choose_device, load
     from pyg_mllc.nn import EncoderFeatures
 
-    own = anchors == "input"
-    if anchor_rule is None:
-        anchor_rule = "gaussians" if anchors and not own else "mean"
     depends_on: dict[str, object] = {  # what results in the folder must have been made with
         "void": list(void), "encoder": encoder, "weights": weights, "anchors": anchors,
         "anchor_images": anchor_images, "anchor_rule": anchor_rule,
@@ -136,6 +132,7 @@ def correct_masks(
     for note in told:
         tell(note)
     place = choose_device(device)
+    own = anchors == "input"
     trusted, of_trusted, more = _trusted(anchors, anchor_images or images, sources, photos)
     pictures = {*photos.values(), *of_trusted.values()}
     unsupported = [path for path in (*unsupported, *more) if path not in pictures]

@@ -151,11 +151,10 @@ def test_trusted_masks_and_none(correct, truth, tmp_path):
     evidence = ["input=masks/d.png", "anchors=trusted", "anchor_rule=bayes"]
     assert correct(*evidence, "output=evidence")[0] == 0
     assert correct(*evidence, "output=same", "anchor_share=1")[0] == 0
-    assert correct(*evidence[:2], "output=default")[0] == 0  # trusted masks as densities
     assert correct(*evidence[:2], "output=densities", "anchor_rule=gaussians")[0] == 0
-    outputs = "evidence", "same", "default", "densities"
+    outputs = "evidence", "same", "densities"
     mended = [np.asarray(Image.open(tmp_path / f"{o}/labels/d.png")) for o in outputs]
-    assert (mended[0] == mended[1]).all() and (mended[2] == mended[3]).all()
+    assert (mended[0] == mended[1]).all()
     assert all((labels == truth["d"]).mean() > 0.95 for labels in mended)
     code, _, err = correct(*evidence[:2], "output=bad", "anchor_rule=median")
     assert code == 2 and "anchor_rule to be mean, bayes or gaussians, got median" in err
