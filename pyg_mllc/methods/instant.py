@@ -23,8 +23,6 @@ from pyg_mllc.utils.resize import upsample
 
 log = logging.getLogger(__name__)
 
-IMAGES = 8  # labeled ones that are corrected, each by the others, to see what rounds do
-
 
 class Instant(Method):
     """Classify pixels by their densities over a frozen encoder, and correct them; train nothing.
@@ -62,28 +60,24 @@ class Instant(Method):
     def _start_head(self, pairs: LabeledPairs) -> None:
         tried, gaussians = start_from_evidence(self.student.segmenter, pairs)
         log.info(calibration_table(tried))
-        numbers = gaussians.images[:: -(-len(gaussians.images) // IMAGES)]
-        if len(self.student.corrector.rounds) and len(numbers) > 1 and self.memory.evidence is None:
+        several = len(gaussians.images) > 1
+        if len(self.student.corrector.rounds) and several and self.memory.evidence is None:
             self.eval()
-            miou = self._measure_rounds(gaussians, tried[0].temperature, pairs, numbers)
+            miou = self._measure_rounds(gaussians, tried[0].temperature, pairs)
             path = " -> ".join(f"{100 * value:.1f}%" for value in miou)
-            advice = "" if miou[-1] > miou[0] else "; predict better without correct=true"
+            advice = "" if miou[-1] > miou[0] else "; on these better without correct=true"
             log.info(f"correction, each labeled image by the others: mIoU {path}{advice}")
             self.train()
 
     @torch.no_grad()
     def _measure_rounds(
-        self,
-        gaussians: ClassGaussians,
-        temperature: float,
-        pairs: LabeledPairs,
-        numbers: tuple[int, ...],
+        self, gaussians: ClassGaussians, temperature: float, pairs: LabeledPairs
     ) -> list[float]:
         """Return the mIoU of labeled images, each by the others, before and after each round."""
         network, classes = self.student, gaussians.num_classes
         device = network.segmenter.mean.device
         steps = [SegmentationMetrics(classes) for _ in range(1 + len(network.corrector.rounds))]
-        for number in numbers:
+        for number in gaussians.images:
             sample = pairs.samples[number]
             images, label = to_float(sample["image"])[None].to(device), sample["label"]
             maps = network.segmenter.stage_map(images)
