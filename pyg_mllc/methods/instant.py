@@ -62,12 +62,12 @@ class Instant(Method):
         log.info(calibration_table(tried))
         several = len(gaussians.images) > 1
         if len(self.student.corrector.rounds) and several and self.memory.evidence is None:
-            self.eval()
+            was_training, _ = self.training, self.eval()
             miou = self._measure_rounds(gaussians, tried[0].temperature, pairs)
             path = " -> ".join(f"{100 * value:.1f}%" for value in miou)
             advice = "" if miou[-1] > miou[0] else "; on these better without correct=true"
             log.info(f"correction, each labeled image by the others: mIoU {path}{advice}")
-            self.train()
+            self.train(was_training)
 
     @torch.no_grad()
     def _measure_rounds(
