@@ -33,6 +33,8 @@ def main() -> None:
             print(f"\n{data}, {measure}\n\n| corrector | {' | '.join(heads)} | s/image |")
             print("|---" * (len(cases) + 2) + "|")
             for method in methods:
+                if not any((*case, method) in by_key for case in cases):
+                    continue
                 cells = []
                 for case in cases:
                     if (*case, method) not in by_key:
