@@ -15,11 +15,6 @@ import numpy as np
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-try:
-    from cleanlab.segmentation.rank import get_label_quality_scores
-except ImportError as error:
-    raise SystemExit("cleanlab's scores need `pip install cleanlab`") from error
-
 from experiments.job import data_root
 from experiments.keep import keep
 from experiments.label_noise.noise import KINDS
@@ -50,6 +45,10 @@ def is_wrong(region: Region, correction: MaskCorrection, truth: np.ndarray) -> b
 
 def softmin(correction: MaskCorrection, box: Any = np.s_[:, :]) -> float:
     """Return cleanlab's score of a mask, or of a box of it: how likely its labels are wrong."""
+    try:
+        from cleanlab.segmentation.rank import get_label_quality_scores
+    except ImportError as error:
+        raise SystemExit("cleanlab's scores need `pip install cleanlab`") from error
     given, doubt = correction.given[box].numpy(), correction.doubt[box].double().numpy()
     label = np.where(given == VOID_OUT, 0, given)
     suggested = np.where(given == VOID_OUT, 1, correction.suggested[box].numpy())

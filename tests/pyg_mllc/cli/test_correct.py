@@ -92,7 +92,7 @@ def test_a_stopped_run_goes_on_to_the_same_tables(correct, truth, tmp_path, cont
     told = "not of this input, left as it was: out/labels/d.png"
     assert told in correct("input=masks")[1]
     code, _, err = correct("input=masks", "label_confidence=0.7")
-    assert code == 2 and "made with label_confidence=0.8, and now it is 0.7" in err
+    assert code == 2 and "made with label_confidence=null, and now it is 0.7" in err
 
 
 @pytest.mark.parametrize("end, last", [("npy", False), ("npz", True)])
