@@ -41,7 +41,7 @@ Labels = NDArray | Tensor
 LEAST = 1e-4  # probability, for a logarithm that is finite
 FOLDS = 256  # of images whose densities are hidden from each other
 CONFIDENCE = 0.8  # of a label, where no evidence tells it
-LABEL_DISCOUNT = 0.7  # of the temperature: best of 0.5 to 1 on held-out training images
+LABEL_DISCOUNT = 0.7  # of the temperature, see experiments/label_noise/README.md
 MAX_ERROR_RATIO = 0.8  # of wrong labels after the rounds to those before, for rounds to be taken
 
 
@@ -78,9 +78,9 @@ class MaskCorrector:
             Gaussian densities of the classes, see `ClassGaussians`. These are added to the labels
             after the rounds if they agree better with them than with the mask, else to the mask.
         anchor_share: their weight, see `LabelCorrector`; with `gaussians` that of log densities and
-            log priors. By default it is 0.7 of the temperature at which they
-            explain the other masks best; beside probabilities 0.5 of it, without priors, since a
-            network has its own, and errs in part where the encoder does.
+            log priors. By default it is 0.7 of the temperature at which they explain the other
+            masks best; beside probabilities 0.5 of it, without priors, since a network has its own,
+            and errs in part where the encoder does.
         **options: of `LabelCorrector`, such as `rounds`, `k` or `edge_aware`.
 
     Raises:

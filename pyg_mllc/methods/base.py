@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from graphs import ClassGaussians
 from pyg_mllc.data.base import SampleSet
 from pyg_mllc.data.batch import Batch
 from pyg_mllc.data.label_statistics import count_class_pixels
@@ -106,9 +107,11 @@ class Method(nn.Module):
         except ValueError as error:
             raise InputError(f"{name}: {error}") from error
 
-    def _start_head(self, pairs: LabeledPairs) -> None:
-        tried, _ = start_from_evidence(self.student.segmenter, pairs)
+    def _start_head(self, pairs: LabeledPairs) -> tuple[float, ClassGaussians]:
+        """Start the class head from evidence; return its temperature and the densities."""
+        tried, gaussians = start_from_evidence(self.student.segmenter, pairs)
         log.info(calibration_table(tried))
+        return tried[0].temperature, gaussians
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError

@@ -12,13 +12,7 @@ from pyg_mllc.data.labeled_pairs import LabeledPairs
 from pyg_mllc.errors import InputError
 from pyg_mllc.methods.base import MakeMemory, Method, without_training
 from pyg_mllc.metrics.segmentation import SegmentationMetrics
-from pyg_mllc.nn import (
-    CorrectionMemory,
-    LabelCorrector,
-    Segmenter,
-    calibration_table,
-    start_from_evidence,
-)
+from pyg_mllc.nn import CorrectionMemory, LabelCorrector, Segmenter
 from pyg_mllc.utils.resize import upsample
 
 log = logging.getLogger(__name__)
@@ -57,17 +51,17 @@ class Instant(Method):
         student, memory = without_training(segmenter, corrector, correct, memory)
         super().__init__(student, decay=0.0, memory=memory)
 
-    def _start_head(self, pairs: LabeledPairs) -> None:
-        tried, gaussians = start_from_evidence(self.student.segmenter, pairs)
-        log.info(calibration_table(tried))
+    def _start_head(self, pairs: LabeledPairs) -> tuple[float, ClassGaussians]:
+        temperature, gaussians = super()._start_head(pairs)
         several = len(gaussians.images) > 1
         if len(self.student.corrector.rounds) and several and self.memory.evidence is None:
             was_training, _ = self.training, self.eval()
-            miou = self._measure_rounds(gaussians, tried[0].temperature, pairs)
+            miou = self._measure_rounds(gaussians, temperature, pairs)
             path = " -> ".join(f"{100 * value:.1f}%" for value in miou)
             advice = "" if miou[-1] > miou[0] else "; on these better without correct=true"
             log.info(f"correction, each labeled image by the others: mIoU {path}{advice}")
             self.train(was_training)
+        return temperature, gaussians
 
     @torch.no_grad()
     def _measure_rounds(
