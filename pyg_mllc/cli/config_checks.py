@@ -70,7 +70,7 @@ def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
 
 
 def what_there_is(error: MissingConfigException) -> str | None:
-    """Say which choices there are, in the packages and folders that Hydra looked into.
+    """Describe which choices there are, in the packages and folders that Hydra looked into.
 
     Of a folder that was given, all in it; else those that are called alike, those at the top, and
     the folders. None if no group is meant.

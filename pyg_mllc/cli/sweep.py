@@ -69,7 +69,7 @@ class Sweep(Callback):
 
 
 def _tell(config: DictConfig, error: BaseException) -> None:
-    """Say why a run failed, and keep that in its folder."""
+    """Report why a run failed, and keep that in its folder."""
     told = sentence_of(error)
     folder = Path(config.hydra.runtime.output_dir)
     if not isinstance(error, OccupiedError):  # else the folder is another's
