@@ -26,7 +26,7 @@ examples:
   mllc train experiment=demo output=outputs/demo
   mllc train experiment=camvid data.root=path/to/camvid trainer.max_steps=60
   mllc data check experiment=folder data.root=path/to/folders
-  mllc train resume=outputs/camvid/2026-01-31_12-00-00
+  mllc train resume=outputs/camvid/2026-01-31_12-00-00-123456
   mllc predict checkpoint=outputs/demo/mllc/best.ckpt input=photos output=labeled
   mllc correct input=masks images=photos output=corrected
   mllc evaluate checkpoint=best.ckpt data=camvid data.root=path/to/camvid

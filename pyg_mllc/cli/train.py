@@ -209,6 +209,9 @@ def _train(
             f"{config.processes} processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... "
             "starts them"
         )
+    own_folder = any(word.startswith("output=") for word in HydraConfig.get().overrides.task)
+    if config.processes > 1 and not resume and not own_folder:
+        raise InputError("output is not given: processes of one training need one folder, output=")
     begins = not resume and rank_zero_only.rank == 0  # type: ignore[attr-defined]
     if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         for old in (out / ERROR, *out.glob("*/*.ckpt.*.part")):  # the latter are left by a kill

@@ -8,10 +8,12 @@ import time
 import numpy as np
 import pytest
 import torch
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from PIL import Image
 
 import pyg_mllc
+from pyg_mllc.cli.composition import composing
 from pyg_mllc.errors import InputError
 
 TINY = [
@@ -335,6 +337,19 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(mllc, arguments, message
     assert err.startswith("mllc: ") and err.count("\n") == 1 and "Traceback" not in err
     assert re.search(message, err)
     assert not (tmp_path / "outputs").exists()
+
+
+def test_processes_of_one_training_are_told_their_folder(mllc, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "two")
+    code, _, err = mllc("train", "trainer.devices=2")
+    assert code == 2 and err.startswith("mllc: output is not given") and err.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_runs_that_start_in_one_second_have_a_folder_each():
+    with composing():
+        folders = [compose("train", ["experiment=demo"]).output for _ in range(10)]
+    assert len(set(folders)) == 10
 
 
 def test_a_folder_with_anything_else_in_it_is_left_as_it_is(mllc, tmp_path):
