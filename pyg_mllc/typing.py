@@ -14,3 +14,7 @@ Color = tuple[int, int, int]  # red, green, blue, 0-255
 
 
 ImageLike = str | Path | Image.Image | NDArray | Tensor
+
+
+Scores = dict[str, Tensor]
+"""Scores of a set of images by name, see `SegmentationMetrics.compute`."""

@@ -51,8 +51,7 @@ def _check(cfg: DictConfig) -> int:
 
     check_choices(cfg)
     allow = trusted(cfg)
-    parts = checked_parts(cfg, allow)
-    method = cast("type[Method]", resolve(parts["method"]["_target_"], packages(allow), "method"))
+    parts = checked_parts(cfg, allow, built=("data",))
     begun = time.perf_counter()
     with _warnings() as (warned, notes):
         splits = make(parts["data"], "data")
@@ -65,10 +64,14 @@ def _check(cfg: DictConfig) -> int:
     found, more = find_sample_problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
     of_labels, doubts = find_labeling_problems(seen, splits)
     found = warned | found | of_labels
-    if method.uses_unlabeled and not len(splits.unlabeled):
-        found["unlabeled images, of which there are none"] = [
-            f"{method.__name__} learns from unlabeled images: add some, or take method=supervised."
-        ]
+    if not len(splits.unlabeled):
+        target = parts["method"]["_target_"]
+        method = cast("type[Method]", resolve(target, packages(allow), "method"))
+        if method.uses_unlabeled:
+            found["unlabeled images, of which there are none"] = [
+                f"{method.__name__} learns from unlabeled images: add some, "
+                "or take method=supervised."
+            ]
     seconds = time.perf_counter() - begun
     rich.print(_parts(seen), _classes(seen, splits.spec))
     print(f"{total:,} images in {seconds:.1f} s, {1000 * seconds / total:.1f} s per thousand")

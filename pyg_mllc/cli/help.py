@@ -1,7 +1,7 @@
 """`mllc <command> --help`: each option with its value and what its docstring says of it."""
 
+import ast
 import re
-import sys
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Iterable, Iterator
 from inspect import signature
@@ -23,6 +23,7 @@ from pyg_mllc.cli.config_checks import check_choices
 from pyg_mllc.cli.overrides import in_quotes, quoted
 from pyg_mllc.cli.trusted_config import checked_parts, trusted
 from pyg_mllc.errors import InputError
+from pyg_mllc.utils.targets import find_definition
 
 if TYPE_CHECKING:
     from pyg_mllc.inference.checkpoint import Config
@@ -64,7 +65,7 @@ def print_help(command: str, arguments: list[str]) -> None:
         chosen = {k: v for k, v in config.hydra.runtime.choices.items() if "hydra" not in k}
         choices = {group: _choices(group.split("@")[0]) for group in chosen}
     check_choices(config)
-    checked_parts(config, trusted(config), needed=())  # before anything that it names is imported
+    checked_parts(config, trusted(config), needed=(), built=())  # before anything is imported
     values = cast("Config", OmegaConf.to_container(config, resolve=False))
     del values["hydra"]
     meanings = _function_options(command) | dict(_comments(text))
@@ -86,7 +87,7 @@ def options(values: "Config", meanings: dict[str, str], prefix: str = "") -> Ite
         prefix: name of the part, with a dot behind it.
     """
     if "_target_" in values:
-        meanings = _documented(get_object(values["_target_"]))
+        meanings = _documented(values["_target_"])
     for name, value in values.items():
         if isinstance(value, dict) and value:
             yield from options(value, {}, f"{prefix}{name}.")
@@ -109,26 +110,34 @@ def _function_options(command: str) -> dict[str, str]:
     if command == "check":  # no function of Python's
         return {}
     function = getattr(pyg_mllc, "correct_masks" if command == "correct" else command)
-    meanings = _documented(function)
+    meanings = _documented(f"{function.__module__}.{function.__name__}")
     for name, parameter in signature(function).parameters.items():
         if parameter.default is parameter.empty and name in meanings:
             meanings[name] = f"needed: {meanings[name]}"
     return meanings
 
 
-def _documented(target: object) -> dict[str, str]:
+def _documented(target: str) -> dict[str, str]:
     """Return the description of each argument; `**options` name the object that has the rest."""
+    module, text = _docstring(target)
     meanings: dict[str, str] = {}
-    for argument in parse(target.__doc__ or "", style=DocstringStyle.GOOGLE).params:
+    for argument in parse(text, style=DocstringStyle.GOOGLE).params:
         meaning = " ".join((argument.description or "").split())
         meaning = re.sub(r",? see `\w+`", "", meaning) or meaning  # nobody can look there from here
         named = re.search(r"`(\w+)`", meaning)
         if argument.arg_name.startswith("**") and named:
-            others = _documented(getattr(sys.modules[target.__module__], named[1]))
-            meanings = others | meanings
+            meanings = _documented(f"{module}.{named[1]}") | meanings
         else:
             meanings[argument.arg_name] = meaning
     return meanings
+
+
+def _docstring(target: str) -> tuple[str, str]:
+    """Return the module that defines a class or function, and its docstring."""
+    if definition := find_definition(target):
+        return definition[0], ast.get_docstring(definition[1]) or ""
+    code = get_object(target)
+    return code.__module__, code.__doc__ or ""
 
 
 def _choices(group: str) -> list[str]:

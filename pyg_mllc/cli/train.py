@@ -42,7 +42,6 @@ from pyg_mllc.cli.run_dir import (
 from pyg_mllc.cli.trusted_config import TRAINED, allowed, checked_parts, trusted
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.results import TrainingResult
-from pyg_mllc.inference.checkpoint import Config, describe
 from pyg_mllc.utils.distributed import rank_and_size
 from pyg_mllc.utils.instantiate import make, make_factory
 from pyg_mllc.utils.io import atomic_open
@@ -50,6 +49,7 @@ from pyg_mllc.utils.provenance import Provenance
 
 if TYPE_CHECKING:
     from pyg_mllc.data import Splits
+    from pyg_mllc.inference.checkpoint import Config
     from pyg_mllc.methods import Method
     from pyg_mllc.training import TrainerConfig
 
@@ -285,8 +285,10 @@ def _goes_on(out: Path, allow: Sequence[str]) -> Iterator[None]:
         raise Stopped(f"stopped; {again} goes on") from None
 
 
-def _described(parts: dict[str, Config], method: str, splits: "Splits") -> Config:
+def _described(parts: "dict[str, Config]", method: str, splits: "Splits") -> "Config":
     """Return what the network is built from, for its checkpoints."""
+    from pyg_mllc.inference.checkpoint import describe
+
     plain = {"model": parts["model"], "corrector": parts["corrector"], "method": parts[method]}
     return describe(splits.spec.classes, splits.spec.colors, splits.labeled.size, **plain)
 

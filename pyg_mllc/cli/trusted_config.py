@@ -65,7 +65,10 @@ def trusted(cfg: DictConfig) -> list[str]:
 
 
 def checked_parts(
-    cfg: DictConfig, allow: Sequence[str], needed: Sequence[str] = ("data",)
+    cfg: DictConfig,
+    allow: Sequence[str],
+    needed: Sequence[str] = ("data",),
+    built: Sequence[str] = (*NAMED, *NETWORK),
 ) -> "dict[str, Config]":
     """Return the parts of a configuration in plain containers, all that they name being allowed.
 
@@ -75,6 +78,7 @@ def checked_parts(
         cfg: options of a command.
         allow: packages whose code may run, in addition to pyg_mllc.
         needed: parts that there must be.
+        built: parts that will be built; what others name is not imported if it is known.
 
     Returns:
         What there is of data, trainer, optimizer, scheduler, model, corrector, method and baseline,
@@ -92,9 +96,9 @@ def checked_parts(
         if not isinstance(part, dict) or "_target_" not in part:
             raise InputError(f"{name}={part} is no part of a run: it needs options and a _target_")
         if name in NAMED:
-            check(part, allow, name, NAMED[name])
+            check(part, allow, name, NAMED[name], name in built)
         else:
-            check(part, packages(allow), name)
+            check(part, packages(allow), name, built=name in built)
     return parts
 
 

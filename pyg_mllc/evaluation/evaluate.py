@@ -9,8 +9,8 @@ from pyg_mllc.data import OriginalSizeDataset, SampleSet, eval_loader, to_float
 from pyg_mllc.errors import InputError
 from pyg_mllc.evaluation.example_selector import ExampleSelector
 from pyg_mllc.evaluation.results import Evaluation, Example, ImageFigures
-from pyg_mllc.metrics.segmentation import Scores, SegmentationMetrics
-from pyg_mllc.typing import IGNORE
+from pyg_mllc.metrics.segmentation import SegmentationMetrics
+from pyg_mllc.typing import IGNORE, Scores
 from pyg_mllc.utils.validation import check_count
 
 STAGES = ("before correction", "after correction")

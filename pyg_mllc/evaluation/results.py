@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_mllc.metrics.segmentation import Scores
-from pyg_mllc.typing import IGNORE
+from pyg_mllc.typing import IGNORE, Scores
 from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.utils.provenance import Provenance
 

@@ -9,10 +9,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from pyg_mllc.metrics.boundary import boundary_counts, boundary_f
 from pyg_mllc.metrics.calibration import BINS, calibration_error, reliability
-from pyg_mllc.typing import IGNORE
-
-Scores = dict[str, Tensor]
-"""Scores of a set of images by name, see `SegmentationMetrics.compute`."""
+from pyg_mllc.typing import IGNORE, Scores
 
 
 def iou(confusion: Tensor) -> Tensor:

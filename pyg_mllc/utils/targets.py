@@ -1,10 +1,10 @@
 """Checks of the targets in a plain configuration, before anything is imported."""
 
+import ast
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from pyg_mllc.errors import InputError
 
@@ -41,7 +41,36 @@ def targets(value: Any) -> Iterator[str]:
             yield from targets(entry)
 
 
-def check(value: Any, allowed: Sequence[str], name: str = "", named: Sequence[str] = ()) -> None:
+def find_definition(target: str) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
+    """Find a class or function of pyg_mllc in its source, for the import may take seconds.
+
+    Args:
+        target: Full name, such as `pyg_mllc.nn.Segmenter`.
+
+    Returns:
+        The module that defines it and the definition there; None if pyg_mllc has no such name.
+    """
+    module, _, name = target.rpartition(".")
+    root, *inside = module.split(".")
+    path = Path(__file__).parents[1].joinpath(*inside)
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if root != "pyg_mllc" or not file.is_file():
+        return None
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return module, node
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return find_definition(f"{node.module}.{name}")
+    return None
+
+
+def check(
+    value: Any,
+    allowed: Sequence[str],
+    name: str = "",
+    named: Sequence[str] = (),
+    built: bool = True,
+) -> None:
     """Check that a configuration holds plain values and allowed targets only.
 
     Args:
@@ -49,6 +78,7 @@ def check(value: Any, allowed: Sequence[str], name: str = "", named: Sequence[st
         allowed: Packages whose code it may name.
         name: Name of the configuration, for messages.
         named: Further full names that it may name, see `resolve`.
+        built: Whether it will be built; otherwise, known targets are not imported.
 
     Raises:
         InputError: If an entry is not allowed, naming the entry.
@@ -61,12 +91,12 @@ def check(value: Any, allowed: Sequence[str], name: str = "", named: Sequence[st
                 )
             if "options" in name.split(".") and any(word in key for word in READING):
                 raise InputError(f"{name} may not name files or addresses, got {key}={entry!r}")
-            check(entry, allowed, f"{name}.{key}".lstrip("."), named)
-        if "_target_" in value:
+            check(entry, allowed, f"{name}.{key}".lstrip("."), named, built)
+        if "_target_" in value and (built or not _is_known(value["_target_"], allowed, named)):
             resolve(value["_target_"], allowed, name, named)
     elif isinstance(value, list | tuple):
         for entry in value:
-            check(entry, allowed, name, named)
+            check(entry, allowed, name, named, built)
     elif not isinstance(value, str | int | float | bool | None):
         raise InputError(
             f"{name}={value!r} is neither number, word nor list, so it cannot be kept in a "
@@ -96,7 +126,7 @@ def resolve(
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
         raise InputError(f"{where} names {target!r}, which is no class: give one as in mine.Method")
     module, _, last = target.rpartition(".")
-    if target in named or any(module == root or module.startswith(f"{root}.") for root in allowed):
+    if target in named or _is_inside(module, allowed):
         try:
             code = getattr(import_module(module), last)
         except (ImportError, AttributeError) as error:
@@ -114,6 +144,20 @@ def resolve(
     )
 
 
+def _is_inside(module: str, allowed: Sequence[str]) -> bool:
+    return any(module == root or module.startswith(f"{root}.") for root in allowed)
+
+
+def _is_known(target: Any, allowed: Sequence[str], named: Sequence[str]) -> bool:
+    """Return whether a target is a class of pyg_mllc, or one that may be named."""
+    if target in named:
+        return True
+    if not isinstance(target, str) or not _is_inside(target.rpartition(".")[0], allowed):
+        return False
+    _, code = find_definition(target) or ("", None)
+    return isinstance(code, ast.ClassDef)
+
+
 def _defined(code: Any, allowed: Sequence[str], any_code: bool) -> bool:
     """Return whether allowed packages define code, and whether its kind is allowed."""
     roots = {root.split(".")[0] for root in allowed}
@@ -122,6 +166,8 @@ def _defined(code: Any, allowed: Sequence[str], any_code: bool) -> bool:
 
 
 def _is_module(code: Any) -> bool:
+    from torch import nn  # takes seconds to import
+
     return isinstance(code, type) and issubclass(code, nn.Module)
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pyg_mllc.evaluation.results import Evaluation, TrainingResult
-from pyg_mllc.metrics.segmentation import Scores
+from pyg_mllc.typing import Scores
 from pyg_mllc.utils.io import atomic_open
 from pyg_mllc.visualization.examples import legend_below
 from pyg_mllc.visualization.report.tables import file_name

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyg_mllc.evaluation.results import Evaluation, ImageFigures, TrainingResult
-from pyg_mllc.metrics.segmentation import Scores
+from pyg_mllc.typing import Scores
 from pyg_mllc.utils.io import write_csv
 from pyg_mllc.visualization.examples import percent
 

@@ -1,4 +1,5 @@
 import re
+import subprocess
 import sys
 from itertools import pairwise
 
@@ -109,3 +110,21 @@ def test_help_has_an_example_and_explains_each_option(mllc, name):
     } <= {n.split(".")[0] for n in names}  # fmt: skip
     for option, after in pairwise(told):
         assert not re.match(r"  \w", option) or after.startswith("      "), option
+
+
+@pytest.mark.parametrize(
+    "command, heavy",
+    [
+        ("predict --help", {"torch"}),
+        ("correct --help", {"torch"}),
+        ("train --help", {"torch_geometric", "torch._dynamo", "lightning", "timm"}),
+        ("data info", {"torch_geometric", "torch._dynamo", "lightning", "timm"}),
+        ("data check data=textures", {"torch_geometric", "torch._dynamo", "lightning", "timm"}),
+    ],
+)
+def test_only_what_a_command_needs_is_imported(command, heavy, tmp_path):
+    code = (
+        f"import sys\nfrom pyg_mllc.cli import main\nmain()\nassert not {heavy} & set(sys.modules)"
+    )
+    words = [sys.executable, "-c", code, *command.split()]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
