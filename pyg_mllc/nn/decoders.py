@@ -1,5 +1,6 @@
 """Encoders with matching decoders: our own small decoders, and those of smp."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import segmentation_models_pytorch as smp
@@ -23,7 +24,7 @@ class Pair(NamedTuple):
 
     encoder: nn.Module  # images (B, 3, H, W) -> list of maps
     decoder: nn.Module  # list of maps -> one map (B, width, h, w)
-    config: dict[str, Any]  # the encoder's, of timm
+    config: Mapping[str, object]  # the encoder's, of timm
     multiple: int  # of which height and width of the images must be
 
 
@@ -165,7 +166,7 @@ def _own(
     width: int,
     stride: int,
     beside: bool,
-    **more: Any,
+    **more: object,
 ) -> Pair:
     extractor: Any = create_encoder(encoder, weights, **more)
     reductions, channels = extractor.feature_info.reduction(), extractor.feature_info.channels()
@@ -182,7 +183,7 @@ def _own(
     return Pair(Stages(extractor), made, extractor.pretrained_cfg, multiple=reductions[0])
 
 
-def _smp(encoder: str, weights: str | None, decoder: str, **more: Any) -> Pair:
+def _smp(encoder: str, weights: str | None, decoder: str, **more: object) -> Pair:
     if decoder == "deeplabv3plus" and "output_stride" in more:
         more["encoder_output_stride"] = more.pop("output_stride")
 
@@ -194,17 +195,17 @@ def _smp(encoder: str, weights: str | None, decoder: str, **more: Any) -> Pair:
         )
         return model
 
-    model = build_filled(make, encoder, weights, lambda model: model.encoder)
+    model: Any = build_filled(make, encoder, weights, lambda model: model.get_submodule("encoder"))
     return Pair(model.encoder, model.decoder, model.encoder.model.pretrained_cfg, multiple=32)
 
 
-def _dpt(encoder: str, weights: str | None, **more: Any) -> Pair:
+def _dpt(encoder: str, weights: str | None, **more: object) -> Pair:
     def make(shift: float = 0.0, **flexible: bool) -> nn.Module:
         source = weight_options(encoder, weights, shift)
         vit: nn.Module = TimmViTEncoder(encoder, **source, **more, **flexible)
         return vit
 
-    vit = build_filled(make, encoder, weights)
+    vit: Any = build_filled(make, encoder, weights)
     if len(set(vit.output_strides)) > 1:
         raise InputError(
             f"model.decoder=dpt takes vision transformers of one stride, and "
@@ -224,7 +225,7 @@ def create_pair(
     width: int,
     stride: int,
     beside: bool = False,
-    **more: Any,
+    **more: object,
 ) -> Pair:
     """Build an encoder and a decoder that fits it.
 

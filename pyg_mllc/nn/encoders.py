@@ -25,7 +25,7 @@ PACKAGED = {
 }
 
 
-def create_encoder(name: str, weights: str | None = None, **options: Any) -> nn.Module:
+def create_encoder(name: str, weights: str | None = None, **options: object) -> nn.Module:
     """Create a timm encoder that returns one feature map a stage.
 
     Args:
@@ -41,20 +41,19 @@ def create_encoder(name: str, weights: str | None = None, **options: Any) -> nn.
             encoder, or an option does not suit the encoder.
     """
 
-    def make(shift: float = 0.0, **flexible: Any) -> nn.Module:
-        chosen = weight_options(name, weights, shift)
-        return timm.create_model(name, features_only=True, **chosen, **options, **flexible)
+    def make(shift: float = 0.0, **flexible: bool) -> nn.Module:
+        more: dict[str, Any] = {**weight_options(name, weights, shift), **options, **flexible}
+        return timm.create_model(name, features_only=True, **more)
 
-    extractor: nn.Module = build_filled(make, name, weights)
-    return extractor
+    return build_filled(make, name, weights)
 
 
 def build_filled(
-    make: Callable[..., Any],
+    make: Callable[..., nn.Module],
     name: str,
     weights: str | None,
-    encoder: Callable[[Any], nn.Module] = lambda built: built,
-) -> Any:
+    encoder: Callable[[nn.Module], nn.Module] = lambda built: built,
+) -> nn.Module:
     """Build a timm encoder for images of any size if possible, and verify that weights are loaded.
 
     Args:
@@ -129,7 +128,7 @@ def check_name(name: str) -> None:
         )
 
 
-def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[str, Any]:
+def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[str, object]:
     """Return timm's options for a source of weights.
 
     Args:
@@ -156,7 +155,7 @@ def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[s
     return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
 
 
-def _flexible(make: Callable[..., Any]) -> Any:
+def _flexible(make: Callable[..., nn.Module]) -> nn.Module:
     """Build for images of any size, by the option of the encoder family."""
     for flexible in ({"dynamic_img_size": True}, {"strict_img_size": False}):
         try:
