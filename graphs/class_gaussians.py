@@ -17,7 +17,12 @@ class ClassSums(NamedTuple):
     second: Tensor  # S (D, D), sum of outer products of all features
 
     def plus(self, other: "ClassSums", factor: float = 1.0) -> "ClassSums":
-        """Return these sums plus `factor` times others."""
+        """Return these sums plus `factor` times others.
+
+        Args:
+            other: sums over other nodes.
+            factor: 1 adds the nodes, -1 removes them.
+        """
         return ClassSums(*(a + factor * b for a, b in zip(self, other, strict=True)))
 
 
@@ -59,9 +64,9 @@ class ClassGaussians(nn.Module):
     the features, so it can be exported as a convolution of 1 x 1. Classes without nodes receive the
     mean of the others.
 
-    Everything is a sum over nodes: nodes are added part by part, sums of several processes are
-    merged, and the sums of an image are kept, so that it can be subtracted exactly where that very
-    image is looked at. An image takes 8 D (D + C) bytes.
+    Everything is a sum over nodes. So nodes are added part by part, and sums of several processes
+    are merged. The sums of each image are kept, 8 D (D + C) bytes, so that densities for that image
+    can leave it out exactly.
 
     It assumes that classes are of one blob each and of the same shape. It fails where a class has
     several distant blobs, or differs from another in its spread alone.

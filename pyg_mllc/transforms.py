@@ -62,6 +62,9 @@ class StrongView(nn.Module):
 
     Args:
         mix: `cutmix` (a box of the other image), `classmix` (half of its classes) or `none`.
+
+    Raises:
+        ValueError: if `mix` is another word.
     """
 
     def __init__(self, mix: str = "cutmix") -> None:

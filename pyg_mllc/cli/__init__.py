@@ -1,4 +1,4 @@
-"""The command line, one command a file. Hydra enters here and nowhere else."""
+"""Command line, one command per file; Hydra is used here and nowhere else."""
 
 import gc
 import logging

@@ -95,10 +95,14 @@ class TableSource(ConfigSource):
 
 
 class TableSearchPath(SearchPathPlugin):
-    """Adds the tables to where Hydra looks."""
+    """Plugin of Hydra that adds the tables to its search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add them behind the folders."""
+        """Append the tables to the folders.
+
+        Args:
+            search_path: that of Hydra, changed in place.
+        """
         search_path.append("tables", f"{TableSource.scheme()}://")
 
 

@@ -1,4 +1,4 @@
-"""Choices of the groups of options: which there are, and whether what was chosen is one."""
+"""Checks of the choices of config groups, and of options without an effect."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,8 +16,11 @@ from pyg_mllc.errors import InputError
 def check_choices(cfg: DictConfig) -> None:
     """Raise if an override selects no config group, so that nothing would read it.
 
+    Args:
+        cfg: options of a run.
+
     Raises:
-        InputError: saying how to write it.
+        InputError: if so; the message says how to write it.
     """
     stray, baseline = cfg.get("experiment"), cfg.get("baseline")
     if stray:
@@ -33,12 +36,21 @@ MEMORY = r"((frozen_encoder|evidence)@)?method\.memory"  # options of what corre
 
 
 def method_name(method: DictConfig) -> str:
-    """Return the name of a method in folders and messages."""
+    """Return the name of a method in folders and messages.
+
+    Args:
+        method: options of the method, with its `_target_`.
+    """
     return str(method._target_).rsplit(".", 1)[-1].lower()
 
 
 def tell_unread(cfg: DictConfig, options: Iterable[str]) -> None:
-    """Name those options that have no effect as others are chosen."""
+    """Print the options that have no effect, because of other options.
+
+    Args:
+        cfg: options of a run.
+        options: overrides of the command line.
+    """
     unread = dict(_unread(cfg))
     for option in options:
         for pattern, reason in unread.items():
@@ -70,10 +82,16 @@ def _unread(cfg: DictConfig) -> Iterator[tuple[str, str]]:
 
 
 def what_there_is(error: MissingConfigException) -> str | None:
-    """Describe which choices there are, in the packages and folders that Hydra looked into.
+    """Describe the choices of a group, in the packages and folders that Hydra looked into.
 
-    Of a folder that was given, all in it; else those that are called alike, those at the top, and
-    the folders. None if no group is meant.
+    For the name of a folder, these are all choices in it. Otherwise they are similar names, the
+    choices at the top, and the folders.
+
+    Args:
+        error: error of Hydra about a missing choice.
+
+    Returns:
+        The description; None if the error is not about a group.
     """
     group, _, wanted = (error.missing_cfg_file or "").partition("/")
     names = _choices(group, str(error))

@@ -24,7 +24,12 @@ MAX_ISSUE_RATE = 0.25  # share of suspected labels above which the suspicion its
 
 
 def kept(results: Results, source: Source) -> "Config":
-    """Return the findings of a mask, as `write` stored them."""
+    """Return the findings of a mask, as `write` stored them.
+
+    Args:
+        results: folder of results.
+        source: the mask.
+    """
     return json.loads(results.paths(source.name)["found"].read_text())
 
 
@@ -35,14 +40,15 @@ def write(
     spec: "DatasetSpec",
     rests_on: str,
 ) -> None:
-    """Write the pictures of a corrected mask, and what was found in it.
+    """Write the pictures and the findings of a corrected mask.
 
     Args:
         paths: of its files, by kind.
-        photo: the image of the mask.
-        found: what `MaskCorrector.correct` gave.
+        photo: image of the mask.
+        found: result of `MaskCorrector.correct`.
         spec: the classes.
-        rests_on: digest of all files that it rests on: when it changes, the mask is done anew.
+        rests_on: digest of all files that the result depends on; when it changes, the mask is
+            corrected again.
     """
     from pyg_mllc.data.image_io import as_tensor
     from pyg_mllc.inference.label_issues import find_label_issues
@@ -79,16 +85,16 @@ class MaskReport(NamedTuple):
 def write_tables(
     results: Results, sources: Sequence[Source], classes: Sequence[str], files: FolderReport
 ) -> MaskReport:
-    """Write `issues.csv` and `confusions.csv` of all masks that are corrected.
+    """Write `issues.csv` and `confusions.csv` of all corrected masks.
 
     Args:
-        results: the folder.
+        results: folder of results.
         sources: the corrected masks.
-        classes: names.
-        files: what was done.
+        classes: names of the C classes.
+        files: counts of the files.
 
     Returns:
-        What was done, and what was found.
+        The counts, and the findings.
     """
     from pyg_mllc.inference.label_issues import (
         COLUMNS,
@@ -118,7 +124,11 @@ def write_tables(
 
 
 def print_findings(report: MaskReport) -> None:
-    """Print the likeliest wrong masks and regions, and what was changed."""
+    """Print the likeliest wrong masks and regions, and the changes.
+
+    Args:
+        report: of all masks.
+    """
     count = report.files.done + report.files.skipped
     if not count:
         return

@@ -1,4 +1,4 @@
-"""`mllc data check`: read a data set as training would, and tell what would hurt it."""
+"""`mllc data check`: read a data set as training would, and report problems."""
 
 import logging
 import sys

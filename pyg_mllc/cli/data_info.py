@@ -44,7 +44,14 @@ def print_data_sets() -> None:
 
 
 def print_classes(name: str) -> None:
-    """Print the classes of a data set."""
+    """Print the classes of a data set.
+
+    Args:
+        name: of a built-in data set.
+
+    Raises:
+        InputError: if there is none of this name.
+    """
     from pyg_mllc.data import TEXTURES, get_spec
     from pyg_mllc.typing import IGNORE
 
@@ -64,5 +71,9 @@ def print_classes(name: str) -> None:
 
 
 def swatch(color: tuple[int, int, int]) -> str:
-    """Return a patch of a color for rich."""
+    """Return a patch of a color for rich.
+
+    Args:
+        color: red, green and blue, 0-255.
+    """
     return f"[rgb({','.join(map(str, color))})]███[/]"

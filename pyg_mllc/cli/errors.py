@@ -1,4 +1,4 @@
-"""Errors that a user can mend, as one sentence and exit code 2."""
+"""Errors that a user can fix, printed as one sentence with exit code 2."""
 
 import sys
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ RENAMED = {  # options of 0.1 whose new names do not resemble them
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn an error that the user can mend into one sentence and exit code 2."""
+    """Turn an error that the user can fix into one sentence and exit code 2."""
     try:
         yield
     except Exception as error:
@@ -41,18 +41,34 @@ def one_sentence() -> Iterator[None]:
 
 
 def refuse(sentence: str, code: int = 2) -> NoReturn:
-    """Print a sentence and exit."""
+    """Print a sentence on the error output and exit.
+
+    Args:
+        sentence: what is wrong, and how to fix it.
+        code: exit code.
+
+    Raises:
+        SystemExit: always.
+    """
     print(f"mllc: {sentence}", file=sys.stderr)
     sys.exit(code)
 
 
 def short(path: Path) -> Path:
-    """Return a path relative to the current folder, if it lies inside."""
+    """Return a path relative to the current folder, if it lies inside.
+
+    Args:
+        path: absolute path.
+    """
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def sentence_of(error: BaseException | None) -> str | None:
-    """Return one sentence for the user, or None if the user cannot mend the cause."""
+    """Return one sentence for the user, or None if the user cannot fix the cause.
+
+    Args:
+        error: any error, or None.
+    """
     hydras = None
     if isinstance(error, OSError) and error.filename:
         mend = "check this path and the space there (output=<folder> sets where results go)"

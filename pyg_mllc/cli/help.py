@@ -1,4 +1,4 @@
-"""`mllc <command> --help`: each option with its value and what its docstring says of it."""
+"""`mllc <command> --help`: each option with its value and its description."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The folder of results, which a second call goes on with, and the report on it."""
+"""Folders of results, which a second call continues, and their report."""
 
 import hashlib
 import json
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def check_output(folder: Path, own: Collection[str] = ()) -> None:
     """Raise if a folder cannot be written to, or a data set is read from it.
 
-    What the classes of results are called would else be what the data set's are.
+    Otherwise the table of classes of the results would be read as that of the data set.
 
     Args:
-        folder: for results.
-        own: names in it that are of earlier results.
+        folder: folder for results.
+        own: names in it that belong to earlier results.
 
     Raises:
         InputError: if so.
@@ -44,7 +44,7 @@ def check_output(folder: Path, own: Collection[str] = ()) -> None:
 
 
 class Results:
-    """A folder of results: one subfolder a kind, one file an input, under the input's name.
+    """Folder of results: one subfolder per kind, one file per input, under the input's name.
 
     Args:
         folder: for all of it; made when the first file is written.
@@ -115,17 +115,29 @@ class Results:
         return any(file.is_file() for file in files)
 
     def paths(self, name: str) -> dict[str, Path]:
-        """Return the file of each kind for one input."""
+        """Return the file of each kind for one input.
+
+        Args:
+            name: of the input.
+        """
         return {kind: self.folder / kind / (name + end) for kind, end in self.kinds.items()}
 
     def others(self, sources: Iterable[Source]) -> list[Path]:
-        """Return results of other inputs, such as of files since removed."""
+        """Return results of other inputs, such as files that were removed since.
+
+        Args:
+            sources: the inputs.
+        """
         kind, end = next(iter(self.kinds.items()))
         known = {self.paths(source.name)[kind] for source in sources}
         return sorted(set((self.folder / kind).rglob(f"*{end}")) - known)
 
     def done(self, source: Source) -> bool:
-        """Check if all results of an input exist and are newer than the input."""
+        """Return whether all results of an input exist and are newer than the input.
+
+        Args:
+            source: the input.
+        """
         if not source.path.exists():
             return False
         state = source.path.stat()
@@ -172,6 +184,10 @@ def print_report(report: FolderReport, unit: str) -> None:
 
 
 def digest(path: Path) -> str:
-    """Return a digest of a file's content, 16 hexadecimal digits."""
+    """Return a digest of a file's content, 16 hexadecimal digits.
+
+    Args:
+        path: of the file.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

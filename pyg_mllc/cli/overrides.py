@@ -1,4 +1,4 @@
-"""Values as a shell gives them, in the quotes that Hydra's grammar asks for."""
+"""Quotes around values of the command line, for Hydra's grammar."""
 
 import re
 from pathlib import Path
@@ -16,9 +16,15 @@ QUOTED = re.compile(r"""(["']).*\1""")
 
 
 def quoted(argument: str) -> str:
-    """Quote the value of `option=value` where Hydra would stumble over it, as over most paths.
+    """Quote the value of `option=value` where Hydra's grammar needs quotes, as for most paths.
 
-    `~/` becomes the home folder, for most shells leave it as it is after a `=`.
+    `~/` becomes the home folder, because most shells leave it unchanged after `=`.
+
+    Args:
+        argument: word of the command line.
+
+    Returns:
+        The word, quoted or as it was.
 
     >>> quoted("input=été (1)/a&b.png"), quoted("k=20"), quoted("k=choice(1,2)")
     ("input='été (1)/a&b.png'", 'k=20', 'k=choice(1,2)')
@@ -42,7 +48,11 @@ def quoted(argument: str) -> str:
 
 
 def in_quotes(value: str) -> str:
-    """Put a word in quotes, and what Hydra would read otherwise there."""
+    """Return a word in quotes, with Hydra's special characters escaped.
+
+    Args:
+        value: any text.
+    """
     inside = re.sub(r"(\\*)'", lambda m: 2 * m[1] + r"\'", value)
     inside = re.sub(r"(\\+)$", lambda m: 2 * m[1], inside)  # a backslash would quote the end
     return f"'{inside}'"

@@ -1,4 +1,4 @@
-"""The folder of a run: what it holds before anything is trained, and how a run goes on from it."""
+"""Folder of a run: what it holds before training, and how a run resumes from it."""
 
 import re
 import shlex
@@ -38,15 +38,18 @@ CHANGEABLE = (
 
 
 class OccupiedError(InputError):
-    """Another process trains in the folder."""
+    """Error for a folder in which another process trains."""
 
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """Hold the folder of a run, which two trainings at a time would spoil; let go however it ends.
+    """Lock the folder of a run, so that no other training writes to it at the same time.
 
-    Of several processes of one training, the first does so. On a file system that knows no locks
-    nobody does.
+    Of several processes of one training, the first holds the lock. On a file system without locks,
+    none does.
+
+    Args:
+        out: folder of the run.
 
     Raises:
         OccupiedError: if another process trains in it.
@@ -74,7 +77,13 @@ def alone(out: Path) -> Iterator[None]:
 
 
 def begin_run(out: Path, cfg: DictConfig, splits: "Splits") -> None:
-    """Write what the run is, and put away what is left of one that it takes the place of."""
+    """Write the options and image lists of a run, and put away the results of an earlier one.
+
+    Args:
+        out: folder of the run.
+        cfg: its options.
+        splits: its data.
+    """
     from pyg_mllc.data import write_partition
     from pyg_mllc.inference.checkpoint import FORMAT
 
@@ -97,17 +106,24 @@ def begin_run(out: Path, cfg: DictConfig, splits: "Splits") -> None:
 
 
 def check_run(folder: Path) -> None:
-    """Raise if a folder holds no run to go on with.
+    """Raise if a folder holds no run to resume.
+
+    Args:
+        folder: value of `resume=`.
 
     Raises:
-        InputError: if so.
+        InputError: if it has no file of options.
     """
     if not (folder / RUN).is_file():
         raise InputError(f"resume={folder} is no folder of a run: it has no {RUN}")
 
 
 def given_changes() -> list[str]:
-    """Return the overrides that the command line gives for a resumed run."""
+    """Return the overrides that the command line gives for a resumed run.
+
+    Raises:
+        InputError: if one of them may not change.
+    """
     found = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     for change in found:
         if change.split("=")[0] not in CHANGEABLE:
@@ -120,6 +136,10 @@ def given_changes() -> list[str]:
 
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
     """Return the options of an earlier run, with changes.
+
+    Args:
+        out: folder of the run.
+        changed: overrides, such as `trainer.num_workers=0`.
 
     Raises:
         InputError: as `read_run` and `check_format`.
@@ -137,6 +157,9 @@ def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:
 
 def read_run(out: Path) -> DictConfig:
     """Return the options of a run, which somebody else may have written.
+
+    Args:
+        out: folder of the run.
 
     Raises:
         InputError: if the file holds no options of a run, or more than plain values.
@@ -159,8 +182,12 @@ def read_run(out: Path) -> DictConfig:
 def check_format(cfg: DictConfig, out: Path) -> None:
     """Raise if another version of pyg_mllc began a run.
 
+    Args:
+        cfg: options of the run.
+        out: folder of the run.
+
     Raises:
-        InputError: saying what to do.
+        InputError: if so; the message says what to do.
     """
     from pyg_mllc.inference.checkpoint import FORMAT
 
@@ -172,13 +199,23 @@ def check_format(cfg: DictConfig, out: Path) -> None:
 
 
 def resuming(out: Path, allow: Sequence[str] = ()) -> str:
-    """Return the command that goes on with a run."""
+    """Return the command that resumes a run.
+
+    Args:
+        out: folder of the run.
+        allow: packages whose code may run.
+    """
     more = f" allow=[{','.join(allow)}]" if allow else ""
     return f"mllc train resume={short(out)}{more}"
 
 
 def same_run(cfg: DictConfig, other: DictConfig) -> bool:
-    """Check if two runs differ only in their folders and in options that may change."""
+    """Return whether two runs differ only in their folders and in options that may change.
+
+    Args:
+        cfg: options of a run.
+        other: options of another run.
+    """
     both = [OmegaConf.create(OmegaConf.to_yaml(c, resolve=True)) for c in (cfg, other)]
     for each in both:
         for option in ("output", "overwrite", "resume", "format", *CHANGEABLE):

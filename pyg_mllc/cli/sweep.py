@@ -40,16 +40,21 @@ class Job(NamedTuple):
 
 
 class Sweep(Callback):
-    """Hydra calls it as the runs of a sweep end."""
+    """Callback of Hydra that reports the runs of a sweep as they end."""
 
     def __init__(self) -> None:
         self.failed = False  # whether any run has: Hydra does not call `on_multirun_end` then
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
-        """Write `sweep.csv` in the folder of the sweep, with all that has ended so far.
+        """Write `sweep.csv` in the folder of the sweep, with all runs that have ended so far.
 
-        Tells why a run failed. Once one has, prints the table as well, for the end of this run may
-        be the last.
+        It reports why a run failed. Once a run has failed, it prints the table as well, because
+        this run may be the last.
+
+        Args:
+            config: options of the run, with Hydra's own.
+            job_return: result of the run.
+            **kwargs: further values of Hydra, not used.
         """
         if config.hydra.mode == RunMode.MULTIRUN:
             if job_return.status == JobStatus.FAILED:
@@ -61,7 +66,12 @@ class Sweep(Callback):
                 _write(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        """Write it once more, for runs may have ended at the same time, and print the table."""
+        """Write `sweep.csv` again, in case runs ended at the same time, and print the table.
+
+        Args:
+            config: options of the sweep, with Hydra's own.
+            **kwargs: further values of Hydra, not used.
+        """
         folder = Path(config.hydra.sweep.dir).absolute()
         if jobs := _write(folder):
             rich.print(table(jobs))
@@ -86,7 +96,14 @@ def _write(folder: Path) -> list[Job]:
 
 
 def read(folder: Path) -> list[Job]:
-    """Read the results of the runs in a folder."""
+    """Read the results of the runs in a folder.
+
+    Args:
+        folder: folder of the sweep.
+
+    Returns:
+        One job per method of each run, in the order of the runs.
+    """
     places = (file.parent for file in folder.rglob(RUN))
     given = {
         place: shlex.split((place / COMMAND).read_text(encoding="utf-8"))[2:]
@@ -119,9 +136,12 @@ def _name(option: str) -> str:
 
 
 def table(jobs: list[Job]) -> Table:
-    """Mean and standard deviation over seeds, the best last mIoU first.
+    """Build a table of means and standard deviations over seeds, the best last mIoU first.
 
-    Of the teacher's labels the mean before correction, and after the last round.
+    For the teacher's labels, it has the mean mIoU before correction and after the last round.
+
+    Args:
+        jobs: all jobs of a sweep.
     """
     groups: dict[tuple[tuple[str, ...], str], dict[str, TrainingResult]] = defaultdict(dict)
     for job in jobs:  # a list of options that was changed may have trained a seed twice

@@ -55,7 +55,11 @@ if TYPE_CHECKING:
 
 
 def run() -> None:
-    """Run `mllc train`, once `resume=` names a run: Hydra would create any other folder."""
+    """Run `mllc train`; `resume=` is checked first, because Hydra creates its folder.
+
+    Raises:
+        InputError: if `resume=` names no run, or does not fit the other options.
+    """
     sweep = {"-m", "--multirun"} & set(sys.argv)
     given = [word for word in sys.argv[1:] if word.startswith("resume=")]
     if sweep and "TORCHELASTIC_RUN_ID" in os.environ:
@@ -73,7 +77,7 @@ def run() -> None:
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was stopped, and can go on."""
+    """Interrupt of a run that is saved and can go on."""
 
 
 def train(

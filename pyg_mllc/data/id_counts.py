@@ -58,7 +58,12 @@ class IdCounts:
         self.example: dict[int, Path] = {}
 
     def add(self, path: Path, mask: MaskIdCounts) -> None:
-        """Add the counts of a mask."""
+        """Add the counts of a mask.
+
+        Args:
+            path: Path of the mask.
+            mask: Its counts.
+        """
         self.pixels.update(mask.pixels)
         self.inner.update(mask.inner)
         self.masks.update(mask.pixels.keys())

@@ -13,7 +13,13 @@ from pyg_mllc.typing import IGNORE, Scores
 
 
 def iou(confusion: Tensor) -> Tensor:
-    """Compute the IoU of each class from a confusion matrix `(C, C)`; NaN for absent classes.
+    """Compute the IoU of each class.
+
+    Args:
+        confusion: Number of pixels of each true class (row) by predicted class, `(C, C)`.
+
+    Returns:
+        IoU `(C,)` in [0, 1]; NaN for classes that are in neither.
 
     >>> import torch
     >>> iou(torch.tensor([[3, 1, 0], [1, 3, 0], [0, 0, 0]]))

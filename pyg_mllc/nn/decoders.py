@@ -67,8 +67,8 @@ class DeepLabV2(nn.Module):
     .. math::
         x = \sum_{d \in \{6, 12, 18, 24\}} W_d *_d s + b_d
 
-    It is linear, so that with the linear class head it can compute all that the published head can,
-    which sums four such convolutions to the classes at once.
+    The published head sums four such convolutions to the classes at once. This sum is linear, so
+    with a linear class head it can compute the same.
 
     Args:
         in_channels: channels of the last stage.

@@ -31,8 +31,8 @@ def sum_over_processes(value: Tensor) -> Tensor:
 def mean_over_processes(count: Tensor) -> Tensor:
     """Compute the mean of a tensor over all processes; every process calls it.
 
-    A loss that divides a sum by this mean has, after gradients are averaged over processes, the
-    gradient of the mean over all terms, however unevenly processes hold them.
+    Divide a sum of losses by it: after gradients are averaged over processes, they are those of
+    the mean over all terms, however unevenly processes hold them.
 
     Args:
         count: Tensor of this process, of the same shape in all processes.

@@ -69,7 +69,15 @@ def make(config: dict[str, Any], name: str = "", **options: Any) -> Any:
 
 
 def make_factory(config: dict[str, Any], name: str = "") -> partial[Any]:
-    """Return a factory of what a checked configuration describes, see `make`."""
+    """Return a factory of the object that a checked configuration describes, see `make`.
+
+    Args:
+        config: Mapping with `_target_` and its options.
+        name: Name of the configuration, for messages.
+
+    Raises:
+        InputError: If the options of an object in it cannot be used.
+    """
     return partial(_code(config), **_options(config, name))
 
 

@@ -42,7 +42,7 @@ def targets(value: Any) -> Iterator[str]:
 
 
 def find_definition(target: str) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
-    """Find a class or function of pyg_mllc in its source, for the import may take seconds.
+    """Find a class or function of pyg_mllc in its source: an import may take seconds.
 
     Args:
         target: Full name, such as `pyg_mllc.nn.Segmenter`.
