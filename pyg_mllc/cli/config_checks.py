@@ -109,10 +109,10 @@ def what_there_is(error: MissingConfigException) -> str | None:
     return f"there is no {group}={wanted}; {meant} {', '.join(top)}{more}"
 
 
-def _choices(group: str, told: str) -> list[str]:
+def _choices(group: str, message: str) -> list[str]:
     """Return the names of a group's files, in the folders of Hydra's message, and of rows."""
-    found = re.findall(r"path=(pkg|file)://(.+)$", told, re.MULTILINE)
-    roots = [Path(str(files(path))) if kind == "pkg" else Path(path) for kind, path in found]
+    sources = re.findall(r"path=(pkg|file)://(.+)$", message, re.MULTILINE)
+    roots = [Path(str(files(path))) if kind == "pkg" else Path(path) for kind, path in sources]
     names = {
         file.relative_to(root / group).with_suffix("").as_posix()
         for root in roots

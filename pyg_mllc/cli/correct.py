@@ -128,8 +128,8 @@ def correct_masks(
         "allow": list(allow),
     }  # fmt: skip
     sources, unsupported = find_files("input", input, SUFFIXES)
-    photos, told = _images(images, sources, "input")
-    for note in told:
+    photos, notes = _images(images, sources, "input")
+    for note in notes:
         tell(note)
     place = choose_device(device)
     own = anchors == "input"
@@ -143,7 +143,7 @@ def correct_masks(
     photo_of |= {source.path: of_trusted[source.name] for source in trusted}
     exif = _exif(exif, photo_of, spec)
 
-    def given(source: Source) -> "Labels":
+    def labels_of(source: Source) -> "Labels":
         return read_labels(source.path, spec, mask_orientation(photo_of[source.path], exif))
 
     depends_on |= {
@@ -176,7 +176,7 @@ def correct_masks(
 
     def fits(source: Source) -> bool:
         try:
-            corrector.check(of_trusted[source.name], given(source))
+            corrector.check(of_trusted[source.name], labels_of(source))
         except InputError as error:
             left_out[source.path] = _naming(source.path, error)
         return source.path not in left_out
@@ -188,7 +188,7 @@ def correct_masks(
 
             def masks() -> "Iterator[Labels]":
                 for source in trusted:
-                    yield given(source)
+                    yield labels_of(source)
                     advance(1)
 
             corrector.fit((of_trusted[source.name] for source in trusted), masks())
@@ -197,7 +197,7 @@ def correct_masks(
         for source in todo:
             photo = photos[source.name]
             try:
-                correction = corrector.correct(photo, given(source), number.get(source.name))
+                correction = corrector.correct(photo, labels_of(source), number.get(source.name))
             except InputError as error:
                 left_out[source.path] = _naming(source.path, error)
             else:
@@ -246,10 +246,10 @@ def _images(
     there = {source.name: source.path for source in files}
     missing = [source for source in sources if source.name not in there]
     if missing:
-        told = f"; {describe_skipped(unsupported)}" if unsupported else ""
+        unread = f"; {describe_skipped(unsupported)}" if unsupported else ""
         raise InputError(
             f"images={images} has no image for {missing[0].path} ({len(missing)} of {len(sources)} "
-            f"of {option} have none): names must be the same up to the suffix{told}"
+            f"of {option} have none): names must be the same up to the suffix{unread}"
         )
     chosen = {source.name: there[source.name] for source in sources}
     spare = [path for name, path in there.items() if name not in chosen]

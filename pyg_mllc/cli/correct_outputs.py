@@ -36,7 +36,7 @@ def kept(results: Results, source: Source) -> "Config":
 def write(
     paths: dict[str, Path],
     photo: Path,
-    found: "MaskCorrection",
+    correction: "MaskCorrection",
     spec: "DatasetSpec",
     rests_on: str,
 ) -> None:
@@ -45,7 +45,7 @@ def write(
     Args:
         paths: of its files, by kind.
         photo: image of the mask.
-        found: result of `MaskCorrector.correct`.
+        correction: result of `MaskCorrector.correct`.
         spec: the classes.
         rests_on: digest of all files that the result depends on; when it changes, the mask is
             corrected again.
@@ -60,14 +60,18 @@ def write(
         save_picture,
     )
 
-    save_picture(paths["labels"], palette_picture(found.label, spec.colors))
-    shown = found.label, found.changed, found.doubt > 0.5
+    save_picture(paths["labels"], palette_picture(correction.label, spec.colors))
+    shown = correction.label, correction.changed, correction.doubt > 0.5
     picture = changes_picture(as_tensor(photo), *shown, spec.colors)
     save_picture(paths["changes"], picture)
-    save_picture(paths["confidence"], gray_picture(found.confidence))
-    known = found.given != IGNORE
-    left = {**find_label_issues(found)._asdict(), "known": int(known.sum()), "rests_on": rests_on}
-    left["changed"] = int((found.changed & known).sum())
+    save_picture(paths["confidence"], gray_picture(correction.confidence))
+    known = correction.given != IGNORE
+    left = {
+        **find_label_issues(correction)._asdict(),
+        "known": int(known.sum()),
+        "rests_on": rests_on,
+    }
+    left["changed"] = int((correction.changed & known).sum())
     with atomic_open(paths["found"]) as file:
         file.write(json.dumps(left).encode())
 
@@ -119,7 +123,7 @@ def write_tables(
         write_csv(results.folder / "issues.csv", COLUMNS, rows)
         columns = ("given", "suggested", "pixels", "images")
         write_csv(results.folder / "confusions.csv", columns, pairs)
-    suspected = sum(found.pixels for _, found in issues)
+    suspected = sum(image.pixels for _, image in issues)
     return MaskReport(files, rows, changed, suspected, known)
 
 
@@ -143,8 +147,8 @@ def print_findings(report: MaskReport) -> None:
             table.add_row(*(Text(str(v)) for v in (f"{row[2]}{place}", *row[3:7])))
     rich.print(table)
     there = f" ({report.files.skipped} were there already)" if report.files.skipped else ""
-    told = f"{report.changed / max(report.labeled, 1):.2%} of their labeled pixels changed"
-    print(f"{count} masks corrected{there}, {told}: {short(report.files.folder)}")
+    changed = f"{report.changed / max(report.labeled, 1):.2%} of their labeled pixels changed"
+    print(f"{count} masks corrected{there}, {changed}: {short(report.files.folder)}")
     print("suspected: the label is more likely wrong than right; changed: one other is likelier")
     # Of labels of which so many were wrong, few would be kept at all.
     if report.suspected > MAX_ISSUE_RATE * report.labeled:

@@ -34,8 +34,8 @@ SHOWN = 5  # problems of a kind that the terminal shows
 def check(cfg: DictConfig) -> None:
     """Read what training would read; exit with code 1 if anything would hurt it."""
     with one_sentence():
-        found = _check(cfg)
-    if found:
+        problems = _check(cfg)
+    if problems:
         sys.exit(1)
 
 
@@ -61,35 +61,36 @@ def _check(cfg: DictConfig) -> int:
         for report in inspect_samples(splits):
             seen.append(report)
             advance(1)
-    found, more = find_sample_problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
+    problems, more = find_sample_problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
     of_labels, doubts = find_labeling_problems(seen, splits)
-    found = warned | found | of_labels
+    problems = warned | problems | of_labels
     if not len(splits.unlabeled):
         target = parts["method"]["_target_"]
         method = cast("type[Method]", resolve(target, packages(allow), "method"))
         if method.uses_unlabeled:
-            found["unlabeled images, of which there are none"] = [
+            problems["unlabeled images, of which there are none"] = [
                 f"{method.__name__} learns from unlabeled images: add some, "
                 "or take method=supervised."
             ]
     seconds = time.perf_counter() - begun
     rich.print(_parts(seen), _classes(seen, splits.spec))
     print(f"{total:,} images in {seconds:.1f} s, {1000 * seconds / total:.1f} s per thousand")
-    for kind, sentences in found.items():
+    for kind, sentences in problems.items():
         rich.print(f"[bold red]{kind}: {len(sentences)}[/]")
         _some([f"  {escape(sentence)}" for sentence in sentences])
     notes += [*more, *doubts]
     _some([f"[yellow]note:[/] {escape(note)}" for note in notes])
-    lines = [f"{kind}: {one}" for kind, sentences in found.items() for one in sentences]
+    lines = [f"{kind}: {text}" for kind, sentences in problems.items() for text in sentences]
     lines += [f"note: {note}" for note in notes]
     out = Path(cfg.output) / splits.spec.name
     _write(out / "problems.txt", "".join(f"{line}\n" for line in lines).encode())
     if sheet := _sheet(splits, seen):
         _write(out / "sheet.png", sheet)
         print(f"masks over images: {short(out / 'sheet.png')}")
-    count = sum(map(len, found.values()))
-    told = f"{count} problem{'s' * (count != 1)}" if count else "nothing that would hurt training"
-    rich.print(f"[bold]{told}[/]")
+    count = sum(map(len, problems.values()))
+    plural = "s" * (count != 1)
+    summary = f"{count} problem{plural}" if count else "nothing that would hurt training"
+    rich.print(f"[bold]{summary}[/]")
     return count
 
 
@@ -127,7 +128,7 @@ def _parts(seen: list["SampleReport"]) -> Table:
 
     table = Table("", "images", "height x width")
     for part in PARTS:
-        own = [one for one in seen if one.part == part]
+        own = [report for report in seen if report.part == part]
         table.add_row(part, str(len(own)), common_sizes(own))
     return table
 
@@ -138,7 +139,8 @@ def _classes(seen: list["SampleReport"], spec: "DatasetSpec") -> Table:
 
     table, columns = Table("class", ""), []
     for part in ("labeled", "val"):
-        pixels = [one.pixels for one in seen if one.part == part and one.pixels is not None]
+        reports = [report for report in seen if report.part == part]
+        pixels = [report.pixels for report in reports if report.pixels is not None]
         counts = np.stack([*pixels, np.zeros(spec.num_classes, dtype=int)])
         columns.append((counts.sum(0) / max(1, counts.sum()), (counts > 0).sum(0)))
         table.add_column(f"{part} %", justify="right")
@@ -160,8 +162,8 @@ def _sheet(splits: "Splits", seen: list["SampleReport"]) -> bytes:
 
     samples = []
     for part, count in (("labeled", 8), ("val", 4), ("unlabeled", 4)):
-        own = [one for one in seen if one.part == part]
-        good = [place for place, one in enumerate(own) if not one.problem]
+        own = [report for report in seen if report.part == part]
+        good = [place for place, report in enumerate(own) if not report.problem]
         for place in evenly_spaced(len(good), count):
             sample = getattr(splits, part)[good[place]]
             samples.append((f"{part}: {sample['name']}", sample))

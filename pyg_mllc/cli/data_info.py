@@ -28,14 +28,14 @@ def print_data_sets() -> None:
             lines.append(f"lists {spec.listing} (split: {spec.train}, val)")
         totals: dict[int, list[str]] = {}
         for name, protocol in spec.protocols.items():
-            told = name if name == str(protocol.labeled) else f"{name} ({protocol.labeled:,})"
-            totals.setdefault(protocol.of, []).append(told)
+            count = "" if name == str(protocol.labeled) else f" ({protocol.labeled:,})"
+            totals.setdefault(protocol.of, []).append(f"{name}{count}")
         for total, names in totals.items():
             lines.append(f"data.partition= {', '.join(names)}: labeled, of {total:,}")
         table.add_row(spec.name, "\n".join(lines))
     chosen = _classes_of("voc_animals")
-    told = f"{len(chosen)} classes\nof voc: {', '.join(chosen)}; all else is void"
-    table.add_row("voc_animals", told)
+    description = f"{len(chosen)} classes\nof voc: {', '.join(chosen)}; all else is void"
+    table.add_row("voc_animals", description)
     own = "images/ and masks/; if wanted unlabeled/, val_images/ and val_masks/, classes.csv"
     table.add_row("folder", f"your own classes\n{own}")
     table.add_row("textures", "10 classes\nbuilt in: scenes of pieces of photographs")
@@ -64,8 +64,8 @@ def print_classes(name: str) -> None:
         stored.setdefault(label, []).append(str(code))
     table = Table("class", "name", "color", "id in masks", title=spec.name)
     for label, (named, color) in enumerate(zip(spec.classes, spec.colors, strict=True)):
-        told = f"{swatch(color)} {' '.join(map(str, color))}"
-        table.add_row(str(label), named, told, " ".join(stored[label]))
+        color_cell = f"{swatch(color)} {' '.join(map(str, color))}"
+        table.add_row(str(label), named, color_cell, " ".join(stored[label]))
     table.add_row("", "void", "", " ".join(stored.get(IGNORE, [])))
     rich.print(table)
 

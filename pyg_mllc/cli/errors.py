@@ -90,17 +90,17 @@ def sentence_of(error: BaseException | None) -> str | None:
 
 def _plain(error: BaseException) -> str:
     """Hydra's message in one line; for an unknown option, its advice to add it is left out."""
-    if isinstance(error, MissingConfigException) and (told := what_there_is(error)):
-        return told
-    told, *advice = str(error).split("\nTo append to your config")
-    told = " ".join(told.split("Config search path")[0].split())
+    if isinstance(error, MissingConfigException) and (message := what_there_is(error)):
+        return message
+    message, *advice = str(error).split("\nTo append to your config")
+    message = " ".join(message.split("Config search path")[0].split())
     if not advice:
-        return told
+        return message
     if {"-m", "--multirun"} & set(sys.argv):
-        return f"{told} If only what the sweep chooses has this option, write ++option=value."
-    if "'data.root'" in told:  # the built-in images have none, nor has evaluate by itself
-        return f"{told} Say which data set it is the root of: data=folder, data=camvid, ..."
-    return f"{told} There is no such option; {_meant(error.__cause__)}--help lists all."
+        return f"{message} If only what the sweep chooses has this option, write ++option=value."
+    if "'data.root'" in message:  # the built-in images have none, nor has evaluate by itself
+        return f"{message} Say which data set it is the root of: data=folder, data=camvid, ..."
+    return f"{message} There is no such option; {_meant(error.__cause__)}--help lists all."
 
 
 def _meant(error: BaseException | None) -> str:

@@ -163,10 +163,10 @@ def _check(
         )
 
 
-def _format(out: Path, given: str | None) -> str:
-    chosen = given or {suffix: name for name, suffix in FORMATS.items()}.get(out.suffix.lower())
+def _format(out: Path, wanted: str | None) -> str:
+    chosen = wanted or {suffix: name for name, suffix in FORMATS.items()}.get(out.suffix.lower())
     if chosen not in FORMATS:
-        what = f"format={given}" if given else f"output={out}"
+        what = f"format={wanted}" if wanted else f"output={out}"
         ends = " or ".join(f"format={name} ({suffix})" for name, suffix in FORMATS.items())
         raise InputError(f"{what} does not say what to export to: {ends}")
     return chosen

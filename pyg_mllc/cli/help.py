@@ -51,14 +51,14 @@ def print_help(command: str, arguments: list[str]) -> None:
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config-dir", type=Path)
     try:
-        given, words = parser.parse_known_args(arguments)
+        known, words = parser.parse_known_args(arguments)
     except ArgumentError as error:
         raise InputError(str(error)) from error
     overrides = [quoted(word) for word in words if not word.startswith("-")]
-    if given.config_dir is not None:
-        if not given.config_dir.is_dir():
-            raise InputError(f"--config-dir={given.config_dir} is no folder")
-        overrides.append(f"hydra.searchpath=[{in_quotes(f'file://{given.config_dir.absolute()}')}]")
+    if known.config_dir is not None:
+        if not known.config_dir.is_dir():
+            raise InputError(f"--config-dir={known.config_dir} is no folder")
+        overrides.append(f"hydra.searchpath=[{in_quotes(f'file://{known.config_dir.absolute()}')}]")
     text = (config_dir() / f"{command}.yaml").read_text(encoding="utf-8")
     with composing():
         config = compose(command, overrides=overrides, return_hydra_config=True)
@@ -143,11 +143,11 @@ def _docstring(target: str) -> tuple[str, str]:
 def _choices(group: str) -> list[str]:
     """Names of a group's files, and of its folders with the number of files inside."""
     loader = GlobalHydra.instance().config_loader()
-    found = loader.get_group_options(group)
+    names = loader.get_group_options(group)
     for folder in loader.get_group_options(group, results_filter=None):
-        if folder not in found:
-            found.append(f"{folder}/... ({len(loader.get_group_options(f'{group}/{folder}'))})")
-    return found
+        if folder not in names:
+            names.append(f"{folder}/... ({len(loader.get_group_options(f'{group}/{folder}'))})")
+    return names
 
 
 def _header(text: str) -> list[str]:
@@ -158,8 +158,8 @@ def _header(text: str) -> list[str]:
 
 def _comments(text: str) -> Iterator[tuple[str, str]]:
     """Names at the top level, with the comment behind their value and on the lines below it."""
-    for found in re.finditer(r"^(\w+):.*?  # (.*(?:\n +#.*)*)", text, re.MULTILINE):
-        yield found[1], re.sub(r"\n +#", "", found[2])
+    for match in re.finditer(r"^(\w+):.*?  # (.*(?:\n +#.*)*)", text, re.MULTILINE):
+        yield match[1], re.sub(r"\n +#", "", match[2])
 
 
 def _print(rows: Iterable[tuple[str, str]]) -> None:

@@ -171,8 +171,8 @@ def print_report(report: FolderReport, unit: str) -> None:
     """
     if report.other_results:
         more = len(report.other_results) - 1
-        told = f" and {more} more" if more else ""
-        print(f"not of this input, left as it was: {short(report.other_results[0])}{told}")
+        others = f" and {more} more" if more else ""
+        print(f"not of this input, left as it was: {short(report.other_results[0])}{others}")
     if report.unsupported:
         print(f"mllc: {describe_skipped(report.unsupported)}", file=sys.stderr)
     for reason in report.left_out[1:]:

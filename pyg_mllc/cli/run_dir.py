@@ -124,14 +124,14 @@ def given_changes() -> list[str]:
     Raises:
         InputError: if one of them may not change.
     """
-    found = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
-    for change in found:
+    changes = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
+    for change in changes:
         if change.split("=")[0] not in CHANGEABLE:
             raise InputError(
                 f"resume= takes all options from the run; leave out {change} "
                 f"(only {', '.join(CHANGEABLE)} may change; a longer training is a new run)"
             )
-    return found
+    return changes
 
 
 def kept_options(out: Path, changed: Sequence[str] = ()) -> DictConfig:

@@ -80,12 +80,12 @@ class Sweep(Callback):
 
 def _tell(config: DictConfig, error: BaseException) -> None:
     """Report why a run failed, and keep that in its folder."""
-    told = sentence_of(error)
+    sentence = sentence_of(error)
     folder = Path(config.hydra.runtime.output_dir)
     if not isinstance(error, OccupiedError):  # else the folder is another's
         with atomic_open(folder / ERROR) as file:
-            file.write((told or "".join(traceback.format_exception(error))).encode())
-    why = told or f"{type(error).__name__}: {error}, see {short(folder / ERROR)}"
+            file.write((sentence or "".join(traceback.format_exception(error))).encode())
+    why = sentence or f"{type(error).__name__}: {error}, see {short(folder / ERROR)}"
     print(f"mllc: run {config.hydra.job.num} failed: {why}", file=sys.stderr)
 
 
@@ -105,13 +105,13 @@ def read(folder: Path) -> list[Job]:
         One job per method of each run, in the order of the runs.
     """
     places = (file.parent for file in folder.rglob(RUN))
-    given = {
+    commands = {
         place: shlex.split((place / COMMAND).read_text(encoding="utf-8"))[2:]
         for place in sorted(places, key=lambda p: (len(p.name), p))  # 2, 10
     }
-    shared = set.intersection(*map(set, given.values())) if given else set()
+    shared = set.intersection(*map(set, commands.values())) if commands else set()
     varied, jobs = _varied(folder), []
-    for place, options in given.items():
+    for place, options in commands.items():
         seed = str(read_run(place).seed)
         own = tuple(
             o for o in options if (o not in shared or _name(o) in varied) and _name(o) not in ASIDE
@@ -126,8 +126,8 @@ def read(folder: Path) -> list[Job]:
 def _varied(folder: Path) -> set[str]:
     """The options that the command of a sweep gives several values."""
     file = folder / "multirun.yaml"  # of Hydra
-    given = OmegaConf.load(file).hydra.overrides.task if file.exists() else []
-    options = OverridesParser.create().parse_overrides(list(given))
+    overrides = OmegaConf.load(file).hydra.overrides.task if file.exists() else []
+    options = OverridesParser.create().parse_overrides(list(overrides))
     return {_name(option.input_line or "") for option in options if option.is_sweep_override()}
 
 

@@ -61,15 +61,15 @@ def run() -> None:
         InputError: if `resume=` names no run, or does not fit the other options.
     """
     sweep = {"-m", "--multirun"} & set(sys.argv)
-    given = [word for word in sys.argv[1:] if word.startswith("resume=")]
+    resumed = [word for word in sys.argv[1:] if word.startswith("resume=")]
     if sweep and "TORCHELASTIC_RUN_ID" in os.environ:
         raise InputError("torchrun starts the processes of one run, so leave out --multirun")
-    if sweep and given:
+    if sweep and resumed:
         raise InputError(
-            f"{given[0]} goes on with one run, without --multirun; a sweep goes on when it is "
+            f"{resumed[0]} goes on with one run, without --multirun; a sweep goes on when it is "
             "started again with the same options and output=<its folder>"
         )
-    for option in OverridesParser.create().parse_overrides(given):
+    for option in OverridesParser.create().parse_overrides(resumed):
         check_run(Path(str(option.value())))
     if sweep:  # output= is the folder of all its runs
         sys.argv = [re.sub("^output=", "hydra.sweep.dir=", word) for word in sys.argv]
@@ -174,8 +174,8 @@ def _member(cfg: DictConfig, out: Path) -> float:
         print(f"ended before: {short(out)}")
         (out / ERROR).unlink(missing_ok=True)
         return TrainingResult.load(out / list(_methods(cfg))[-1] / "result.json").last_miou
-    given = HydraConfig.get().overrides.task
-    changed = [option for option in given if option.split("=")[0] in CHANGEABLE]
+    overrides = HydraConfig.get().overrides.task
+    changed = [option for option in overrides if option.split("=")[0] in CHANGEABLE]
     return _train(kept_options(out, changed), out, trusted(cfg), resume=True)[-1].last_miou
 
 

@@ -43,8 +43,8 @@ def allowed(cfg: DictConfig) -> list[str]:
     Raises:
         InputError: if a word is not the name of a package.
     """
-    given = cfg.get("allow") or []
-    words = [given] if isinstance(given, str) else list(map(str, given))
+    value = cfg.get("allow") or []
+    words = [value] if isinstance(value, str) else list(map(str, value))
     for word in words:
         if not all(part.isidentifier() for part in word.split(".")) or word.endswith(".py"):
             raise InputError(f"allow={word} names no package: of a file mine.py it is allow=[mine]")
