@@ -63,6 +63,7 @@ def _check(cfg: DictConfig) -> int:
             advance(1)
     problems, more = find_sample_problems(seen, splits.labeled.size, bool(cfg.data.get("overlap")))
     of_labels, doubts = find_labeling_problems(seen, splits)
+    seconds = time.perf_counter() - begun
     problems = warned | problems | of_labels
     if not len(splits.unlabeled):
         target = parts["method"]["_target_"]
@@ -72,14 +73,10 @@ def _check(cfg: DictConfig) -> int:
                 f"{method.__name__} learns from unlabeled images: add some, "
                 "or take method=supervised."
             ]
-    seconds = time.perf_counter() - begun
     rich.print(_parts(seen), _classes(seen, splits.spec))
     print(f"{total:,} images in {seconds:.1f} s, {1000 * seconds / total:.1f} s per thousand")
-    for kind, sentences in problems.items():
-        rich.print(f"[bold red]{kind}: {len(sentences)}[/]")
-        _some([f"  {escape(sentence)}" for sentence in sentences])
     notes += [*more, *doubts]
-    _some([f"[yellow]note:[/] {escape(note)}" for note in notes])
+    _print_problems(problems, notes)
     lines = [f"{kind}: {text}" for kind, sentences in problems.items() for text in sentences]
     lines += [f"note: {note}" for note in notes]
     out = Path(cfg.output) / splits.spec.name
@@ -92,6 +89,13 @@ def _check(cfg: DictConfig) -> int:
     summary = f"{count} problem{plural}" if count else "nothing that would hurt training"
     rich.print(f"[bold]{summary}[/]")
     return count
+
+
+def _print_problems(problems: dict[str, list[str]], notes: list[str]) -> None:
+    for kind, sentences in problems.items():
+        rich.print(f"[bold red]{kind}: {len(sentences)}[/]")
+        _some([f"  {escape(sentence)}" for sentence in sentences])
+    _some([f"[yellow]note:[/] {escape(note)}" for note in notes])
 
 
 def _some(lines: list[str]) -> None:

@@ -196,10 +196,7 @@ def _train(
     from lightning.pytorch.utilities import rank_zero_only
 
     from pyg_mllc import training
-    from pyg_mllc.evaluation.evaluate import evaluate
-    from pyg_mllc.inference.sliding_window import full_size
-    from pyg_mllc.visualization.examples import example_figure
-    from pyg_mllc.visualization.report import comparison_table, write_report
+    from pyg_mllc.visualization.report import comparison_table
 
     check_choices(cfg)
     if type(cfg.get("seed")) is not int or not 0 <= cfg.seed < 2**32:
@@ -207,24 +204,9 @@ def _train(
     parts = checked_parts(cfg, allow, TRAINED)
     factories = {name: make_factory(parts[name], name) for name in ("optimizer", "scheduler")}
     config, splits = make(parts["trainer"], "trainer", **factories), make(parts["data"], "data")
-    if config.processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
-        raise InputError(
-            f"trainer.devices={config.devices} trainer.num_nodes={config.num_nodes} need "
-            f"{config.processes} processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... "
-            "starts them"
-        )
-    own_folder = any(word.startswith("output=") for word in HydraConfig.get().overrides.task)
-    if config.processes > 1 and not resume and not own_folder:
-        raise InputError("output is not given: processes of one training need one folder, output=")
     begins = not resume and rank_zero_only.rank == 0  # type: ignore[attr-defined]
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        for old in (out / ERROR, *out.glob("*/*.ckpt.*.part")):  # the latter are left by a kill
-            old.unlink(missing_ok=True)
-    if begins and (out / RUN).exists() and not cfg.overwrite:
-        raise InputError(
-            f"{short(out)} holds a run: {resuming(out, allow)} goes on with it; or "
-            "give another output, or pass overwrite=true"
-        )
+    _check_processes(config, resume)
+    _check_folder(out, allow, begins and not cfg.overwrite)
     ended = "ended before, nothing is left to train" if (out / REPORT).exists() else "going on"
     print(f"{ended if resume else 'run'}: {short(out)}")
 
@@ -257,24 +239,68 @@ def _train(
             return runs  # one process reports
         rich.print(comparison_table(runs))
 
-        predict = full_size(method.predict_teacher, config.window)
-        device = next(method.parameters()).device
-        with bar("report", len(splits.val), config.enable_progress_bar) as advance:
-            evaluation = evaluate(
-                predict, splits.val, workers=config.num_workers, device=device, advance=advance
-            )
-        spec, examples = splits.spec, [example for _, example in evaluation.examples]
-        chosen = examples[:: max(1, len(examples) // 4)][:4]
-        with atomic_open(out / "examples.png") as file:
-            example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
-        facts = _facts(cfg, config, splits, method, runs[-1].provenance) | {
-            "command": (out / COMMAND).read_text(encoding="utf-8")
-        }
-        write_report(
-            out / REPORT, str(cfg.get("name")), runs, evaluation, spec.classes, spec.colors, facts
-        )
-        print(f"report: {short(out / REPORT)}")
+        _report(cfg, config, splits, method, runs, out)
         return runs
+
+
+def _check_processes(config: "TrainerConfig", resume: bool) -> None:
+    """Raise if several processes are asked for that nobody starts, or that share no folder."""
+    if config.processes > 1 and not {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS"} & set(os.environ):
+        raise InputError(
+            f"trainer.devices={config.devices} trainer.num_nodes={config.num_nodes} need "
+            f"{config.processes} processes: torchrun --nproc-per-node N -m pyg_mllc.cli train ... "
+            "starts them"
+        )
+    own_folder = any(word.startswith("output=") for word in HydraConfig.get().overrides.task)
+    if config.processes > 1 and not resume and not own_folder:
+        raise InputError("output is not given: processes of one training need one folder, output=")
+
+
+def _check_folder(out: Path, allow: Sequence[str], empty: bool) -> None:
+    """Remove what a failure left, and raise if the folder should be empty and holds a run."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        for old in (out / ERROR, *out.glob("*/*.ckpt.*.part")):  # the latter are left by a kill
+            old.unlink(missing_ok=True)
+    if empty and (out / RUN).exists():
+        raise InputError(
+            f"{short(out)} holds a run: {resuming(out, allow)} goes on with it; or "
+            "give another output, or pass overwrite=true"
+        )
+
+
+def _report(
+    cfg: DictConfig,
+    config: "TrainerConfig",
+    splits: "Splits",
+    method: "Method",
+    runs: Sequence[TrainingResult],
+    out: Path,
+) -> None:
+    """Evaluate the teacher of the last method, and write the report of all runs."""
+    from pyg_mllc.evaluation.evaluate import evaluate
+    from pyg_mllc.inference.sliding_window import full_size
+    from pyg_mllc.visualization.examples import example_figure
+    from pyg_mllc.visualization.report import write_report
+
+    predict = full_size(method.predict_teacher, config.window)
+    device = next(method.parameters()).device
+    with bar("report", len(splits.val), config.enable_progress_bar) as advance:
+        evaluation = evaluate(
+            predict, splits.val, workers=config.num_workers, device=device, advance=advance
+        )
+    spec, examples = splits.spec, [example for _, example in evaluation.examples]
+    chosen = examples[:: max(1, len(examples) // 4)][:4]
+    with atomic_open(out / "examples.png") as file:
+        example_figure(chosen, spec.classes, spec.colors).savefig(file, format="png")
+    facts = _facts(cfg, config, splits, method, runs[-1].provenance) | {
+        "command": (out / COMMAND).read_text(encoding="utf-8")
+    }
+    write_report(
+        out / REPORT, str(cfg.get("name")), runs, evaluation, spec.classes, spec.colors, facts
+    )
+    print(f"report: {short(out / REPORT)}")
 
 
 @contextmanager
