@@ -17,9 +17,8 @@ from pyg_mllc.data.image_io import as_tensor
 from pyg_mllc.errors import InputError
 from pyg_mllc.inference.postprocessing import softmax_of
 from pyg_mllc.nn import LabelCorrector
-from pyg_mllc.nn.evidence import (
-    DISCOUNT,
-    IMAGES,
+from pyg_mllc.nn.evidence import DISCOUNT, IMAGES
+from pyg_mllc.nn.evidence_calibration import (
     MOSTLY_RIGHT,
     LabeledPixels,
     calibrate,

@@ -6,13 +6,8 @@ from pyg_mllc.nn.corrected_segmenter import CorrectedSegmenter
 from pyg_mllc.nn.correction_memory import CorrectionMemory
 from pyg_mllc.nn.correction_round import CorrectionRound, RoundOptions, trust
 from pyg_mllc.nn.corrector import CorrectedLabels, LabelCorrector
-from pyg_mllc.nn.evidence import (
-    Calibration,
-    GaussianEvidence,
-    LabeledImages,
-    calibration_table,
-    start_from_evidence,
-)
+from pyg_mllc.nn.evidence import GaussianEvidence, LabeledImages, start_from_evidence
+from pyg_mllc.nn.evidence_calibration import Calibration, calibration_table
 from pyg_mllc.nn.exportable_corrector import ExportableCorrector
 from pyg_mllc.nn.frozen_features import EncoderFeatures, FrozenFeatures
 from pyg_mllc.nn.graph_layer import GraphLayer

@@ -9,7 +9,8 @@ from graphs import AnchorMemory, maps_to_nodes
 from pyg_mllc.errors import InputError
 from pyg_mllc.nn.class_thresholds import ClassThresholds
 from pyg_mllc.nn.corrector import LabelCorrector
-from pyg_mllc.nn.evidence import Calibration, GaussianEvidence, LabeledImages
+from pyg_mllc.nn.evidence import GaussianEvidence, LabeledImages
+from pyg_mllc.nn.evidence_calibration import Calibration
 from pyg_mllc.nn.frozen_features import FrozenFeatures
 from pyg_mllc.nn.prediction import CorrectionContext, Prediction
 from pyg_mllc.nn.segmenter import Segmenter

@@ -228,7 +228,7 @@ def test_every_frozen_encoder_builds_without_its_weights(name):
     encoder.weights = None
     with torch.device("meta"):
         features = instantiate(encoder)(feature_dim=8)
-    if "remove_position" not in encoder:
+    if not encoder.remove_position:
         maps = features(torch.rand(2, 3, 64, 64, device="meta"), (8, 8))
         assert maps.shape == (2, features.feature_dim, 8, 8)
 

@@ -87,7 +87,7 @@ def test_a_checkpoint_has_all_frozen_encoders(mllc, tmp_path):
     data = ["data.labeled=2", "data.unlabeled=3", "data.val=2", "output=out", "method=mllc_anchors"]
     encoder = [
         "method.memory.encoder.name=[test_resnet,test_vit]", "method.memory.encoder.weights=null",
-        "+method.memory.encoder.scale=2", "+method.memory.encoder.remove_position=2",
+        "method.memory.encoder.scale=2", "method.memory.encoder.remove_position=2",
     ]  # fmt: skip
     code, _, err = mllc("train", *TINY, *data, *encoder)
     assert code == 0, err
