@@ -52,6 +52,8 @@ def find_definition(target: str) -> tuple[str, ast.ClassDef | ast.FunctionDef] |
     """
     module, _, name = target.rpartition(".")
     root, *inside = module.split(".")
+    if not all(part.isidentifier() for part in inside):
+        return None
     path = Path(__file__).parents[1].joinpath(*inside)
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     if root != "pyg_mllc" or not file.is_file():

@@ -22,7 +22,9 @@ def test_definition_is_what_an_import_finds(target, module, code):
     assert ast.get_docstring(definition) == inspect.getdoc(code)
 
 
-@pytest.mark.parametrize("target", ["torch.nn.Linear", "pyg_mllc.nn.Typo", "pyg_mllc.typo.F", "x"])
+@pytest.mark.parametrize(
+    "target", ["torch.nn.Linear", "pyg_mllc.nn.Typo", "pyg_mllc.typo.F", "x", "pyg_mllc./etc/x.Y"]
+)
 def test_unknown_names_have_no_definition(target):
     assert find_definition(target) is None
 
