@@ -98,19 +98,21 @@ class StrongView(nn.Module):
         return paste(mask, image, label, *maps)
 
 
-def paste(mask: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
-    """Paste parts of the previous image in the batch into each image; the first gets the last.
+def paste(mask: Tensor, *maps: Tensor, source: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Paste parts of another image in the batch into each image.
 
     Args:
         mask: `(B, H, W)` bool.
         *maps: `(B, H, W)` or `(B, C, H, W)`, all treated alike.
+        source: position of the other image in the batch `(B,)`; by default the previous one, and
+            for the first image the last.
 
     Returns:
         The maps, mixed.
     """
-    return tuple(
-        torch.where(mask if m.dim() == 3 else mask[:, None], m.roll(1, dims=0), m) for m in maps
-    )
+    if source is None:
+        source = torch.arange(len(mask), device=mask.device).roll(1)
+    return tuple(torch.where(mask if m.dim() == 3 else mask[:, None], m[source], m) for m in maps)
 
 
 def cutmix(label: Tensor, share: tuple[float, float] = (0.1, 0.5)) -> Tensor:

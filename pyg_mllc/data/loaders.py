@@ -79,6 +79,30 @@ class InfiniteBatchSampler(Sampler[list[int]]):
             yield list(islice(indices, self.batch_size))[rank::processes]
 
 
+def class_draw_probabilities(counts: np.ndarray, temperature: float = 0.01) -> np.ndarray:
+    r"""Compute probabilities of classes that prefer rare ones (DAFormer, Hoyer et al., CVPR 2022).
+
+    .. math::
+        P(c) \propto \exp\big( (1 - f_c) / T \big)
+
+    where :math:`f_c` is the class's share of all labeled pixels. A class without pixels is not
+    drawn.
+
+    Args:
+        counts: Pixels of each class, (C,), not all 0.
+        temperature: T; the lower, the more often rare classes are drawn.
+
+    Returns:
+        P, (C,).
+    """
+    present = counts > 0
+    shares = counts[present] / counts.sum()
+    chances = np.exp((shares.min() - shares) / temperature)
+    probabilities = np.zeros(len(counts))
+    probabilities[present] = chances / chances.sum()
+    return probabilities
+
+
 def rare_class_probabilities(
     counts: np.ndarray, temperature: float = 0.01, min_share: float = 1e-3
 ) -> np.ndarray:
@@ -88,11 +112,9 @@ def rare_class_probabilities(
     Hoyer et al., CVPR 2022):
 
     .. math::
-        P(i) = \sum_c P(c) \, [i \in S_c] / |S_c|, \qquad
-        P(c) \propto \exp\big( (1 - f_c) / T \big)
+        P(i) = \sum_c P(c) \, [i \in S_c] / |S_c|
 
-    where :math:`f_c` is the class's share of all labeled pixels. A class without pixels is not
-    drawn, nor is a sample that holds enough of no class.
+    with P(c) of `class_draw_probabilities`. A sample that holds enough of no class is not drawn.
 
     Args:
         counts: Pixels of each class in each sample, (n, C).
@@ -113,11 +135,10 @@ def rare_class_probabilities(
     present = counts.any(0)
     if not present.any():
         raise InputError("trainer.rare_class_temperature needs labels, and no pixel has a class.")
-    shares = counts[:, present].sum(0) / counts.sum()
-    chances = np.exp((shares.min() - shares) / temperature)
+    chances = class_draw_probabilities(counts.sum(0), temperature)[present]
     holds = counts[:, present] >= min_share * counts.sum(1, keepdims=True).clip(1)
     holds = np.where(holds.any(0), holds, True) & (counts[:, present] > 0)
-    return (chances / chances.sum() * holds / holds.sum(0)).sum(1)
+    return (chances * holds / holds.sum(0)).sum(1)
 
 
 class UnpaddedDistributedSampler(Sampler[int]):

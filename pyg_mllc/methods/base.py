@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from pyg_mllc.data.labeled_pairs import LabeledPairs
 from pyg_mllc.errors import InputError
 from pyg_mllc.losses import SupervisedLoss
 from pyg_mllc.methods.mean_teacher import Teacher
+from pyg_mllc.methods.rare_paste import RarePaste
 from pyg_mllc.nn import (
     CorrectedSegmenter,
     CorrectionMemory,
@@ -27,6 +29,7 @@ from pyg_mllc.nn import (
     start_from_evidence,
 )
 from pyg_mllc.transforms import WeakView
+from pyg_mllc.typing import IGNORE
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,15 @@ MakeMemory = Callable[[Segmenter, LabelCorrector], CorrectionMemory]
 
 MakeLoss = Callable[[int], SupervisedLoss]
 """Makes the loss for a number of classes, such as `partial(SupervisedLoss, logit_adjustment=1)`."""
+
+
+class LabeledViews(NamedTuple):
+    """Weak views of labeled images, with what is pasted into them."""
+
+    image: Tensor  # (B, 3, H, W)
+    label: Tensor  # (B, H, W)
+    own_label: Tensor  # (B, H, W), IGNORE where pixels of another image are pasted
+    number: Tensor | None  # of each image (B,), or with pastes of each pixel's (B, H, W)
 
 
 class Method(nn.Module):
@@ -52,9 +64,12 @@ class Method(nn.Module):
         decay: of the teacher, the student's moving average; with 0, the student as it is.
         memory: makes what correction needs beside the network, see `CorrectionMemory`.
         supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
+        rare_paste: probability that a labeled image receives a rare class of another one, see
+            `RarePaste`; 0 for none.
 
     Raises:
-        InputError: if `decay` is out of range, or as `CorrectionMemory` and `SupervisedLoss`.
+        InputError: if `decay` or `rare_paste` is out of range, or as `CorrectionMemory` and
+            `SupervisedLoss`.
     """
 
     uses_unlabeled = False
@@ -70,19 +85,23 @@ class Method(nn.Module):
         decay: float = 0.99,
         memory: MakeMemory = CorrectionMemory,
         supervised_loss: MakeLoss = SupervisedLoss,
+        rare_paste: float = 0.0,
     ) -> None:
         super().__init__()
         self.student, self.teacher = student, Teacher(student, decay)
         self.weak = weak or WeakView()
         self.memory = memory(student.segmenter, student.corrector)
         self.supervised_loss = supervised_loss(student.segmenter.num_classes)
+        self.rare_paste = (
+            RarePaste(student.segmenter.num_classes, rare_paste) if rare_paste else None
+        )
 
     def prepare(self, labeled: SampleSet, progress: bool = False) -> None:
         """Compute from the labeled images what the first step needs; call it once before.
 
-        That are the class counts of the loss, the class head with `model.init=evidence`, see
-        `start_from_evidence`, and the evidence that the memory keeps. A run that is resumed has all
-        of it in its state.
+        That are the class counts of the loss and of pastes, the class head with
+        `model.init=evidence`, see `start_from_evidence`, and the evidence that the memory keeps. A
+        run that is resumed has all of it in its state.
 
         Args:
             labeled: labeled samples of the training; every process passes all of them.
@@ -93,9 +112,11 @@ class Method(nn.Module):
                 labeled pixels, or as `SupervisedLoss.set_class_counts`.
         """
         segmenter, pairs = self.student.segmenter, LabeledPairs(labeled, progress)
-        if self.supervised_loss.needs_class_counts:
-            counts = count_class_pixels(labeled, segmenter.num_classes)
-            self.supervised_loss.set_class_counts(torch.from_numpy(counts.sum(0)))
+        if self.supervised_loss.needs_class_counts or self.rare_paste is not None:
+            counts = torch.from_numpy(count_class_pixels(labeled, segmenter.num_classes).sum(0))
+            self.supervised_loss.set_class_counts(counts)
+            if self.rare_paste is not None:
+                self.rare_paste.class_counts.copy_(counts)
         name = "model.init=evidence"
         try:
             if getattr(segmenter, "init", None) == "evidence":
@@ -115,6 +136,27 @@ class Method(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError
+
+    def labeled_views(self, batch: Batch) -> LabeledViews:
+        """Make weak views of the labeled images, and paste rare classes into them if wanted.
+
+        Args:
+            batch: with labeled images.
+
+        Returns:
+            The views. What is kept beyond the step, such as anchors and counts, rests on the
+            pixels of `own_label` alone.
+
+        Raises:
+            InputError: as `RarePaste.forward`.
+        """
+        (image, label), index = self.weak(batch["image"], batch["label"]), batch.get("index")
+        if self.rare_paste is None:
+            return LabeledViews(image, label, label, index)
+        image, label, source = self.rare_paste(image, label, index)
+        is_own = source == torch.arange(len(source), device=source.device)[:, None, None]
+        number = None if index is None else index[source]
+        return LabeledViews(image, label, torch.where(is_own, label, IGNORE), number)
 
     def update(self) -> None:
         """Move the teacher towards the student; call it after each optimizer step."""

@@ -37,6 +37,7 @@ class FixMatch(SemiSupervised):
         warmup: share of the training that is supervised only.
         decay: of the teacher.
         supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
+        rare_paste: see `Method`.
 
     Raises:
         InputError: if labels are to be corrected without a corrector or by one whose layers need
@@ -60,11 +61,12 @@ class FixMatch(SemiSupervised):
         warmup: float = 0.0,
         decay: float = 0.99,
         supervised_loss: MakeLoss = SupervisedLoss,
+        rare_paste: float = 0.0,
     ) -> None:
         student, memory = without_training(segmenter, corrector, correct, memory)
         super().__init__(
             student, weak, strong, threshold, total_steps, warmup, decay, memory, supervised_loss,
-            weighting, power,
+            weighting, power, rare_paste,
         )  # fmt: skip
         self.lambda_u = lambda_u
 
@@ -82,17 +84,17 @@ class FixMatch(SemiSupervised):
         Returns:
             `loss` to minimize; its parts and the share of confident labels, for the log.
         """
-        image, label = self.weak(batch["image"], batch["label"])
+        image, label, own_label, _ = self.labeled_views(batch)
         index = batch.get("index")
         if self.in_warmup:
             prediction = self.student.segmenter(image)
             loss = self.supervised_loss(prediction.logits, label)
-            self.memory.update(image, prediction, label, index)
+            self.memory.update(image, prediction, own_label, index)
             return {"loss": self.share * loss, "supervised": loss.detach()}
         pseudo = self.pseudo_labels(batch)
         prediction, unsupervised = self.terms(image, pseudo)
         supervised = self.supervised_loss(prediction.logits, label)
-        self.memory.update(image, prediction, label, index)
+        self.memory.update(image, prediction, own_label, index)
         self.memory.count(pseudo.prediction, pseudo.label)
         return {
             "loss": self.share * (supervised + self.lambda_u * unsupervised),

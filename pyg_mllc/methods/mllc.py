@@ -101,6 +101,7 @@ class MLLC(SemiSupervised):
             than `warmup`, for corrections need embeddings that mean something.
         decay: of the teacher.
         supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
+        rare_paste: see `Method`.
         **losses: options of `LossOptions`.
 
     Raises:
@@ -127,6 +128,7 @@ class MLLC(SemiSupervised):
         contrast_from: float = 0.05,
         decay: float = 0.99,
         supervised_loss: MakeLoss = SupervisedLoss,
+        rare_paste: float = 0.0,
         **losses: Unpack[LossFields],
     ) -> None:
         if not 0 <= contrast_from <= 1:
@@ -136,7 +138,7 @@ class MLLC(SemiSupervised):
         options = LossOptions(**losses)
         super().__init__(
             student, weak, strong, tau, total_steps, warmup, decay, memory, supervised_loss,
-            options.weighting, options.power,
+            options.weighting, options.power, rare_paste,
         )  # fmt: skip
         self.prototypes = Prototypes(segmenter.num_classes, segmenter.feature_dim)
         self.student_anchors, self.channel_dropout = student_anchors, channel_dropout
@@ -152,28 +154,28 @@ class MLLC(SemiSupervised):
         Returns:
             `loss` to minimize; its parts and the share of confident labels, for the log.
         """
-        image, label = self.weak(batch["image"], batch["label"])
+        image, label, own_label, number = self.labeled_views(batch)
         index = batch.get("index")
         if self.in_warmup:
-            output, maps = self._correct(image, self.student.segmenter(image), index)
-            self.memory.update(image, output.before, label, index, maps)
+            output, maps = self._correct(image, self.student.segmenter(image), number)
+            self.memory.update(image, output.before, own_label, index, maps)
             losses = {"supervised": self._supervise(output, self.supervised_loss, label)}
             losses["contrast"] = self._contrast(output, label)
-            self.prototypes.update(*_nodes(output.before.features.detach(), label))
+            self.prototypes.update(*_nodes(output.before.features.detach(), own_label))
             return self._total(losses)
 
         pseudo = self.pseudo_labels(batch)
         strong, mixed, mixed_weight = self.strong(pseudo.view, pseudo.label, pseudo.weight)
         n, numbers = len(image), None
-        if index is not None:
-            numbers = torch.cat([index, torch.full((len(strong),), -1).to(index)])
+        if number is not None:
+            numbers = torch.cat([number, number.new_full((len(strong), *number.shape[1:]), -1)])
         # One forward for both parts: batch normalization sees labeled and strong views together.
         views = torch.cat([image, strong])
         prediction, perturbed = self._predict(views, pseudo)
         output, maps = self._correct(views, prediction, numbers)
         labeled, unlabeled = _images(output, slice(n)), _images(output, slice(n, None))
         maps = None if maps is None else maps[:n]
-        self.memory.update(image, labeled.before, label, index, maps)
+        self.memory.update(image, labeled.before, own_label, index, maps)
         self.memory.count(pseudo.prediction, pseudo.label)
         unsupervised = self._supervise(unlabeled, masked_cross_entropy, mixed, mixed_weight)
         if perturbed is not None:  # as much as the first view, over all of its rounds
@@ -183,7 +185,7 @@ class MLLC(SemiSupervised):
             "unsupervised": unsupervised,
             "contrast": self._contrast(output, torch.cat([label, mixed])),
         }
-        x, y = _nodes(labeled.before.features.detach(), label)
+        x, y = _nodes(labeled.before.features.detach(), own_label)
         u, v = _nodes(pseudo.prediction.features, pseudo.label)
         self.prototypes.update(torch.cat([x, u]), torch.cat([y, v]))
         return {**self._total(losses), "confident": self.confident_share(pseudo)}

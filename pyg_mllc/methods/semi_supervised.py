@@ -42,6 +42,7 @@ class SemiSupervised(Method):
         supervised_loss: see `Method`.
         weighting: of a pixel of the teacher's label, a rule of `PseudoLabelWeight`.
         power: exponent of the confidence with `weighting="power"`.
+        rare_paste: see `Method`.
 
     Raises:
         InputError: if `threshold`, `warmup` or `decay` is out of range, or as `Method`.
@@ -64,12 +65,13 @@ class SemiSupervised(Method):
         supervised_loss: MakeLoss = SupervisedLoss,
         weighting: str = "hard",
         power: float = 6.0,
+        rare_paste: float = 0.0,
     ) -> None:
         if not 0 <= warmup < 1:
             raise InputError(f"expected method.warmup in [0, 1), got {warmup}")
         if not 0 <= threshold <= 1:
             raise InputError(f"expected method.threshold in [0, 1], got {threshold}")
-        super().__init__(student, weak, decay, memory, supervised_loss)
+        super().__init__(student, weak, decay, memory, supervised_loss, rare_paste)
         classes = student.segmenter.num_classes
         self.weighting = PseudoLabelWeight(classes, weighting, threshold, power)
         self.strong, self.threshold = strong or StrongView(), threshold

@@ -19,6 +19,7 @@ class Supervised(Method):
         memory: makes what correction needs beside the network, see `without_training`.
         decay: of the teacher, which takes no part in training here but is evaluated alike.
         supervised_loss: makes the loss of labeled pixels, see `SupervisedLoss`.
+        rare_paste: see `Method`.
 
     Raises:
         InputError: as `without_training` and `Method`.
@@ -33,9 +34,10 @@ class Supervised(Method):
         memory: MakeMemory | None = None,
         decay: float = 0.99,
         supervised_loss: MakeLoss = SupervisedLoss,
+        rare_paste: float = 0.0,
     ) -> None:
         student, memory = without_training(segmenter, corrector, correct, memory)
-        super().__init__(student, weak, decay, memory, supervised_loss)
+        super().__init__(student, weak, decay, memory, supervised_loss, rare_paste)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the losses of one step.
@@ -46,8 +48,8 @@ class Supervised(Method):
         Returns:
             `loss` to minimize, and the same as `supervised`, for the log.
         """
-        image, label = self.weak(batch["image"], batch["label"])
+        image, label, own_label, _ = self.labeled_views(batch)
         prediction = self.student.segmenter(image)
         loss = self.supervised_loss(prediction.logits, label)
-        self.memory.update(image, prediction, label, batch.get("index"))
+        self.memory.update(image, prediction, own_label, batch.get("index"))
         return {"loss": loss, "supervised": loss.detach()}

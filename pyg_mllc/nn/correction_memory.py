@@ -130,7 +130,8 @@ class CorrectionMemory(nn.Module):
             images: `(B, 3, H, W)` in [0, 1].
             prediction: of these images, before correction.
             index: number of each labeled image `(B,)`, whose own anchors are hidden from it; -1 for
-                other images. By default, no anchors are hidden.
+                other images; or the number of each pixel's image `(B, H, W)`. By default, no
+                anchors are hidden.
             evidence: of these images `(B, C, h', w')`, if it has been computed already.
             use_evidence: whether evidence is asked for. The student's rounds in training go
                 without, since it is made of the labels of labeled images.
@@ -143,6 +144,8 @@ class CorrectionMemory(nn.Module):
         features = None if self.encoder is None else self.graph_features(images, prediction)
         if evidence is None and self.has_evidence and use_evidence:
             evidence = self.evidence_of(images)
+        if index is not None and index.dim() == 3:
+            index = resize_labels(index, prediction.logits.shape[-2:]).flatten()
         return CorrectionContext(
             self.class_counts, anchors, None if anchors is None else index, features, evidence
         )

@@ -143,7 +143,7 @@ class LabelCorrector(nn.Module):
             anchors: labeled pixels of other images, which take part with labels that stay fixed.
                 They are found once, by the features before the first round.
             image: number `(B,)` of each image in `anchors`, whose own pixels are hidden from it;
-                -1 for images that are not in it.
+                -1 for images that are not in it; or that of each pixel `(N,)`, row by row.
             graph_features: maps `(B, D', h, w)` that the semantic-level graph of all rounds and the
                 anchors are found by, such as `join_features` gives; by default the features, and
                 after a round also the features that it has moved.
@@ -193,7 +193,9 @@ class LabelCorrector(nn.Module):
     def _anchor_edges(
         self, x: Tensor, anchors: AnchorMemory, nodes: Nodes, image: Tensor | None
     ) -> HeteroData:
-        of_node = None if image is None else image.to(x.device)[nodes.batch]
+        of_node = None if image is None else image.to(x.device)
+        if of_node is not None and len(of_node) == nodes.num_images:
+            of_node = of_node[nodes.batch]
         k, smooth = self.options.k, self.options.smooth
         return anchor_graph(x, anchors, k, self.anchor_temperature, of_node, smooth)
 
@@ -356,10 +358,10 @@ class LabelCorrector(nn.Module):
             )
         if anchors is not None:
             self.check_anchors(anchors)
-        if image is not None and image.shape != (nodes.num_images,):
+        if image is not None and image.shape not in ((nodes.num_images,), (len(nodes.z),)):
             raise ValueError(
-                f"expected one image number for each of {nodes.num_images} images, "
-                f"got {tuple(image.shape)}"
+                f"expected one image number for each of {nodes.num_images} images or of "
+                f"{len(nodes.z)} pixels, got {tuple(image.shape)}"
             )
 
 

@@ -22,7 +22,7 @@ class CorrectionContext(NamedTuple):
 
     class_counts: Tensor | None = None  # (C,), confident pixels seen of each class
     anchors: AnchorMemory | None = None  # labeled pixels of other images
-    image: Tensor | None = None  # (B,), number of each image in anchors
+    image: Tensor | None = None  # (B,) or (N,), number of each image or pixel's in anchors
     graph_features: Tensor | None = None  # (B, D', h, w), that pixels are compared by
     evidence: Tensor | None = None  # (B, C, h', w'), log densities to add to the logits
 

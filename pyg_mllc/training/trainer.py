@@ -167,6 +167,8 @@ def _loaders(
     if config.rare_class_temperature is not None:
         counts = count_class_pixels(labeled, splits.spec.num_classes)
         chances = rare_class_probabilities(counts, config.rare_class_temperature)
+    if method.rare_paste is not None and config.batch_size == config.processes:
+        log.warning("one labeled image per process: method.rare_paste has no other to paste from")
     loaders = {"labeled": infinite_loader(labeled, config.batch_size, seed, done, workers, chances)}
     if method.uses_unlabeled:
         if not len(splits.unlabeled):

@@ -106,6 +106,8 @@ def test_paste_shows_the_image_before_where_the_mask_is_true():
     mask = torch.tensor([[True, False], [False, False]]).expand(3, 2, 2)
     [out] = paste(mask, a)
     assert out[:, 0, 0].tolist() == [2, 0, 1] and out[:, 1, 1].tolist() == [0, 1, 2]
+    [out] = paste(mask, a, source=torch.tensor([1, 1, 0]))
+    assert out[:, 0, 0].tolist() == [1, 1, 0] and out[:, 1, 1].tolist() == [0, 1, 2]
 
 
 def test_an_unknown_mix_is_refused():

@@ -40,6 +40,19 @@ def test_demo_compares_the_baseline_with_mllc_and_writes_the_report(mllc, tmp_pa
     assert (tmp_path / "outputs/demo/mllc/last.ckpt").is_file()
 
 
+def test_rare_classes_are_pasted_drawn_and_weighed_at_once(mllc, tmp_path):
+    data = ["data.labeled=3", "data.unlabeled=3", "data.val=2", "output=out", "method=fixmatch"]
+    rare = [
+        "method.rare_paste=0.5", "trainer.rare_class_temperature=0.1",
+        "method.supervised_loss.class_weights=enet",
+    ]  # fmt: skip
+    code, _, err = mllc("train", *TINY, *data, *rare)
+    assert code == 0, err
+    state = torch.load(tmp_path / "out/fixmatch/last.ckpt", weights_only=True)["state_dict"]
+    assert state["method.rare_paste.class_counts"].sum() > 0
+    assert pyg_mllc.load(tmp_path / "out/fixmatch/best.ckpt")
+
+
 def test_instant_takes_no_step_and_its_checkpoint_is_like_any_other(mllc, tmp_path):
     data = ["data.labeled=3", "data.unlabeled=0", "data.val=2", "output=out", "method=instant"]
     code, out, err = mllc("train", *TINY, *data, "data.size=[64,96]")

@@ -216,7 +216,7 @@ def test_anchors_that_do_not_fit_are_refused():
         LabelCorrector(2, levels="class")(*inputs(c=2), anchors=memory)
     with pytest.raises(ValueError, match="so it needs anchors"):
         LabelCorrector(2)(*inputs(c=2), image=torch.arange(2))
-    with pytest.raises(ValueError, match=r"each of 2 images, got \(3,\)"):
+    with pytest.raises(ValueError, match=r"each of 2 images or of 60 pixels, got \(3,\)"):
         LabelCorrector(2)(*inputs(c=2), anchors=memory, image=torch.arange(3))
 
 
@@ -356,6 +356,8 @@ def test_each_image_is_blind_to_its_own_anchors_only():
     out = corrector(*two, anchors=memory, image=torch.tensor([7, 8])).logits.argmax(1)
     assert (out[0] == truth[0]).float().mean() < 0.5
     assert (out[1] == truth[0]).float().mean() > 0.97
+    of_pixel = torch.tensor([7, 8]).repeat_interleave(truth.numel())
+    assert torch.equal(corrector(*two, anchors=memory, image=of_pixel).logits.argmax(1), out)
 
 
 def test_anchors_are_found_by_the_graph_features():

@@ -140,6 +140,7 @@ LONG = {
         {
             "supervised_loss": partial(SupervisedLoss, logit_adjustment=1.0, class_weights="enet"),
             "weighting": "freematch",
+            "rare_paste": 0.5,
         },
     ),
 }  # fmt: skip
