@@ -42,12 +42,18 @@ def real_data():
     return root
 
 
+def pytest_collection_finish():
+    gc.freeze()  # all modules are imported, and stay
+
+
 @pytest.fixture(scope="session")
 def fork_server():
     """Context of `multiprocessing` whose processes start with the training imported.
 
-    A direct fork of this process could not train where there is a GPU.
+    Where there is a GPU, a direct fork of this process could not train.
     """
+    if not torch.cuda.is_available():
+        return get_context("fork")
     context = get_context("forkserver")
     context.set_forkserver_preload(["pyg_mllc.training", "pyg_mllc.visualization.report"])
     return context

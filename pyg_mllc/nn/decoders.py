@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from graphs import join_features
 from pyg_mllc.errors import InputError
-from pyg_mllc.nn.encoders import build_filled, create_encoder, weight_options
+from pyg_mllc.nn.encoders import build_filled, create_encoder
 from pyg_mllc.utils.resize import upsample
 
 SMP = {"deeplabv3plus", "fpn", "segformer", "unet", "unetplusplus", "upernet"}
@@ -187,8 +187,7 @@ def _smp(encoder: str, weights: str | None, decoder: str, **more: object) -> Pai
     if decoder == "deeplabv3plus" and "output_stride" in more:
         more["encoder_output_stride"] = more.pop("output_stride")
 
-    def make(shift: float = 0.0, **flexible: bool) -> nn.Module:
-        source = weight_options(encoder, weights, shift)
+    def make(source: dict[str, Any], **flexible: bool) -> nn.Module:
         pretrained = source.pop("pretrained") or None  # smp's words for timm's encoders
         model: nn.Module = smp.create_model(
             decoder, f"tu-{encoder}", pretrained, **source, **more, **flexible
@@ -200,8 +199,7 @@ def _smp(encoder: str, weights: str | None, decoder: str, **more: object) -> Pai
 
 
 def _dpt(encoder: str, weights: str | None, **more: object) -> Pair:
-    def make(shift: float = 0.0, **flexible: bool) -> nn.Module:
-        source = weight_options(encoder, weights, shift)
+    def make(source: dict[str, Any], **flexible: bool) -> nn.Module:
         vit: nn.Module = TimmViTEncoder(encoder, **source, **more, **flexible)
         return vit
 

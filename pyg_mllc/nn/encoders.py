@@ -24,6 +24,9 @@ PACKAGED = {
     for n in (0, 1, 2)
 }
 
+# Options by which encoder families take images of any size.
+FLEXIBLE = ({"dynamic_img_size": True}, {"strict_img_size": False})
+
 
 def create_encoder(name: str, weights: str | None = None, **options: object) -> nn.Module:
     """Create a timm encoder that returns one feature map a stage.
@@ -41,8 +44,8 @@ def create_encoder(name: str, weights: str | None = None, **options: object) -> 
             encoder, or an option does not suit the encoder.
     """
 
-    def make(shift: float = 0.0, **flexible: bool) -> nn.Module:
-        more: dict[str, Any] = {**weight_options(name, weights, shift), **options, **flexible}
+    def make(source: dict[str, Any], **flexible: bool) -> nn.Module:
+        more: dict[str, Any] = {**source, **options, **flexible}
         return timm.create_model(name, features_only=True, **more)
 
     return build_filled(make, name, weights)
@@ -57,7 +60,8 @@ def build_filled(
     """Build a timm encoder for images of any size if possible, and verify that weights are loaded.
 
     Args:
-        make: builds it, given timm's options and the `shift` of its weights.
+        make: builds it, given timm's options for the source of weights, see `weight_options`, and
+            those for images of any size.
         name: of the encoder.
         weights: where its weights come from, see `weight_options`.
         encoder: finds it in what is built, by default all of that.
@@ -74,13 +78,19 @@ def build_filled(
     level = timms_log.level
     try:
         timms_log.setLevel(logging.ERROR)  # it warns of the classifier in each file
-        built = _flexible(make)
+        # A file is read once. Renaming packaged weights draws random numbers, though, and published
+        # results depend on how often that happens.
+        source = partial(weight_options, name, weights)
+        if weights != "package":
+            source = partial(dict, source())
+        attempts = list(FLEXIBLE)
+        built, fitting = _flexible(make, source, attempts)
         if weights not in (None, "timm"):
             # timm is silent about tensors that a file lacks. Random ones differ in a second build;
             # constant ones, as of batch normalization, stay as they are where all others move.
-            again = encoder(_flexible(make)).state_dict()
+            again = encoder(_flexible(make, source, attempts)[0]).state_dict()
             with torch.random.fork_rng():
-                moved = encoder(_flexible(partial(make, shift=1.0))).state_dict()
+                moved = encoder(make(_shifted(source()), **fitting)).state_dict()
             lacking = [
                 key
                 for key, value in encoder(built).state_dict().items()
@@ -128,7 +138,7 @@ def check_name(name: str) -> None:
         )
 
 
-def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[str, object]:
+def weight_options(name: str, weights: str | None) -> dict[str, Any]:
     """Return timm's options for a source of weights.
 
     Args:
@@ -137,7 +147,6 @@ def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[s
             carries (extra `weights`); else a file with a state dict, as timm or the encoder's
             authors give it (`.pth` or `.safetensors`): timm converts it, and fits a vision
             transformer's positions to the size of the images.
-        shift: added to every number of a file, to see which of them arrive.
 
     Returns:
         Arguments of `timm.create_model`.
@@ -150,20 +159,39 @@ def weight_options(name: str, weights: str | None, shift: float = 0.0) -> dict[s
     if weights == "timm":
         return {"pretrained": True}
     state = _packaged(name) if weights == "package" else _read(Path(weights))
-    if shift:
-        state = {key: v + shift if v.is_floating_point() else v for key, v in state.items()}
     return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
 
 
-def _flexible(make: Callable[..., nn.Module]) -> nn.Module:
-    """Build for images of any size, by the option of the encoder family."""
-    for flexible in ({"dynamic_img_size": True}, {"strict_img_size": False}):
+def _shifted(source: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with 1 added to every number of a file, to see which of them arrive."""
+    state = source["pretrained_cfg_overlay"]["state_dict"]
+    state = {key: v + 1.0 if v.is_floating_point() else v for key, v in state.items()}
+    return source | {"pretrained_cfg_overlay": {"state_dict": state}}
+
+
+def _flexible(
+    make: Callable[..., nn.Module],
+    source: Callable[[], dict[str, Any]],
+    attempts: list[dict[str, bool]],
+) -> tuple[nn.Module, dict[str, bool]]:
+    """Build for images of any size, by the option of the encoder family.
+
+    Removes from `attempts` what fails and draws no random numbers: the next build is the same
+    without it.
+
+    Returns:
+        What `make` built, and the option that it took.
+    """
+    for flexible in tuple(attempts):
+        drawn = torch.get_rng_state()
         try:
-            return make(**flexible)
+            return make(source(), **flexible), flexible
         except TypeError as error:
             if next(iter(flexible)) not in str(error):
                 raise
-    return make()
+        if torch.equal(drawn, torch.get_rng_state()):
+            attempts.remove(flexible)
+    return make(source()), {}
 
 
 def has_packaged_weights(name: str) -> bool:

@@ -67,13 +67,14 @@ def trained(real_data, tmp_path_factory):
 @pytest.fixture
 def table(real_data, tmp_path, monkeypatch):
     """A function that fills a table, and gives its lines."""
-    monkeypatch.setattr("experiments.run.start", InProcess)
     monkeypatch.setenv("MLLC_DATA", str(real_data.absolute()))
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "new folder" / "table.csv"
 
     def fill(*jobs, networks=False):
-        run(list(jobs), path, 1, networks)
+        with monkeypatch.context() as patch:
+            patch.setattr("experiments.run.start", InProcess)
+            run(list(jobs), path, 1, networks)
         with path.open(newline="") as file:
             return list(csv.DictReader(file))
 
@@ -173,6 +174,7 @@ os.environ.update(variables)
 os.chdir(folder)
 log = os.open("log", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
 os.dup2(log, 1), os.dup2(log, 2)
+sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
 sys.argv = ["run", *words]
 main()
 """
@@ -181,12 +183,17 @@ main()
 @pytest.fixture
 def command(real_data, fork_server, tmp_path):
     """A function that starts a table of two runs, and gives it once the first has a checkpoint."""
-    steps = "trainer.max_steps=40", "trainer.val_check_interval=40", "trainer.save_every=2"
+    steps = "trainer.max_steps=20", "trainer.val_check_interval=20", "trainer.save_every=2"
     options = [*TINY[:-2], *steps, "trainer.batch_size=2", TINY[-1]]
     job = Job(JOB.config, tuple(options), 0)
     words = ["methods", "--rows", "camvid_46_supervised", "--seeds", "0", "1"]
     words += ["--csv", str(tmp_path / "table.csv"), "--set", *options]
-    paths = {"PYTHONPATH": str(Path(__file__).parents[2]), "MLLC_DATA": str(real_data.absolute())}
+    coarse = tmp_path / "matplotlibrc"  # drawn sooner
+    coarse.write_text("savefig.dpi: 30")
+    paths = {
+        "PYTHONPATH": str(Path(__file__).parents[2]), "MLLC_DATA": str(real_data.absolute()),
+        "MATPLOTLIBRC": str(coarse),
+    }  # fmt: skip
 
     def start():
         given = {"variables": paths, "folder": tmp_path, "words": words}
@@ -219,7 +226,7 @@ def test_a_table_that_is_stopped_leaves_no_training_behind_and_goes_on(command, 
     saved["run"]["provenance"]["commit"] = ["begun"]
     torch.save(saved, last)
     [line] = table(job)
-    assert line["steps"] == "40" and line["commit"].startswith("begun ")
+    assert line["steps"] == "20" and line["commit"].startswith("begun ")
     assert "going on" in (tmp_path / job.folder / "log.txt").read_text()
 
 
@@ -235,7 +242,7 @@ def test_a_training_whose_table_was_killed_is_left_alone_and_then_counts(command
     [result] = tmp_path.glob("outputs/tables/**/result.json")
     written = result.stat().st_mtime_ns
     [line] = table(job)
-    assert line["steps"] == "40" and result.stat().st_mtime_ns == written
+    assert line["steps"] == "20" and result.stat().st_mtime_ns == written
 
 
 def test_a_line_says_what_trained_the_run(table, trained):

@@ -214,7 +214,7 @@ def test_encoders_of_other_decoders_take_them_as_well(recwarn):
 
 
 def test_a_download_that_fails_is_told():
-    def make(**flexible):
+    def make(source, **flexible):
         raise OSError("no network")
 
     with pytest.raises(
