@@ -24,6 +24,7 @@ LINES = {  # color of each
     "fixmatch": "C0",
     "supervised": "0.4",
 }
+LABELS = {"fixmatch": "FixMatch", "supervised": "labels alone"}
 
 Points = dict[tuple[str, str], dict[int, list[float]]]
 """mIoU of the seeds, by data set and line, then by number of labeled images."""
@@ -61,7 +62,7 @@ def draw(points: Points, path: Path) -> None:
         for name, color in LINES.items():
             values = dict(sorted(points[data, name].items()))
             means = [mean(miou) for miou in values.values()]
-            panel.plot(list(values), means, "o-", ms=4, color=color, label=name)
+            panel.plot(list(values), means, "o-", ms=4, color=color, label=LABELS.get(name, name))
             low, high = ([end(miou) for miou in values.values()] for end in (min, max))
             panel.fill_between(list(values), low, high, color=color, alpha=0.15, lw=0)
         images = sorted({n for name in LINES for n in points[data, name]})
