@@ -74,8 +74,9 @@ def correct_masks(
         images: their images, under the same names up to the suffix.
         output: folder for `issues.csv` (images and regions, the likeliest wrong first),
             `confusions.csv` (pairs of classes), `classes.csv`, and of each mask `labels/`
-            (corrected), `changes/` (over the faded image, suspected pixels in red), `confidence/`
-            (gray, 255 is certain) and `found/` (what `issues.csv` is made from).
+            (corrected, with the numbers that the table gives its classes), `changes/` (over the
+            faded image, suspected pixels in red), `confidence/` (gray, 255 is certain) and `found/`
+            (what `issues.csv` is made from).
         classes: how many there are, their names, such as `[road,car]`, or the path of a table, as
             of `data=folder`, whose colors masks may have; by default the largest number that the
             masks hold tells.
@@ -171,7 +172,7 @@ def correct_masks(
         return results.done(mask) and kept(results, mask).get("rests_on") == rests_on[mask.name]
 
     todo = [source for source in sources if not done(source)]
-    results.write_classes(spec.classes, spec.colors)
+    results.write_classes(spec.classes, spec.colors, spec.class_ids)
     left_out: dict[Path, str] = {}
 
     def fits(source: Source) -> bool:

@@ -60,7 +60,7 @@ def write(
         save_picture,
     )
 
-    save_picture(paths["labels"], palette_picture(correction.label, spec.colors))
+    save_picture(paths["labels"], palette_picture(correction.label, spec.colors, spec.class_ids))
     shown = correction.label, correction.changed, correction.doubt > 0.5
     picture = changes_picture(as_tensor(photo), *shown, spec.colors)
     save_picture(paths["changes"], picture)

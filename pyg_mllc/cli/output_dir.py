@@ -99,14 +99,18 @@ class Results:
             file.write(json.dumps(self.options, indent=1, ensure_ascii=False).encode())
         return [source for source in sources if not self.done(source)]
 
-    def write_classes(self, classes: Sequence[str], colors: Iterable["Color"]) -> None:
+    def write_classes(
+        self, classes: Sequence[str], colors: Iterable["Color"], ids: Iterable[int] | None = None
+    ) -> None:
         """Write what the numbers in labels mean, as a table of classes is read.
 
         Args:
             classes: names.
             colors: red, green and blue of each, 0-255.
+            ids: number of each; by default its position.
         """
-        rows = ([i, n, *c] for i, (n, c) in enumerate(zip(classes, colors, strict=True)))
+        numbers = range(len(classes)) if ids is None else ids
+        rows = ([i, n, *c] for i, n, c in zip(numbers, classes, colors, strict=True))
         write_csv(self.folder / CLASSES, ["id", "name", "r", "g", "b"], rows)
 
     def _begun(self) -> bool:

@@ -174,9 +174,14 @@ def describe_unknown_ids(stored: IdCounts, known: dict[int, int], names: Sequenc
         f"The masks hold the ids {format_ids(ids)}, and nothing names {format_ids(unknown)}, as in "
         f"{stored.example[unknown[0]]}, {stored.pixels[unknown[0]]} pixels"
     )
-    for classes in (ids, [i for i in ids if i != IGNORE]):
-        if len(classes) == len(names):
-            lines = table_lines(classes, names)
+    classes = [i for i in ids if i != IGNORE]
+    if len(classes) > 1 and classes[-1] < len(names):  # the classes' numbers, not all of them here
+        orders = [list(range(len(names)))]
+    else:
+        orders = [ids, classes]
+    for order in orders:
+        if len(order) == len(names):
+            lines = table_lines(order, names)
             return f"{told}: if they are the classes in order, write {lines} into the table."
     lines = table_lines(unknown)
     return (

@@ -98,6 +98,13 @@ class DatasetSpec:
         return (named or {label: label for label in range(self.num_classes)}) | void
 
     @property
+    def class_ids(self) -> tuple[int, ...]:
+        """Id of each class in masks with one channel, the first one named; its number without."""
+        ids = {label: code for code, label in reversed(self.ids.items()) if label != IGNORE}
+        numbers = range(self.num_classes)
+        return tuple(ids[label] for label in numbers) if len(ids) == len(numbers) else (*numbers,)
+
+    @property
     def palette(self) -> dict[Color, int]:
         """Class, or `IGNORE` for void, of each color in masks in color."""
         named = {code: label for code, label in self.codes.items() if isinstance(code, tuple)}

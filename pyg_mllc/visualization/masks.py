@@ -14,20 +14,26 @@ from pyg_mllc.utils.io import atomic_open
 VOID_COLOR = (224, 224, 192)
 
 
-def palette_picture(label: Tensor, colors: Sequence[Color]) -> Image.Image:
+def palette_picture(
+    label: Tensor, colors: Sequence[Color], ids: Sequence[int] | None = None
+) -> Image.Image:
     """Build a palette image that stores classes and shows their colors.
 
     Args:
         label: Classes `(H, W)`, `IGNORE` where void.
         colors: Colors of the C classes.
+        ids: Number that stands for each class in the image; by default the class itself.
 
     Returns:
         Image in mode P.
     """
-    picture = Image.fromarray(label.cpu().numpy().astype(np.uint8), mode="P")
+    stored = list(range(len(colors)) if ids is None else ids)
+    number_of = np.full(256, IGNORE, dtype=np.uint8)
+    number_of[: len(stored)] = stored
+    picture = Image.fromarray(number_of[label.cpu().numpy().astype(np.uint8)], mode="P")
     table = np.zeros((256, 3), dtype=np.uint8)
-    table[: len(colors)] = np.array(colors, dtype=np.uint8)
     table[IGNORE] = VOID_COLOR
+    table[stored] = np.array(colors, dtype=np.uint8)  # 255 may be a class where nothing is void
     picture.putpalette(table.tobytes())
     return picture
 

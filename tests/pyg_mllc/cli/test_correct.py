@@ -131,7 +131,7 @@ def test_results_that_rest_on_a_changed_table_are_made_anew(correct, truth, tmp_
     (tmp_path / "classes.csv").write_text("2,sky\n1,road\n0,car\n")
     assert there not in correct(*options)[1]
     label = np.asarray(Image.open(tmp_path / "out/labels/a.png"))
-    assert ((truth["a"] == 2) == (label == 0)).mean() > 0.9
+    assert (label == truth["a"]).mean() > 0.9  # the numbers are those of the table
 
 
 def test_one_value_stands_for_a_list_and_null_for_an_empty_one(correct, truth):
@@ -280,7 +280,13 @@ def test_a_table_tells_names_ids_and_colors(correct, truth, tmp_path):
         code, _, err = correct(*options)
         assert code == 0, err
         found.append(np.asarray(Image.open(tmp_path / f"of_{kind}/labels/a.png")))
-    assert (found[0] == found[1]).all() and (found[0][1:] == truth["a"][1:]).mean() > 0.9
+    assert (found[0] == found[1]).all() and (found[0][1:] == ids[truth["a"][1:]]).mean() > 0.9
+    shown = np.asarray(Image.open(tmp_path / "of_ids/labels/a.png").convert("RGB"))
+    assert (shown[found[0] == 8] == (0, 9, 0)).all()
+    assert "8,road,0,9,0" in (tmp_path / "of_ids/classes.csv").read_text()
+    again = "input=of_ids/labels", "classes=classes.csv", "output=again"
+    assert correct(*again)[0] == 0  # what comes out is read as what went in
+    assert set(np.unique(Image.open(tmp_path / "again/labels/a.png"))) <= {7, 8, 9, 255}
     with open(tmp_path / "of_colors/issues.csv") as file:
         assert {row["given"] for row in csv.DictReader(file)} <= {"sky", "road", "car", ""}
 
@@ -327,7 +333,7 @@ def test_black_and_white_masks_of_two_classes_are_corrected(correct, truth, tmp_
     code, _, err = correct("input=masks", "classes=[background,object]")
     assert code == 0 and "255 is read as 'object'" in caplog.text, err
     label = np.asarray(Image.open(tmp_path / "out/labels/a.png"))
-    assert ((truth["a"] == 2) == label).mean() > 0.9
+    assert ((truth["a"] == 2) == (label == 255)).mean() > 0.9 and set(np.unique(label)) == {0, 255}
 
 
 def test_blurred_masks_are_refused_at_once(correct, truth, tmp_path):

@@ -87,3 +87,9 @@ def test_ids_that_no_class_has_come_with_what_they_may_mean(ids, message):
     known = {0: 0, 1: 1, 2: 2, 255: 255}
     told = describe_unknown_ids(stored(ids), known, ["sky", "road", "car"])
     assert re.search(message, told) if message else told == ""
+
+
+def test_void_is_no_class_where_the_masks_lack_one():
+    names = ["background", "cat", "cow", "horse", "sheep"]
+    told = describe_unknown_ids(stored([0, 1, 2, 4, 255]), {0: 0, 8: 1, 255: 255}, names)
+    assert "'3,horse' and '4,sheep' into the table" in told and "255," not in told.split("if")[1]
