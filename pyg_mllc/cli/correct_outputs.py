@@ -82,6 +82,7 @@ class MaskReport(NamedTuple):
     files: FolderReport
     issues: list[tuple[object, ...]]  # rows of issues.csv, the likeliest wrong first
     changed: int  # labeled pixels whose label changed
+    changed_masks: int  # masks with such pixels
     suspected: int  # pixels whose label is more likely wrong than right
     labeled: int  # pixels
 
@@ -108,11 +109,12 @@ def write_tables(
         issue_rows,
     )
 
-    issues, changed, known = [], 0, 0
+    issues, changed, changed_masks, known = [], 0, 0, 0
     for source in sources:
         left = kept(results, source)
         del left["rests_on"]
         regions = [Region(*region) for region in left.pop("regions")]
+        changed_masks += left["changed"] > 0
         changed, known = changed + left.pop("changed"), known + left.pop("known")
         issues.append((source.name, ImageIssues(**left, regions=regions)))
     rows = list(issue_rows(issues, classes))
@@ -124,7 +126,7 @@ def write_tables(
         columns = ("given", "suggested", "pixels", "images")
         write_csv(results.folder / "confusions.csv", columns, pairs)
     suspected = sum(image.pixels for _, image in issues)
-    return MaskReport(files, rows, changed, suspected, known)
+    return MaskReport(files, rows, changed, changed_masks, suspected, known)
 
 
 def print_findings(report: MaskReport) -> None:
@@ -147,8 +149,9 @@ def print_findings(report: MaskReport) -> None:
             table.add_row(*(Text(str(v)) for v in (f"{row[2]}{place}", *row[3:7])))
     rich.print(table)
     there = f" ({report.files.skipped} were there already)" if report.files.skipped else ""
-    changed = f"{report.changed / max(report.labeled, 1):.2%} of their labeled pixels changed"
-    print(f"{count} masks corrected{there}, {changed}: {short(report.files.folder)}")
+    share = f"{report.changed / max(report.labeled, 1):.2%} of all labeled pixels"
+    changed = f"{report.changed_masks} of them changed, in {share}"
+    print(f"{count} masks examined{there}, {changed}: {short(report.files.folder)}")
     print("suspected: the label is more likely wrong than right; changed: one other is likelier")
     # Of labels of which so many were wrong, few would be kept at all.
     if report.suspected > MAX_ISSUE_RATE * report.labeled:

@@ -125,7 +125,7 @@ def _table(explanation: "Explanation") -> Table:
     for number, view in enumerate(explanation.rounds, start=1):
         own, other = class_shares(view, len(classes))
         agree = f"{int((view.agreement > 0).sum())} pixels"
-        weight = f"{view.neighbor_weight:.2f}" + (", confident" if view.is_confident else "")
+        weight = f"{view.neighbor_weight:.2f}" + (", keeps its label" if view.is_confident else "")
         row = (f"round {number}", likeliest(view.after), weight, listed(own), listed(other), agree)
         table.add_row(*map(Text, row))
     return table

@@ -58,8 +58,8 @@ class Instant(Method):
             was_training, _ = self.training, self.eval()
             miou = self._measure_rounds(gaussians, temperature, pairs)
             path = " -> ".join(f"{100 * value:.1f}%" for value in miou)
-            advice = "" if miou[-1] > miou[0] else "; on these better without correct=true"
-            log.info(f"correction, each labeled image by the others: mIoU {path}{advice}")
+            advice = "" if miou[-1] > miou[0] else "; rounds do not help: leave out correct=true"
+            log.info(f"correction, whole labeled images by the other images: mIoU {path}{advice}")
             self.train(was_training)
         return temperature, gaussians
 

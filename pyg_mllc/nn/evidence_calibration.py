@@ -128,7 +128,10 @@ def calibration_table(tried: Sequence[Calibration]) -> str:
     """
     if math.isnan(tried[0].miou):
         return "evidence: no two labeled images share their classes, so nothing is calibrated"
-    lines = ["evidence, each labeled image by the others: shrinkage, temperature, accuracy, mIoU"]
+    lines = [
+        "evidence, sampled pixels of each labeled image by the other images: "
+        "shrinkage, temperature, accuracy, mIoU"
+    ]
     for shrinkage, temperature, accuracy, miou in tried:
         figures = f"{100 * accuracy:5.1f}% {100 * miou:5.1f}%"
         lines.append(f"  {shrinkage:4g} {temperature:5g} {figures}")

@@ -57,7 +57,7 @@ def test_instant_takes_no_step_and_its_checkpoint_is_like_any_other(mllc, tmp_pa
     data = ["data.labeled=3", "data.unlabeled=0", "data.val=2", "output=out", "method=instant"]
     code, out, err = mllc("train", *TINY, *data, "data.size=[64,96]")
     assert code == 0, err
-    assert "each labeled image by the others" in out and "chosen" in out
+    assert "each labeled image by the other images" in out and "chosen" in out
     assert ">none<" in (tmp_path / "out/report.html").read_text()
     weights = [pyg_mllc.load(tmp_path / f"out/instant/{name}.ckpt") for name in ("last", "best")]
     image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
@@ -82,7 +82,7 @@ def test_evidence_teaches_and_goes_into_the_checkpoint(mllc, tmp_path):
     ]  # fmt: skip
     code, out, err = mllc("train", *TINY, *data, *evidence, "data.size=[64,96]")
     assert code == 0, err
-    assert out.count("each labeled image by the others") == 2
+    assert out.count("each labeled image by the other images") == 2
     memory = pyg_mllc.load(tmp_path / "out/fixmatch/best.ckpt").memory
     assert memory.has_evidence and float(memory.evidence.weight) > 0
     code, out, _ = mllc("train", *TINY, *data[:3], *evidence, "corrector.rounds=0")

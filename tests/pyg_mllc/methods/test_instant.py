@@ -51,8 +51,8 @@ def rounds_told(caplog, labeled, **options):
     with caplog.at_level("INFO", "pyg_mllc"):
         Instant(network(), LabelCorrector(3, k=4, **options)).prepare(labeled)
     told = caplog.messages[-1]
-    assert told.startswith("correction, each labeled image by the others: mIoU ")
-    return [float(v) for v in re.findall(r"([0-9.]+)%", told)], "without correct=true" in told
+    assert told.startswith("correction, whole labeled images by the other images: mIoU ")
+    return [float(v) for v in re.findall(r"([0-9.]+)%", told)], "leave out correct=true" in told
 
 
 def test_it_tells_what_rounds_do_to_labeled_images_each_by_the_others(caplog):
