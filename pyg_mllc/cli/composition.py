@@ -118,7 +118,7 @@ def hydra_command(name: str) -> Callable[[Callable[[DictConfig], object]], Calla
 
 @contextmanager
 def composing() -> Iterator[None]:
-    """Let `hydra.compose` find the configurations and all experiments."""
+    """Make `hydra.compose` find the configurations and all experiments."""
     _register_tables()
     with initialize_config_dir(str(config_dir()), version_base=VERSION):
         yield

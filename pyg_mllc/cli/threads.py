@@ -6,7 +6,7 @@ SPINS = "10000"
 
 
 def share_cores() -> None:
-    """Let OpenMP's waiting threads sleep early, unless the user has said how they wait.
+    """Make OpenMP's waiting threads sleep early, unless the user has said how they wait.
 
     By default a thread waits actively, even while another process uses the core that its partner
     needs. Beside other work a correction then takes many times as long, see

@@ -99,7 +99,16 @@ class DatasetSpec:
 
     @property
     def class_ids(self) -> tuple[int, ...]:
-        """Id of each class in masks with one channel, the first one named; its number without."""
+        """Id of each class in masks with one channel; its position if some class has none.
+
+        Of several ids of a class it is the first.
+
+        >>> colors = ((9, 9, 9), (5, 5, 5))
+        >>> DatasetSpec("two", ("a", "b"), colors, codes={7: 0, 8: 1, 9: 1}).class_ids
+        (7, 8)
+        >>> DatasetSpec("two", ("a", "b"), colors, codes={7: 0, (5, 5, 5): 1}).class_ids
+        (0, 1)
+        """
         ids = {label: code for code, label in reversed(self.ids.items()) if label != IGNORE}
         numbers = range(self.num_classes)
         return tuple(ids[label] for label in numbers) if len(ids) == len(numbers) else (*numbers,)

@@ -43,7 +43,7 @@ def compare(logits: Tensor, expected: Tensor) -> Comparison:
 
 
 def views(image: Tensor, size: tuple[int, int], multiple: int, smallest: int) -> list[Tensor]:
-    """Bring an image `(3, H, W)` to sizes that an exported network takes.
+    """Resize an image `(3, H, W)` to sizes that an exported network takes.
 
     Args:
         image: in [0, 1].

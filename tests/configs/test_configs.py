@@ -1,6 +1,7 @@
 """Every configuration composes and builds, and the rows of tables are what they were."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,8 @@ def test_every_experiment_is_the_training_it_was_builds_and_begins_with_its_comm
     cfg = experiment(name)
     assert cfg.name == name
     assert digest_of(name) == digests()[name]
+    if labeled := re.match(r"methods/[a-z]+_(\w+?)_", name):
+        assert cfg.data.labeled == (None if labeled[1] == "all" else int(labeled[1]))
     assert ("root" in cfg.data) == (" data.root=" in command_of(name))
     # All else goes to constructors, which refuse what they do not know.
     own = {"name", "seed", "output", "overwrite", "allow", "resume", "baseline"}
